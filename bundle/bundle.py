@@ -1,0 +1,95 @@
+"""The folder of one model: its artifacts, `manifest.json` and its test vectors."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from bundle import atomic, digest, tensors
+from bundle.errors import BundleError
+from bundle.manifest import Manifest, Vector
+
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk. `digest` is the SHA-256 of `manifest.json`, which holds all other digests."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Bundle":
+        """Read a bundle and hold every file against its digest, before anything parses one.
+
+        Raises BundleError, naming the file, where one is missing, changed, added or a link.
+        """
+        bundle = cls.peek(path)
+        bundle._check()
+        return bundle
+
+    @classmethod
+    def peek(cls, path: str | Path) -> "Bundle":
+        """Read the manifest alone. Raises BundleError where there is none or it is not one."""
+        path = Path(path)
+        try:
+            text = (path / MANIFEST).read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{path} is not a bundle: {MANIFEST} cannot be read ({error.strerror}). "
+                "Make one with `portproof export`."
+            ) from error
+        try:
+            manifest = Manifest.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise BundleError(
+                f"{path / MANIFEST} is damaged or of another version: {where}: {first['msg']}. "
+                "Export the model again."
+            ) from error
+        return cls(path, manifest, hashlib.sha256(text).hexdigest())
+
+    def _check(self) -> None:
+        listed = {file.path: file for file in self.manifest.files}
+        for file in listed.values():
+            self._check_file(file)
+        for artifact in self.manifest.artifacts:
+            for folder in {file.path.split("/")[0] for file in artifact.files}:
+                for path in digest.paths_in(self.path / folder):
+                    if f"{folder}/{path}" not in listed:
+                        raise BundleError(
+                            f"{self.path}: {folder}/{path} is not in {MANIFEST}. "
+                            "Remove it, or export the model again."
+                        )
+
+    def _check_file(self, file: digest.File) -> None:
+        relative = PurePosixPath(file.path)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise BundleError(f"{self.path}: {MANIFEST} names {file.path}, outside the bundle.")
+        path = self.path / relative
+        if path.resolve() != self.path.resolve() / relative or not path.is_file():
+            raise BundleError(f"{self.path}: {file.path} is missing. Export the model again.")
+        if path.stat().st_size != file.size or digest.of_file(path) != file.sha256:
+            raise BundleError(
+                f"{self.path}: {file.path} is not the file that was exported "
+                f"(its SHA-256 is not the manifest's). Export the model again."
+            )
+
+    def vectors(self, signature: str) -> list[Vector]:
+        """The cases of a signature, in the order in which they are to be run."""
+        return [v for v in self.manifest.vectors if v.signature == signature]
+
+    def read(self, vector: Vector) -> tensors.Arrays:
+        """The arrays `inputs/NAME`, `reference/NAME` and `oracle/NAME` of a case."""
+        return tensors.read(self.path / vector.file.path)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`: the last file of a bundle."""
+    text = manifest.model_dump_json(indent=2, by_alias=True, exclude_defaults=False)
+    atomic.write_text(folder / MANIFEST, text + "\n")

@@ -1,0 +1,61 @@
+"""Named inputs and outputs with dtype and shape, as in a SavedModel's SignatureDef."""
+
+import ml_dtypes
+import numpy as np
+from pydantic import BaseModel, ConfigDict, field_validator
+
+# What a bundle can carry. Strings, ragged, sparse and resource tensors are none of these.
+DTYPES: dict[str, np.dtype] = {  # type: ignore[type-arg]
+    **{
+        name: np.dtype(name)
+        for name in (
+            *("float16", "float32", "float64", "bool"),
+            *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        )
+    },
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
+
+
+class Frozen(BaseModel):
+    """A record that is read from or written to JSON: strict, and never changed once made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TensorSpec(Frozen):
+    """A tensor's dtype (a key of `DTYPES`) and shape; `None` is a dynamic dimension."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    @field_validator("dtype")
+    @classmethod
+    def _known(cls, dtype: str) -> str:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        return dtype
+
+    def admits(self, array: np.ndarray) -> bool:  # type: ignore[type-arg]
+        """Whether `array` has this dtype and a shape that this one allows."""
+        return (
+            array.dtype == DTYPES[self.dtype]
+            and array.ndim == len(self.shape)
+            and all(want in (None, have) for want, have in zip(self.shape, array.shape, strict=True))
+        )
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+
+
+class Signature(Frozen):
+    """One callable of a model: its inputs and outputs by name."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+    def __str__(self) -> str:
+        def row(specs: dict[str, TensorSpec]) -> str:
+            return ", ".join(f"{name}: {spec}" for name, spec in specs.items())
+
+        return f"({row(self.inputs)}) -> ({row(self.outputs)})"

@@ -1,0 +1,52 @@
+"""The one place that imports the `tensorflowjs` converter.
+
+tensorflowjs 4.22 imports `tensorflow_decision_forests`, `tensorflow_hub` and
+`jax.experimental.jax2tf` at the top of its modules, and uses them only to convert decision
+forests, TF-Hub modules and JAX functions, none of which comes through here. Installed with them,
+it holds TensorFlow back at 2.19 and takes 2.7 GB. pyproject.toml keeps them out, and here they are
+stand-ins in `sys.modules` for the length of that one import. They must not stay: Keras probes for
+`jax` and breaks on the stand-in, which is also why Keras is imported first.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import cast
+
+import keras  # noqa: F401  first: see above
+
+_UNUSED = (
+    "tensorflow_decision_forests",
+    "tensorflow_hub",
+    "jax",
+    "jax.experimental",
+    "jax.experimental.jax2tf",
+)
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """Empty modules under the unused names; those that are really imported stay as they are."""
+    added = [name for name in _UNUSED if name not in sys.modules]
+    try:
+        for name in added:
+            module = sys.modules[name] = ModuleType(name)
+            parent, _, child = name.rpartition(".")
+            if parent in added:
+                setattr(sys.modules[parent], child, module)
+        yield
+    finally:
+        for name in added:
+            del sys.modules[name]
+
+
+with _stand_ins():
+    from tensorflowjs.converters import tf_saved_model_conversion_v2 as _converter
+
+
+def convert_tf_saved_model(saved_model: str, output: str, *, signature_def: str) -> None:
+    """Convert one signature of a SavedModel folder to a TF.js graph model folder."""
+    cast(ModuleType, _converter).convert_tf_saved_model(
+        saved_model, output, signature_def=signature_def
+    )
