@@ -1,1 +1,199 @@
-"""x"""
+"""The front door: the public Python API and the command line. It holds no logic.
+
+    import portproof
+
+    portproof.train("quadratic")
+    bundle = portproof.export("quadratic")
+    report = portproof.verify(bundle.path)
+    assert report.ok
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bundle.errors import PortproofError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from bundle.bundle import Bundle
+    from export.source import Source
+    from verify.report import Cell, Report
+
+__all__ = ["PortproofError", "export", "main", "train", "verify"]
+
+ARTIFACTS = Path("artifacts")
+TRAINING = Path("training")
+
+
+def train(
+    name: str,
+    *,
+    seed: int = 22,
+    epochs: int = 150,
+    resume: bool = False,
+    folder: str | Path = TRAINING,
+    log: Callable[[str], None] = print,
+) -> Path:
+    """Train a built-in model and leave its state in `folder/NAME`, which is returned.
+
+    With `resume`, a training that was stopped goes on, and ends with the same bits as one that was
+    not. Raises UsageError for an unknown name or a state that does not fit.
+    """
+    from export import models
+
+    path = Path(folder) / name
+    models.load(name).train(path, seed=seed, epochs=epochs, resume=resume, log=log)
+    return path
+
+
+def export(
+    model: str | Source | tf.Module | keras.Model,
+    path: str | Path | None = None,
+    *,
+    signatures: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    training: str | Path = TRAINING,
+    log: Callable[[str], None] = lambda _: None,
+) -> Bundle:
+    """Export a model to every format, with its test vectors, as a bundle.
+
+    `model` is a built-in model's name (trained first if `training/NAME` holds no training), a
+    `tf.Module`, a `keras.Model`, or a Source. For the middle two, `inputs` gives an example array
+    for each input, or for several signatures a dict of such dicts, and `signatures` the
+    `tf.function`s to export where not all of the module's own. `path` is `artifacts/NAME` unless
+    given; a bundle that stands there is replaced when the new one is whole.
+    Raises ExportError where the model cannot be exported, UsageError where the call is wrong.
+    """
+    from export import write
+    from export.resolve import resolve
+
+    source = resolve(model, signatures, inputs, Path(training), log)
+    return write.write(source, path or ARTIFACTS / source.name, log)
+
+
+def verify(
+    *bundles: str | Path,
+    runtimes: list[str] | None = None,
+    on_cell: Callable[[Cell], None] = lambda _: None,
+) -> Report:
+    """Verify bundles in every runtime that is here, or in `runtimes`, and keep each one's report.
+
+    Without a bundle, all below `artifacts`. Every file is held against its digest before anything
+    parses it. Raises BundleError where one is not what was exported.
+    """
+    from verify.run import run
+
+    return run([Path(b) for b in bundles], ARTIFACTS, runtimes or [], on_cell)
+
+
+app = typer.Typer(
+    help="Export a model to every format, and prove that each artifact gives its numbers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+Names = Annotated[list[str] | None, typer.Argument(help="Built-in models; all without one.")]
+Paths = Annotated[list[Path] | None, typer.Argument(help="Bundles; all of artifacts without one.")]
+
+
+@app.command("train")
+def _train(
+    names: Names = None,
+    seed: Annotated[int, typer.Option(help="Decides data, start and order.")] = 22,
+    epochs: Annotated[int, typer.Option(min=1, help="When to stop.")] = 150,
+    resume: Annotated[bool, typer.Option(help="Go on where a training stopped.")] = False,
+) -> None:
+    """Train built-in models into training/NAME."""
+    for name in _start_tensorflow(names):
+        typer.echo(f"training {name}")
+        train(name, seed=seed, epochs=epochs, resume=resume, log=typer.echo)
+
+
+@app.command("export")
+def _export(
+    names: Names = None,
+    output: Annotated[Path, typer.Option(help="Where the bundles go.")] = ARTIFACTS,
+) -> None:
+    """Export models to every format, with their test vectors, into artifacts/NAME."""
+    for name in _start_tensorflow(names):
+        bundle = export(name, output / name, log=typer.echo)
+        typer.echo(f"exported {bundle.path}")
+
+
+@app.command("verify")
+def _verify(
+    bundles: Paths = None,
+    runtime: Annotated[list[str] | None, typer.Option(help="Only this runtime; repeatable.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
+) -> None:
+    """Run every artifact in the runtimes that load it, and prove its numbers.
+
+    Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 asked for but absent.
+    """
+    from verify import live
+
+    with live.progress() as on_cell:
+        report = verify(*(bundles or []), runtimes=runtime, on_cell=on_cell)
+    live.show(report)
+    if json:
+        live.write_json(report, json)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command("show")
+def _show(bundles: Paths = None) -> None:
+    """Print what bundles hold: signatures, traces, artifacts and their sizes."""
+    from bundle.bundle import Bundle
+    from bundle.show import describe
+    from verify.run import find
+
+    for path in bundles or find(ARTIFACTS):
+        typer.echo("\n".join(describe(Bundle.peek(path))))
+
+
+@app.command("runtimes")
+def _runtimes() -> None:
+    """List the runtimes: what can run here, what is absent, and how to get it."""
+    from verify import live
+    from verify.runtimes import RUNTIMES
+
+    live.show_runtimes(RUNTIMES)
+
+
+def _start_tensorflow(names: list[str] | None) -> list[str]:
+    """The models meant, checked before the seconds that TensorFlow takes to start."""
+    from export import models
+
+    chosen = list(dict.fromkeys(names or models.MODELS))
+    for name in chosen:
+        models.check(name)
+    typer.echo("starting TensorFlow", err=True)
+    from export.start import start
+
+    start()
+    return chosen
+
+
+def main() -> None:
+    """Run the command line: an error that a person can act on is one message and a status."""
+    try:
+        app()
+    except PortproofError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(error.exit_status) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"error: {place}{error.strerror or error}", err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -64,7 +64,10 @@ def named(outputs: Any) -> dict[str, Any]:
 
 
 def from_module(
-    name: str, module: tf.Module, examples: Examples, signatures: Mapping[str, Any] | None = None
+    name: str,
+    module: tf.Module,
+    examples: Mapping[str, Any],
+    signatures: Mapping[str, Any] | None = None,
 ) -> Source:
     """A Source of a `tf.Module`: its declared or traced functions, or those of `signatures`.
 
@@ -78,7 +81,17 @@ def from_module(
         )
     for key, function in functions.items():
         _check_declared(f"{type(module).__name__}.{key}", function)
-    return Source(name, module, functions, examples)
+    return Source(name, module, functions, _by_signature(examples, list(functions)))
+
+
+def _by_signature(examples: Mapping[str, Any], signatures: list[str]) -> Examples:
+    """Examples by signature and input; where there is one signature, its name may be left out."""
+    if len(signatures) == 1 and not set(examples) == set(signatures):
+        examples = {signatures[0]: examples}
+    return {
+        signature: {name: np.asarray(array) for name, array in arrays.items()}
+        for signature, arrays in examples.items()
+    }
 
 
 def from_keras(

@@ -10,6 +10,7 @@ import numpy as np
 
 from bundle import atomic, digest
 from bundle.bundle import Bundle, write_manifest
+from bundle.errors import ExportError, PortproofError
 from bundle.manifest import Artifact, Manifest, Origin
 from export import tracing, vectors
 from export.formats import FORMATS, Format
@@ -51,7 +52,15 @@ def write(source: Source, path: str | Path, log: Callable[[str], None] = lambda 
 
 
 def _write_artifact(format_: Format, source: Source, folder: Path) -> Artifact:
-    endpoints = format_.write(source, folder)
+    try:
+        endpoints = format_.write(source, folder)
+    except PortproofError:
+        raise
+    except Exception as error:  # whatever a converter raises, in one line instead of a traceback
+        reason = " ".join(str(error).split())[:600]
+        raise ExportError(
+            f"{source.name} cannot be written as {format_.name}: {type(error).__name__}: {reason}"
+        ) from error
     return Artifact(
         format=format_.name,
         endpoints=endpoints,

@@ -1,0 +1,1 @@
+"""A bundle becomes a report. Imports neither TensorFlow nor Keras: runner processes do."""

@@ -33,23 +33,35 @@ def unchanged(path: str, source: Source, signature: str) -> Endpoint:
 
 
 def trackable(model: Any) -> Any:
-    """What of a model is saved: the model itself, or a `keras.Model` without its training state."""
-    return _Inference(model) if isinstance(model, keras.Model) else model
+    """What of a model is saved: the model itself, or the weights of a `keras.Model` alone."""
+    return _Mirror(model, {}, leave_out=("optimizer",)) if isinstance(model, keras.Model) else model
 
 
-class _Inference(tf.Module):  # type: ignore[misc]
-    """A Keras model's object graph without its optimizer.
+class _Mirror(tf.Module):  # type: ignore[misc]
+    """A Keras object as TensorFlow tracks it, with each Keras variable's own `tf.Variable`.
 
-    The optimizer's slots would otherwise triple the size of what is shipped. Names stay as they
-    are, so `tf.train.Checkpoint(model=model).read(...)` restores into the person's own model.
+    Saved as it is, a Keras 3 model writes every variable twice, and TFLite's converter takes the
+    copy, which nothing initialises, for the weight: the file converts, and computes garbage. And
+    it would carry the optimizer, which can triple its size. Names stay as they are, so that
+    `tf.train.Checkpoint(model=model).read(...)` restores into the person's own model.
     `_trackable_children` is how TensorFlow asks an object for its graph (trackable/base.py); it
     has no public counterpart.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
+    def __init__(self, original: Any, known: dict[int, Any], leave_out: tuple[str, ...] = ()) -> None:
+        self._original, self._known, self._leave_out = original, known, leave_out
+        known[id(original)] = self
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        # Always the children of a checkpoint: Keras adds bookkeeping lists for a SavedModel.
-        children = self._model._trackable_children("checkpoint", **kwargs)
-        return {name: child for name, child in children.items() if name != "optimizer"}
+        # Always the children of a checkpoint: for a SavedModel, Keras adds its bookkeeping lists.
+        children = self._original._trackable_children("checkpoint", **kwargs)
+        return {n: self._mirrored(c) for n, c in children.items() if n not in self._leave_out}
+
+    def _mirrored(self, child: Any) -> Any:
+        if isinstance(child, keras.Variable):
+            return child.value
+        if id(child) in self._known:
+            return self._known[id(child)]
+        if isinstance(child, keras.Operation | list | tuple | dict):
+            return _Mirror(child, self._known)
+        return child  # a resource, such as a lookup table

@@ -5,7 +5,6 @@ Each file has `train(folder, seed, epochs, resume, log)`, which leaves the train
 """
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from bundle.errors import UsageError
@@ -13,16 +12,14 @@ from bundle.errors import UsageError
 MODELS = ("quadratic", "my_module", "quadratic_keras")
 
 
-def load(name: str) -> Any:
-    """The module of a built-in model. Raises UsageError where there is none of that name."""
+def check(name: str) -> None:
+    """Raises UsageError where there is no built-in model of that name."""
     if name not in MODELS:
         raise UsageError(f"there is no built-in model {name!r}: they are {', '.join(MODELS)}.")
+
+
+def load(name: str) -> Any:
+    """The module of a built-in model. Raises UsageError where there is none of that name."""
+    check(name)
     return import_module(f"export.models.{name}")
 
-
-def is_trained(name: str, folder: Path) -> bool:
-    """Whether `folder` holds a finished training of the model."""
-    from export.models.state import State
-
-    load(name)
-    return State.is_finished(folder)

@@ -1,0 +1,84 @@
+# `make` trains, exports and verifies the built-in models; `make test` does that and runs the tests.
+# Everything is installed into this folder. MODEL=name narrows to one model.
+
+PYTHON ?= python3
+SEED ?= 22
+MODELS := quadratic my_module quadratic_keras
+CHOSEN := $(or $(MODEL),$(MODELS))
+
+JS := verify/runners/js
+INSTALLED := .venv/installed $(JS)/node_modules/.package-lock.json
+TRAINED := $(CHOSEN:%=training/%/history.safetensors)
+BUNDLES := $(CHOSEN:%=artifacts/%/manifest.json)
+REPORTS := $(CHOSEN:%=artifacts/%/report.json)
+
+# The code that makes each step's files: when it changes, they are made again.
+BUNDLE_CODE := $(wildcard bundle/*.py)
+EXPORT_CODE := $(wildcard export/*.py export/formats/*.py) $(BUNDLE_CODE)
+VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs) $(BUNDLE_CODE)
+
+# What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: all setup train export plots verify test lint lock clean
+.DEFAULT_GOAL := all
+
+all: $(REPORTS)
+	@echo "Up to date: $(REPORTS)"
+
+setup: $(INSTALLED)
+train: $(TRAINED)
+export: $(BUNDLES)
+verify: $(REPORTS)
+
+# The plots are drawn with the export, of which they are part.
+plots: $(BUNDLES)
+	@ls $(wildcard $(CHOSEN:%=artifacts/%/plots/*.png))
+
+# One process for all models: TensorFlow's start is paid once. (GNU make 3.81, as on a Mac, takes
+# `&:` for one more target and makes each file by itself, which is slower and as right.)
+$(TRAINED) &: $(INSTALLED) $(wildcard export/models/*.py)
+	portproof train $(CHOSEN) --seed $(SEED)
+
+$(BUNDLES) &: $(TRAINED) $(EXPORT_CODE)
+	portproof export $(CHOSEN)
+
+# A report that proves nothing is kept to be read, with a time that has it made again.
+$(REPORTS) &: $(BUNDLES) $(VERIFY_CODE)
+	@portproof verify $(CHOSEN:%=artifacts/%) || \
+		{ status=$$?; touch -t 197001020000 $(wildcard $(REPORTS)); exit $$status; }
+
+test: $(INSTALLED) $(REPORTS)
+	pytest
+
+lint: .venv/installed
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports
+
+# uv, at the version of the lock, unless there is one already.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Portproof needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.lock pyproject.toml | .venv/bin/python
+	@command -v uv >/dev/null || { \
+		sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt; \
+		.venv/bin/python -m pip install --quiet --require-hashes -r .venv/uv.txt; }
+	uv pip sync --python .venv --compile-bytecode requirements.lock
+	uv pip install --python .venv --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json .venv/installed
+	npm ci --prefix $(JS) --no-fund --no-audit
+	@touch $@
+
+lock: .venv/installed
+	uv pip compile --quiet --no-header --universal --generate-hashes --group dev \
+		--upgrade pyproject.toml -o requirements.lock
+	npm install --prefix $(JS) --package-lock-only --no-fund --no-audit
+
+clean:
+	rm -rf training $(filter-out artifacts/README.md,$(wildcard artifacts/*))

@@ -1,0 +1,127 @@
+"""Report: all the cells of a bundle, or of several."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bundle.manifest import Regime
+from verify.verdict import PASSING, Verdict, worst
+
+SCHEMA: Literal["portproof/report/1"] = "portproof/report/1"
+
+# The regimes that decide the exit status; `edge` is reported.
+GATING: tuple[Regime, ...] = ("typical", "batch")
+
+Key = tuple[str, str, str]  # model, format, variant
+
+
+class Cell(BaseModel):
+    """One artifact in one runtime on one signature, output and regime.
+
+    `max_abs`, `max_ulp` and `error_ratio` are the largest over the regime's cases, `None` where
+    nothing could be compared; `error_ratio` also where the reference has no error of its own.
+    `samples` counts rows, `seconds` is what the runner took to compute them all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    model: str
+    format: str
+    variant: str
+    runtime: str
+    signature: str
+    output: str
+    regime: Regime
+    verdict: Verdict
+    max_abs: float | None = None
+    max_ulp: int | None = None
+    error_ratio: float | None = None
+    samples: int = 0
+    seconds: float | None = None
+    detail: str = ""
+
+    @property
+    def artifact(self) -> Key:
+        return self.model, self.format, self.variant
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict in PASSING
+
+
+class Environment(BaseModel):
+    """Where a report was made. `runtimes` has the versions that each runner gave of itself."""
+
+    platform: str
+    processor: str
+    python: str
+    portproof: str
+    runtimes: dict[str, dict[str, str]]
+
+
+class Report(BaseModel):
+    """The outcome of `portproof verify`. `bundle` maps each model to its manifest's SHA-256.
+
+    `refused` maps a bundle's path to why nothing of it was run: it is not what was exported.
+    `asked` are the runtimes that the person named. Named or not, each artifact must have been
+    checked by at least one runtime that knows its format.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal["portproof/report/1"] = Field(default=SCHEMA, alias="schema")
+    ok: bool = False
+    bundle: dict[str, str]
+    environment: Environment
+    refused: dict[str, str] = {}
+    asked: tuple[str, ...] = ()
+    cells: list[Cell]
+
+    @property
+    def failures(self) -> list[Cell]:
+        """The cells that make the exit status 1."""
+        return [c for c in self.cells if c.regime in GATING and c.verdict in ("wrong", "failed")]
+
+    @property
+    def unchecked(self) -> list[str]:
+        """What was asked for and is covered by no cell with a verdict, a line each."""
+        absent = {c.runtime for c in self.cells if c.verdict == "absent"}
+        lines = [f"runtime {name} is absent" for name in self.asked if name in absent]
+        checked = {c.artifact for c in self.cells if c.verdict != "absent"}
+        left = [key for key in self.artifacts if key not in checked]
+        return lines + [f"{' '.join(filter(None, key))} ran in no runtime" for key in left]
+
+    @property
+    def artifacts(self) -> list[Key]:
+        return list(dict.fromkeys(cell.artifact for cell in self.cells))
+
+    @property
+    def exit_status(self) -> int:
+        """0 proven, 1 something is wrong, failed or refused or nothing was compared, 3 unchecked."""
+        if self.refused or self.failures or not any(c.passed and c.regime in GATING for c in self.cells):
+            # Nothing but absent runtimes is not a wrong answer, it is none.
+            only_absent = not self.refused and bool(self.cells) and all(c.verdict == "absent" for c in self.cells)
+            return 3 if only_absent else 1
+        return 3 if self.unchecked else 0
+
+    def of(self, model: str) -> "Report":
+        """The part of the report that is about one model."""
+        cells = [cell for cell in self.cells if cell.model == model]
+        return finished(
+            self.model_copy(update={"bundle": {model: self.bundle[model]}, "refused": {}, "cells": cells})
+        )
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=2, by_alias=True) + "\n"
+
+
+def finished(report: Report) -> Report:
+    """The report with `ok` set from its cells."""
+    return report.model_copy(update={"ok": report.exit_status == 0})
+
+
+def overall(cells: Iterable[Cell]) -> Verdict:
+    """The worst verdict of cells that have one; `absent` where none has."""
+    verdicts = [cell.verdict for cell in cells if cell.verdict != "absent"]
+    return worst(verdicts) if verdicts else "absent"

@@ -1,0 +1,51 @@
+"""Paths -> Report: opens the bundles, has them checked, and keeps each one's report beside it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bundle import atomic
+from bundle.bundle import MANIFEST, REPORT, Bundle
+from bundle.errors import BundleError, UsageError
+from verify.check import check
+from verify.report import Cell, Report
+from verify.runtimes import select
+
+
+def run(
+    paths: Sequence[Path],
+    artifacts: Path,
+    runtimes: Sequence[str],
+    on_cell: Callable[[Cell], None],
+) -> Report:
+    """Verify the bundles at `paths`, or all below `artifacts` where there are none.
+
+    A bundle that is not what was exported is in the report as refused; the others are verified.
+    """
+    paths = paths or find(artifacts)
+    chosen = select(list(runtimes))
+    bundles, refused = [], {}
+    for path in paths:
+        try:
+            bundles.append(Bundle.open(path))
+        except BundleError as error:
+            refused[str(path)] = str(error)
+    report = check(bundles, chosen, asked=runtimes, refused=refused, on_cell=on_cell)
+    for bundle in bundles:
+        _keep(report.of(bundle.manifest.model), bundle.path)
+    for name in refused:
+        # An older report would go on saying that all is well.
+        if (Path(name) / MANIFEST).is_file():
+            _keep(report.model_copy(update={"bundle": {}, "cells": [], "ok": False}), Path(name))
+    return report
+
+
+def find(artifacts: Path) -> list[Path]:
+    """Every bundle below a folder. Raises UsageError where there is none."""
+    found = sorted(p.parent for p in artifacts.glob(f"*/{MANIFEST}") if p.parent.name[0] != ".")
+    if not found:
+        raise UsageError(f"there is no bundle in {artifacts}. Make one with `portproof export`.")
+    return found
+
+
+def _keep(report: Report, folder: Path) -> None:
+    atomic.write_text(folder / REPORT, report.to_json())

@@ -1,0 +1,1 @@
+"""The programs that drive a runtime each. ARCHITECTURE.md gives their contract."""

@@ -1,0 +1,59 @@
+"""The loop of a Python runner: a JSON line in, a JSON line out, tensors in safetensors files."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bundle import tensors
+from bundle.tensors import Arrays
+
+# Takes the artifact's own input names, gives its own output names.
+Infer = Callable[[Arrays], Arrays]
+Request = dict[str, Any]
+
+
+def serve(
+    versions: dict[str, str],
+    load: Callable[[Request], Infer],
+    backend: Callable[[], str] = lambda: "",
+) -> None:
+    """Answer requests until standard input ends.
+
+    `load` is called when a request is for another artifact or signature than the last one, or when
+    the last one failed. `backend` names what has computed, asked after each call.
+    """
+    # What a library prints must not be taken for an answer: standard output becomes standard error.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    _say(answers, {"ready": versions})
+    loaded: tuple[Any, Infer] | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        key = (request["artifact"], request["signature"])
+        try:
+            if loaded is None or loaded[0] != key:
+                loaded = None  # the old model's memory, before the new one's
+                loaded = key, load(request)
+            arrays = tensors.read(request["inputs"])
+            started = time.perf_counter()
+            outputs = loaded[1](arrays)
+            seconds = time.perf_counter() - started
+            tensors.write(request["outputs"], outputs)
+            _say(answers, {"seconds": seconds, "backend": backend()})
+        except Exception as error:
+            loaded = None
+            _say(answers, {"error": one_line(error)})
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's kind and message, short enough for a table's footnote."""
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text[:400]}"
+
+
+def _say(answers: Any, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()

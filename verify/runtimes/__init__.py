@@ -1,0 +1,21 @@
+"""The table of runtimes. A new runtime is one file beside this one and a row here."""
+
+from bundle.errors import UsageError
+from verify.runtimes import keras, litert, tensorflow, tfjs_node
+from verify.runtimes.runtime import Runtime
+
+RUNTIMES: tuple[Runtime, ...] = (
+    *tensorflow.RUNTIMES,
+    *keras.RUNTIMES,
+    *litert.RUNTIMES,
+    *tfjs_node.RUNTIMES,
+)
+
+
+def select(names: list[str]) -> tuple[Runtime, ...]:
+    """The runtimes of these names, or all where there are none. Raises UsageError."""
+    known = {runtime.name: runtime for runtime in RUNTIMES}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no runtime {name!r}: they are {', '.join(known)}.")
+    return tuple(known[name] for name in dict.fromkeys(names)) or RUNTIMES

@@ -1,0 +1,18 @@
+"""LiteRT's interpreter, without TensorFlow: with XNNPACK as it ships, and its reference kernels."""
+
+from functools import partial
+
+from verify.runtimes.runtime import Runtime, missing_package, python_command
+
+
+def _runtime(name: str, resolver: str) -> Runtime:
+    return Runtime(
+        name=name,
+        formats=("tflite",),
+        command=partial(python_command, "litert_runner", resolver),
+        missing=partial(missing_package, "ai_edge_litert", "ai-edge-litert"),
+        backend=resolver,
+    )
+
+
+RUNTIMES = (_runtime("litert", "BUILTIN"), _runtime("litert-reference", "BUILTIN_REF"))

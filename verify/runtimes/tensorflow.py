@@ -1,0 +1,14 @@
+"""TensorFlow in Python: SavedModels, and checkpoints restored into their SavedModel's graph."""
+
+from functools import partial
+
+from verify.runtimes.runtime import Runtime, missing_package, python_command
+
+RUNTIMES = (
+    Runtime(
+        name="tensorflow",
+        formats=("savedmodel", "checkpoint"),
+        command=partial(python_command, "tensorflow_runner"),
+        missing=partial(missing_package, "tensorflow", "tensorflow"),
+    ),
+)

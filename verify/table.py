@@ -1,0 +1,89 @@
+"""A report as the table that a person reads at a glance."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from verify.report import GATING, Cell, Report, overall
+
+STYLES = {
+    "exact": "green",
+    "faithful": "green",
+    "close": "yellow",
+    "wrong": "bold red",
+    "failed": "bold red",
+    "absent": "dim",
+}
+
+
+def render(report: Report) -> RenderableType:
+    """Tables by format, rows artifacts, columns runtimes; under them what needs words."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
+    for format_ in dict.fromkeys(cell.format for cell in report.cells):
+        cells = [cell for cell in report.cells if cell.format == format_]
+        runtimes = tuple(dict.fromkeys(cell.runtime for cell in cells))
+        groups.setdefault(runtimes, []).extend(cells)
+    tables = [
+        part for found in groups.items() for part in (_table(*found), Text())
+    ]
+    return Group(*tables, *_notes(report), _summary(report))
+
+
+def _table(runtimes: tuple[str, ...], cells: list[Cell]) -> Table:
+    table = Table(pad_edge=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column("artifact", no_wrap=True, min_width=28)
+    for runtime in runtimes:
+        table.add_column(runtime, min_width=16)
+    for key in sorted({cell.artifact for cell in cells}, key=lambda key: (key[1:], key[0])):
+        row = [cell for cell in cells if cell.artifact == key]
+        entries = [_entry([c for c in row if c.runtime == runtime]) for runtime in runtimes]
+        table.add_row(" ".join(filter(None, key)), *entries)
+    return table
+
+
+def _entry(cells: list[Cell]) -> Text:
+    gating = [cell for cell in cells if cell.regime in GATING]
+    verdict = overall(gating)
+    text = Text(verdict, STYLES[verdict])
+    ulps = [cell.max_ulp for cell in gating if cell.max_ulp is not None]
+    if verdict != "exact" and ulps:
+        text.append(f" {max(ulps)} ulp")
+    return text
+
+
+def _notes(report: Report) -> Iterable[Text]:
+    """Everything that is not proven: failures, edge cells, absent runtimes, what nothing ran."""
+    for reason in report.refused.values():
+        yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
+    yield from _lines("", report.failures)
+    edge = [c for c in report.cells if c.regime == "edge" and c.verdict in ("wrong", "failed")]
+    if edge:
+        yield Text("edge (reported, not counted):")
+        yield from _lines("  ", edge)
+    absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
+    for runtime, reason in absent.items():
+        yield Text(f"not covered: {runtime} is absent; {reason}", "yellow")
+    for line in report.unchecked:
+        yield Text(f"not covered: {line}", "yellow")
+
+
+def _lines(indent: str, cells: list[Cell]) -> Iterable[Text]:
+    """A line for each reason, with all the cells that share it."""
+    for cell in cells:
+        place = f"{' '.join(filter(None, cell.artifact))} in {cell.runtime}"
+        text = Text(indent)
+        text.append(cell.verdict, STYLES[cell.verdict])
+        text.append(f" {place}, {cell.signature}.{cell.output}: {cell.detail}")
+        yield text
+
+
+def _summary(report: Report) -> Text:
+    gating = [cell for cell in report.cells if cell.regime in GATING]
+    counts = {v: sum(cell.verdict == v for cell in gating) for v in STYLES}
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    what = "typical and batch: " + (said or "no cells at all")
+    if report.ok:
+        return Text(f"proven: {what}", "bold green")
+    return Text(f"not proven: {what}", "bold red" if report.exit_status == 1 else "bold yellow")
