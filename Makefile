@@ -2,7 +2,6 @@
 # Everything is installed into this folder. MODEL=name narrows to one model.
 
 PYTHON ?= python3
-SEED ?= 22
 MODELS := quadratic my_module quadratic_keras
 CHOSEN := $(or $(MODEL),$(MODELS))
 
@@ -38,7 +37,7 @@ plots: $(BUNDLES)
 # One process for all models: TensorFlow's start is paid once. (GNU make 3.81, as on a Mac, takes
 # `&:` for one more target and makes each file by itself, which is slower and as right.)
 $(TRAINED) &: $(INSTALLED) $(wildcard export/models/*.py)
-	portproof train $(CHOSEN) --seed $(SEED)
+	portproof train $(CHOSEN)
 
 $(BUNDLES) &: $(TRAINED) $(EXPORT_CODE)
 	portproof export $(CHOSEN)
@@ -46,7 +45,7 @@ $(BUNDLES) &: $(TRAINED) $(EXPORT_CODE)
 # A report that proves nothing is kept to be read, with a time that has it made again.
 $(REPORTS) &: $(BUNDLES) $(VERIFY_CODE)
 	@portproof verify $(CHOSEN:%=artifacts/%) || \
-		{ status=$$?; touch -t 197001020000 $(wildcard $(REPORTS)); exit $$status; }
+		{ status=$$?; touch -c -t 197001020000 $(REPORTS); exit $$status; }
 
 test: $(INSTALLED) $(REPORTS)
 	pytest

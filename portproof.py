@@ -1,11 +1,11 @@
 """The front door: the public Python API and the command line. It holds no logic.
 
-    import portproof
+import portproof
 
-    portproof.train("quadratic")
-    bundle = portproof.export("quadratic")
-    report = portproof.verify(bundle.path)
-    assert report.ok
+portproof.train("quadratic")
+bundle = portproof.export("quadratic")
+report = portproof.verify(bundle.path)
+assert report.ok
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+Runtimes = Annotated[list[str] | None, typer.Option(help="Only this runtime; repeatable.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Built-in models; all without one.")]
 Paths = Annotated[list[Path] | None, typer.Argument(help="Bundles; all of artifacts without one.")]
 
@@ -131,7 +132,7 @@ def _export(
 @app.command("verify")
 def _verify(
     bundles: Paths = None,
-    runtime: Annotated[list[str] | None, typer.Option(help="Only this runtime; repeatable.")] = None,
+    runtime: Runtimes = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
 ) -> None:
     """Run every artifact in the runtimes that load it, and prove its numbers.

@@ -40,13 +40,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 text file, or leave what was there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    staging = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        staging.chmod(0o666 & ~_umask())
+        staging.replace(path)
     except BaseException:
-        os.unlink(name)
+        staging.unlink()
         raise
 
 

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from bundle import atomic, digest, tensors
+from bundle import atomic, tensors
+from bundle.digest import File, of_file, paths_in
 from bundle.errors import BundleError
 from bundle.manifest import Manifest, Vector
 
@@ -16,7 +17,7 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk. `digest` is the SHA-256 of `manifest.json`, which holds all other digests."""
+    """A bundle on disk. `digest` is the SHA-256 of its manifest, which holds all other digests."""
 
     path: Path
     manifest: Manifest
@@ -60,21 +61,21 @@ class Bundle:
             self._check_file(file)
         for artifact in self.manifest.artifacts:
             for folder in {file.path.split("/")[0] for file in artifact.files}:
-                for path in digest.paths_in(self.path / folder):
+                for path in paths_in(self.path / folder):
                     if f"{folder}/{path}" not in listed:
                         raise BundleError(
                             f"{self.path}: {folder}/{path} is not in {MANIFEST}. "
                             "Remove it, or export the model again."
                         )
 
-    def _check_file(self, file: digest.File) -> None:
+    def _check_file(self, file: File) -> None:
         relative = PurePosixPath(file.path)
         if relative.is_absolute() or ".." in relative.parts:
             raise BundleError(f"{self.path}: {MANIFEST} names {file.path}, outside the bundle.")
         path = self.path / relative
         if path.resolve() != self.path.resolve() / relative or not path.is_file():
             raise BundleError(f"{self.path}: {file.path} is missing. Export the model again.")
-        if path.stat().st_size != file.size or digest.of_file(path) != file.sha256:
+        if path.stat().st_size != file.size or of_file(path) != file.sha256:
             raise BundleError(
                 f"{self.path}: {file.path} is not the file that was exported "
                 f"(its SHA-256 is not the manifest's). Export the model again."

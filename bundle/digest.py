@@ -7,7 +7,7 @@ from bundle.signature import Frozen
 
 
 class File(Frozen):
-    """A file of a bundle: its path relative to the bundle with `/`, its bytes, its SHA-256 in hex."""
+    """A file of a bundle: path relative to the bundle, with `/`; bytes; SHA-256 in hex."""
 
     path: str
     size: int

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: `manifest.json`. artifacts/README.md describes it field by field."""
+"""What a bundle says of itself: `manifest.json`, as artifacts/README.md describes it."""
 
 from typing import Literal
 

@@ -1,11 +1,13 @@
 """Named inputs and outputs with dtype and shape, as in a SavedModel's SignatureDef."""
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 from pydantic import BaseModel, ConfigDict, field_validator
 
 # What a bundle can carry. Strings, ragged, sparse and resource tensors are none of these.
-DTYPES: dict[str, np.dtype] = {  # type: ignore[type-arg]
+DTYPES: dict[str, np.dtype[Any]] = {
     **{
         name: np.dtype(name)
         for name in (
@@ -36,12 +38,12 @@ class TensorSpec(Frozen):
             raise ValueError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
         return dtype
 
-    def admits(self, array: np.ndarray) -> bool:  # type: ignore[type-arg]
+    def admits(self, array: np.ndarray[Any, Any]) -> bool:
         """Whether `array` has this dtype and a shape that this one allows."""
         return (
             array.dtype == DTYPES[self.dtype]
             and array.ndim == len(self.shape)
-            and all(want in (None, have) for want, have in zip(self.shape, array.shape, strict=True))
+            and all(d in (None, n) for d, n in zip(self.shape, array.shape, strict=True))
         )
 
     def __str__(self) -> str:

@@ -31,6 +31,4 @@ def read(path: Path) -> Arrays:
 def grouped(arrays: Arrays, group: str) -> Arrays:
     """The arrays named `group/NAME`, by NAME."""
     prefix = group + "/"
-    return {
-        name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}

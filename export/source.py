@@ -86,7 +86,7 @@ def from_module(
 
 def _by_signature(examples: Mapping[str, Any], signatures: list[str]) -> Examples:
     """Examples by signature and input; where there is one signature, its name may be left out."""
-    if len(signatures) == 1 and not set(examples) == set(signatures):
+    if len(signatures) == 1 and set(examples) != set(signatures):
         examples = {signatures[0]: examples}
     return {
         signature: {name: np.asarray(array) for name, array in arrays.items()}

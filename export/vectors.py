@@ -102,7 +102,7 @@ def special_values(spec: TensorSpec) -> Arrays:
         beyond = [n for p in (24, 53) for n in (2**p, 2**p + 1, -(2**p) - 1)]
         fitting = [n for n in (*ends, *beyond) if info.min <= n <= info.max]
         return {"integer-extremes": np.array(fitting, dtype)}
-    limits = ml_dtypes.finfo(dtype)
+    limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     tiny, least, most = (
         float(x) for x in (limits.smallest_normal, limits.smallest_subnormal, limits.max)
     )

@@ -25,6 +25,8 @@ def write(source: Source, path: str | Path, log: Callable[[str], None] = lambda 
     What stood at `path` is replaced when the new bundle is whole, and stays if anything is raised.
     """
     with atomic.folder(Path(path)) as folder:
+        # Before anything is written: TensorFlow's saver traces a module's own functions once more.
+        functions = tuple(tracing.describe(n, f) for n, f in source.functions.items())
         artifacts = []
         for format_ in FORMATS:
             if format_.name == "keras" and not source.keras_forms:
@@ -42,7 +44,7 @@ def write(source: Source, path: str | Path, log: Callable[[str], None] = lambda 
             source=origin(source),
             packages={name: version(name) for name in PACKAGES},
             signatures=source.signatures,
-            functions=tuple(tracing.describe(n, f) for n, f in source.functions.items()),
+            functions=functions,
             artifacts=tuple(artifacts),
             vectors=cases,
             plots=digest.describe_all(folder, "plots"),

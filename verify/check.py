@@ -217,9 +217,7 @@ def _merged(trial: _Trial, output: str, regime: str, outcomes: list[_Outcome]) -
     if not outcomes:
         return trial.cell(output, regime, "failed", detail="the bundle has no vectors for this")
     verdict = worst([outcome.verdict for outcome in outcomes])
-    reasons = [
-        f"{o.case}: {o.reason}" for o in outcomes if o.verdict == verdict and o.reason
-    ]
+    reasons = [f"{o.case}: {o.reason}" for o in outcomes if o.verdict == verdict and o.reason]
     metrics = [outcome.metrics for outcome in outcomes if outcome.metrics]
     ratios = [m.error_ratio for m in metrics if m.error_ratio is not None]
     samples = sum(m.samples for m in metrics)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 Array = np.ndarray[Any, Any]
@@ -41,9 +42,10 @@ def compare(got: Array, reference: Array, oracle: Array | None = None) -> Metric
     if got.shape != reference.shape or got.dtype != reference.dtype:
         raise ValueError(f"cannot compare {describe(got)} with {describe(reference)}")
     samples = len(reference) if reference.ndim else 1
-    bit_equal = np.require(got, requirements="C").tobytes() == np.require(
-        reference, requirements="C"
-    ).tobytes()
+    bit_equal = (
+        np.require(got, requirements="C").tobytes()
+        == np.require(reference, requirements="C").tobytes()
+    )
     if not is_float(reference):
         return Metrics(samples, bit_equal, *_integer_distance(got, reference))
     finite = np.isfinite(got) & np.isfinite(reference)
@@ -68,6 +70,7 @@ def _against(metrics: Metrics, oracle: Array, got: Array, reference: Array) -> M
     exact = oracle[judged]
     # Beyond the dtype's range the reference is infinite, so what is left here fits it.
     scale = np.abs(exact).max(initial=0.0).astype(reference.dtype)
+    scale = min(scale, ml_dtypes.finfo(reference.dtype).max)  # what rounds up to infinity
     return Metrics(
         metrics.samples,
         metrics.bit_equal,
@@ -76,8 +79,14 @@ def _against(metrics: Metrics, oracle: Array, got: Array, reference: Array) -> M
         metrics.misplaced,
         error=_largest(got[judged].astype(np.float64) - exact),
         reference_error=_largest(reference[judged].astype(np.float64) - exact),
-        oracle_ulp=float(np.spacing(scale)) if np.isfinite(scale) else float(np.spacing(np.finfo(scale.dtype).max)),
+        oracle_ulp=_unit(scale),
     )
+
+
+def _unit(value: Any) -> float:
+    """One unit in the last place of a finite value. NumPy's own overflows at the largest."""
+    largest = value == ml_dtypes.finfo(value.dtype).max
+    return float(value - np.nextafter(value, value * 0) if largest else np.spacing(value))
 
 
 def is_float(array: Array) -> bool:

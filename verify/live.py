@@ -30,7 +30,7 @@ def progress() -> Iterator[Callable[[Cell], None]]:
     """A line that says what was judged last, on standard error and in a terminal alone."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda cell: None
+        yield lambda _: None
         return
     seen = 0
     with console.status("starting the runtimes") as status:

@@ -98,19 +98,18 @@ class Report(BaseModel):
 
     @property
     def exit_status(self) -> int:
-        """0 proven, 1 something is wrong, failed or refused or nothing was compared, 3 unchecked."""
-        if self.refused or self.failures or not any(c.passed and c.regime in GATING for c in self.cells):
-            # Nothing but absent runtimes is not a wrong answer, it is none.
-            only_absent = not self.refused and bool(self.cells) and all(c.verdict == "absent" for c in self.cells)
-            return 3 if only_absent else 1
-        return 3 if self.unchecked else 0
+        """0 proven; 1 wrong, failed, refused, or nothing compared; 3 asked for and absent."""
+        if self.refused or self.failures:
+            return 1
+        if self.unchecked:
+            return 3
+        return 0 if any(cell.passed and cell.regime in GATING for cell in self.cells) else 1
 
     def of(self, model: str) -> "Report":
         """The part of the report that is about one model."""
         cells = [cell for cell in self.cells if cell.model == model]
-        return finished(
-            self.model_copy(update={"bundle": {model: self.bundle[model]}, "refused": {}, "cells": cells})
-        )
+        only = {"bundle": {model: self.bundle[model]}, "refused": {}, "cells": cells}
+        return finished(self.model_copy(update=only))
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2, by_alias=True) + "\n"

@@ -25,9 +25,7 @@ def render(report: Report) -> RenderableType:
         cells = [cell for cell in report.cells if cell.format == format_]
         runtimes = tuple(dict.fromkeys(cell.runtime for cell in cells))
         groups.setdefault(runtimes, []).extend(cells)
-    tables = [
-        part for found in groups.items() for part in (_table(*found), Text())
-    ]
+    tables = [part for found in groups.items() for part in (_table(*found), Text())]
     return Group(*tables, *_notes(report), _summary(report))
 
 

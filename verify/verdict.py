@@ -1,8 +1,7 @@
 """Metrics -> verdict: the one place that decides."""
 
+from collections.abc import Sequence
 from typing import Literal
-
-import numpy as np
 
 from bundle.signature import TensorSpec
 from bundle.tensors import Arrays
@@ -65,6 +64,6 @@ def unexpected(outputs: Arrays, names: set[str]) -> str:
     return ""
 
 
-def worst(verdicts: list[Verdict]) -> Verdict:
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The worst of at least one verdict."""
-    return GRADES[int(np.max([GRADES.index(verdict) for verdict in verdicts]))]
+    return max(verdicts, key=GRADES.index)

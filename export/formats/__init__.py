@@ -15,7 +15,8 @@ Write = Callable[[Source, Path], dict[str, Endpoint]]
 class Format:
     """`write(source, root)` puts the artifact into `root/NAME` and says where its signatures are.
 
-    Formats are written in the order of the table; those after `savedmodel` may read `root/savedmodel`.
+    Formats are written in the order of the table; those after
+    `savedmodel` may read `root/savedmodel`.
     """
 
     name: str

@@ -2,8 +2,9 @@
 
 TensorFlow numbers functions and gradient registrations by a counter of the process
 (`__inference_multiply_17`, `PartitionedCall-23`), orders the function library as a hash map does,
-and puts a random uuid into `fingerprint.pb`. Here the counters are replaced by dense numbers in
-the same order, the library is sorted, and the uuid is derived from the model.
+names captured weights by yet another counter, and puts a random uuid into `fingerprint.pb`. Here
+the counters are replaced by dense numbers in the same order, the library is sorted, the names that
+no user gave are left out, and the uuid is derived from the model.
 """
 
 import re
@@ -19,12 +20,14 @@ from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 # A counter stands at the end, and inside too where a loop's body is named after its loop.
 _COUNTER = re.compile(r"[_-](\d+)(?=[_-]|$)")
 
+
 def rewrite(path: Path) -> None:
     """Rewrite `saved_model.pb` and `fingerprint.pb` in the SavedModel folder `path`."""
     file = path / "saved_model.pb"
     model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for graph in model.meta_graphs:
         _rename(graph, _renumbered(_counted_names(graph)))
+        _leave_out_capture_names(graph)
         functions = sorted(graph.graph_def.library.function, key=lambda f: f.signature.name)
         del graph.graph_def.library.function[:]
         graph.graph_def.library.function.extend(functions)
@@ -53,6 +56,14 @@ def _counted_names(graph: Any) -> set[str]:
             if key in attr:
                 names.add(attr[key].s.decode())
     return {name for name in names if _COUNTER.search(name)}
+
+
+def _leave_out_capture_names(graph: Any) -> None:
+    """Remove `_user_specified_name` from arguments that are captures: there it is a counter."""
+    for function in graph.graph_def.library.function:
+        for arg in function.arg_attr.values():
+            if "_user_specified_name" in arg.attr and arg.attr["_user_specified_name"].s.isdigit():
+                del arg.attr["_user_specified_name"]
 
 
 def _renumbered(names: set[str]) -> dict[str, str]:
@@ -87,7 +98,7 @@ def _rename_map(field: FieldDescriptor, entries: Any, names: dict[str, str]) -> 
         entries.clear()
         entries.update(renamed)
         return
-    kept = {key: type(value).FromString(value.SerializeToString()) for key, value in entries.items()}
+    kept = {k: type(v).FromString(v.SerializeToString()) for k, v in entries.items()}
     entries.clear()
     for key, value in kept.items():
         _rename(value, names)

@@ -1,10 +1,10 @@
 """Keras: a `.keras` file that loads in safe mode with none of our code."""
 
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import keras
 
@@ -26,7 +26,8 @@ def write(source: Source, root: Path) -> dict[str, Endpoint]:
 
 
 def _write_form(source: Source, signature: str, model: keras.Model, root: Path) -> Endpoint:
-    path = f"keras/{source.name}.keras" if len(source.keras_forms) == 1 else f"keras/{signature}.keras"
+    stem = source.name if len(source.keras_forms) == 1 else quote(signature, safe="")
+    path = f"keras/{stem}.keras"
     file = root / path
     model.save(file)
     _make_reproducible(file)
@@ -72,7 +73,7 @@ def _make_reproducible(path: Path) -> None:
             info = zipfile.ZipInfo(name, _ZIP_EPOCH)
             info.external_attr = 0o644 << 16
             target.writestr(info, data)
-    os.replace(rewritten, path)
+    rewritten.replace(path)
 
 
 def _renumber_shared_objects(config: Any, numbers: dict[int, int]) -> None:

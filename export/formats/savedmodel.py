@@ -48,11 +48,13 @@ class _Mirror(tf.Module):  # type: ignore[misc]
     has no public counterpart.
     """
 
-    def __init__(self, original: Any, known: dict[int, Any], leave_out: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, original: Any, known: dict[int, Any], leave_out: tuple[str, ...] = ()
+    ) -> None:
         self._original, self._known, self._leave_out = original, known, leave_out
         known[id(original)] = self
 
-    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+    def _trackable_children(self, _: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         # Always the children of a checkpoint: for a SavedModel, Keras adds its bookkeeping lists.
         children = self._original._trackable_children("checkpoint", **kwargs)
         return {n: self._mirrored(c) for n, c in children.items() if n not in self._leave_out}

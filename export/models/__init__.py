@@ -22,4 +22,3 @@ def load(name: str) -> Any:
     """The module of a built-in model. Raises UsageError where there is none of that name."""
     check(name)
     return import_module(f"export.models.{name}")
-

@@ -56,9 +56,9 @@ def keras_form(model: MyModule) -> keras.Model:
     """
     x = keras.Input((), dtype="int32", name="x")
     row = keras.layers.Rescaling(0, dtype="int32", name="row")(x)
-    weight = keras.layers.Embedding(1, 1, dtype="int32", name="weight", embeddings_initializer="zeros")
+    weight = keras.layers.Embedding(1, 1, "zeros", dtype="int32", name="weight")
     scalar = keras.layers.Reshape((), dtype="int32", name="scalar")(weight(row))
     product = keras.layers.Multiply(dtype="int32", name="product")([x, scalar])
     form = keras.Model(x, {"output_0": product}, name="my_module")
-    weight.set_weights([np.array([[model.weight]], np.int32)])
+    weight.set_weights([np.array([[model.weight.numpy()]])])
     return form

@@ -92,5 +92,6 @@ def keras_form(model: Quadratic) -> keras.Model:
     dense = keras.layers.Dense(1, name="dense")
     y = keras.layers.Reshape((), name="y")(dense(features))
     form = keras.Model(x, {"y": y}, name="quadratic")
-    dense.set_weights([np.array([[model.w_q], [model.w_l]]), np.array([model.b])])
+    w_q, w_l, b = (variable.numpy() for variable in (model.w_q, model.w_l, model.b))
+    dense.set_weights([np.array([[w_q], [w_l]]), np.array([b])])
     return form

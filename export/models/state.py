@@ -78,7 +78,7 @@ class State:
 def restore(folder: Path, model: Any) -> Arrays:
     """Restore a finished training's weights into `model`, and return its history."""
     if not State.is_finished(folder):
-        raise UsageError(f"{folder} holds no finished training. Run `portproof train {folder.name}`.")
+        raise UsageError(f"{folder} holds no finished training: `portproof train {folder.name}`.")
     # The checkpoint holds the optimizer and the epoch too; all of the model must be found in it.
     status = tf.train.Checkpoint(model=model).restore(tf.train.latest_checkpoint(str(folder)))
     status.assert_existing_objects_matched().expect_partial()

@@ -1,0 +1,77 @@
+"""Stands between the verifier and a real runner, and does wrong what its first argument says.
+
+The rest of the arguments is the real runner's command. Speaks the runners' own contract, so it
+serves for every runtime: as a proxy of the process, not of anything inside it.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from bundle import tensors
+
+
+def main() -> None:
+    fault, *command = sys.argv[1:]
+    real = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert real.stdin
+    assert real.stdout
+    print(real.stdout.readline(), end="", flush=True)
+    first: tensors.Arrays = {}
+    for number, line in enumerate(sys.stdin):
+        request = json.loads(line)
+        real.stdin.write(line)
+        real.stdin.flush()
+        answer = json.loads(real.stdout.readline())
+        if "error" not in answer:
+            outputs = tensors.read(request["outputs"])
+            first = first or outputs
+            answer = spoil(fault, number, outputs, first, answer)
+            tensors.write(request["outputs"], outputs)
+        print(json.dumps(answer), flush=True)
+
+
+def spoil(
+    fault: str,
+    number: int,
+    outputs: tensors.Arrays,
+    first: tensors.Arrays,
+    answer: dict[str, object],
+) -> dict[str, object]:
+    """Change the outputs of request `number` in place, or its answer, or end this process."""
+    name = next(iter(outputs))
+    match fault:
+        case "first batch twice" if number:
+            outputs.update(first)
+        case "second call of a size" if number == 4:  # batch-1-again
+            outputs[name] = outputs[name] + 1
+        case "one row" if outputs[name].size > 100:
+            outputs[name][57] += 1
+        case "extra output":
+            outputs["more"] = outputs[name]
+        case "empty":
+            outputs[name] = outputs[name][:0]
+        case "other backend":
+            answer["backend"] = "another"
+        case _ if number == 1:
+            disturb(fault)
+    return answer
+
+
+def disturb(fault: str) -> None:
+    match fault:
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "exit":
+            sys.exit("out of memory in kernel 7")
+        case "hang":
+            time.sleep(600)
+        case "chatter":
+            print("loading...", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The command line, as a person or a script meets it."""
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundle.bundle import Bundle
+from verify.report import Report
+
+PORTPROOF = str(Path(sys.executable).with_name("portproof"))
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [PORTPROOF, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def artifacts(bundles: dict[str, Bundle], tmp_path: Path) -> Path:
+    for name, bundle in bundles.items():
+        shutil.copytree(bundle.path, tmp_path / "artifacts" / name)
+    return tmp_path / "artifacts"
+
+
+def test_verify_proves_every_bundle(artifacts: Path) -> None:
+    done = run("verify", "--json", "out/all.json", cwd=artifacts.parent)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1].startswith("proven: typical and batch: ")
+    assert not done.stderr
+    whole = Report.model_validate_json((artifacts.parent / "out" / "all.json").read_text())
+    assert whole.ok
+    assert set(whole.bundle) == {"quadratic", "my_module", "quadratic_keras"}
+    for name in whole.bundle:
+        own = Report.model_validate_json((artifacts / name / "report.json").read_text())
+        assert own.ok
+        assert [c for c in whole.cells if c.model == name] == own.cells
+
+
+def test_the_json_has_the_documented_fields(artifacts: Path) -> None:
+    run("verify", artifacts / "my_module", "--runtime", "litert", "--json", artifacts / "r.json")
+    report = json.loads((artifacts / "r.json").read_text())
+    assert {"schema", "ok", "bundle", "environment", "cells"} <= report.keys()
+    fields = "model format variant runtime signature output regime verdict max_abs max_ulp"
+    fields += " error_ratio samples seconds detail"
+    assert list(report["cells"][0]) == fields.split()
+    typical = report["cells"][0]
+    assert (typical["runtime"], typical["regime"], typical["verdict"]) == (
+        "litert",
+        "typical",
+        "exact",
+    )
+    assert typical["samples"] == 204
+    assert report["environment"]["runtimes"]["litert"]["ai-edge-litert"]
+
+
+def test_a_changed_file_is_refused_before_anything_runs(artifacts: Path) -> None:
+    file = artifacts / "quadratic" / "savedmodel" / "saved_model.pb"
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    done = run("verify", artifacts / "quadratic")
+    assert done.returncode == 1
+    assert "refused" in done.stdout
+    assert "savedmodel/saved_model.pb" in done.stdout
+    assert not json.loads((artifacts / "quadratic" / "report.json").read_text())["ok"]
+
+
+def test_a_refused_bundle_costs_no_other(artifacts: Path) -> None:
+    (artifacts / "quadratic" / "tflite" / "quadratic.tflite").unlink()
+    done = run("verify", "--runtime", "litert", cwd=artifacts.parent)
+    assert done.returncode == 1
+    assert "tflite/quadratic.tflite is missing" in done.stdout
+    assert "my_module tflite" in done.stdout
+    assert json.loads((artifacts / "my_module" / "report.json").read_text())["ok"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["verify", "nowhere"], 1, "nowhere is not a bundle"),
+        (["verify"], 2, "portproof export"),
+        (["verify", "nowhere", "--runtime", "abacus"], 2, "they are tensorflow, keras, litert"),
+        (["show", "nowhere"], 1, "nowhere is not a bundle"),
+        (["train", "cubic"], 2, "they are quadratic, my_module, quadratic_keras"),
+        (["export", "cubic"], 2, "they are quadratic, my_module, quadratic_keras"),
+        (["frobnicate"], 2, "No such command"),
+        (["train", "--epochs", "0"], 2, "--epochs"),
+    ],
+)
+def test_wrong_usage_is_one_message(
+    arguments: list[str], status: int, said: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == status
+    assert said in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_place_is_one_message(artifacts: Path) -> None:
+    (artifacts / "file").write_text("in the way")
+    json_path = artifacts / "file" / "report.json"
+    done = run("verify", artifacts / "my_module", "--runtime", "litert", "--json", json_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_wider_than_80_columns_in_a_terminal(artifacts: Path) -> None:
+    said = in_terminal([PORTPROOF, "verify", str(artifacts / "quadratic")], columns=80)
+    assert "proven" in said
+    table = [line for line in said.splitlines() if line.startswith("quadratic ")]
+    assert len(table) == 5
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def in_terminal(command: list[str], columns: int) -> str:
+    """What a command writes to a terminal, without its control sequences."""
+    script = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
+    assert pty
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.replace("\r", "")
