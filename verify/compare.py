@@ -70,7 +70,7 @@ def _against(metrics: Metrics, oracle: Array, got: Array, reference: Array) -> M
     exact = oracle[judged]
     # Beyond the dtype's range the reference is infinite, so what is left here fits it.
     scale = np.abs(exact).max(initial=0.0).astype(reference.dtype)
-    scale = min(scale, ml_dtypes.finfo(reference.dtype).max)  # what rounds up to infinity
+    scale = min(scale, _greatest(reference.dtype))  # what rounds up to infinity
     return Metrics(
         metrics.samples,
         metrics.bit_equal,
@@ -85,8 +85,13 @@ def _against(metrics: Metrics, oracle: Array, got: Array, reference: Array) -> M
 
 def _unit(value: Any) -> float:
     """One unit in the last place of a finite value. NumPy's own overflows at the largest."""
-    largest = value == ml_dtypes.finfo(value.dtype).max
-    return float(value - np.nextafter(value, value * 0) if largest else np.spacing(value))
+    at_the_end = value == _greatest(value.dtype)
+    return float(value - np.nextafter(value, value * 0) if at_the_end else np.spacing(value))
+
+
+def _greatest(dtype: np.dtype[Any]) -> Any:
+    """The largest finite value of a float dtype, bfloat16 among them."""
+    return ml_dtypes.finfo(dtype).max  # type: ignore[no-untyped-call]
 
 
 def is_float(array: Array) -> bool:

@@ -1,0 +1,76 @@
+"""What the documents show is what happens."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundle.bundle import Bundle
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+SCRIPTS = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def shell(command: str, cwd: Path) -> str:
+    environment = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, shell=True, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    first, *_ = blocks("sh")
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make", "make test"]
+
+
+def test_the_commands_run_as_written(tmp_path: Path) -> None:
+    [commands] = [block for block in blocks("sh") if block.startswith("portproof")]
+    for line in commands.splitlines():
+        assert shell(line, tmp_path)
+    assert (tmp_path / "artifacts" / "quadratic" / "report.json").is_file()
+
+
+def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
+    [example] = blocks("python")
+    (tmp_path / "example.py").write_text(example)
+    shell(f"{sys.executable} example.py", tmp_path)
+    assert Bundle.open(tmp_path / "artifacts" / "scale").manifest.signatures.keys() == {"scale"}
+
+
+def test_the_table_is_the_one_that_is_printed(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    [shown] = re.findall(r"<!-- table.*?-->\n```\n(.*?)```", README, flags=re.DOTALL)
+    for name, bundle in bundles.items():
+        shutil.copytree(bundle.path, tmp_path / "artifacts" / name)
+    printed = shell("portproof verify", tmp_path)
+    assert skeleton(shown) == skeleton(printed)
+    assert shown.splitlines()[-1].startswith("proven: ")
+
+
+def skeleton(table: str) -> list[list[str]]:
+    """A table without its figures, which may be others on another processor."""
+    rows = [line for line in table.splitlines() if "  " in line.strip() and ":" not in line]
+    verdict = re.compile(r"^(exact|faithful)( \d+ ulp)?$")
+    return [
+        ["" if verdict.match(entry) else entry for entry in re.split(r"\s{2,}", row.strip())]
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "artifacts/README.md"])
+def test_links_and_paths_exist(name: str) -> None:
+    text = (REPOSITORY / name).read_text()
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (REPOSITORY / name).parent.joinpath(link).exists(), link
+    for path in re.findall(r"`((?:export|verify|bundle|tests)/[\w/]+\.\w+)`", text):
+        assert (REPOSITORY / path).exists(), path
