@@ -82,16 +82,22 @@ def export(
 def verify(
     *bundles: str | Path,
     runtimes: list[str] | None = None,
+    time_limit: float = 120.0,
+    memory_limit: float = 8.0,
     on_cell: Callable[[Cell], None] = lambda _: None,
 ) -> Report:
     """Verify bundles in every runtime that is here, or in `runtimes`, and keep each one's report.
 
     Without a bundle, all below `artifacts`. Every file is held against its digest before anything
-    parses it. Raises BundleError where one is not what was exported.
+    parses it; a bundle that is not what was exported is in the report as refused. `time_limit` is
+    seconds for one call of a model, `memory_limit` GiB for a runtime and all that it starts: past
+    either it is ended, and its cell is `failed`. Raises UsageError.
     """
+    from verify.process import Limits
     from verify.run import run
 
-    return run([Path(b) for b in bundles], ARTIFACTS, runtimes or [], on_cell)
+    limits = Limits(request=time_limit, memory=memory_limit)
+    return run([Path(b) for b in bundles], ARTIFACTS, runtimes or [], limits, on_cell)
 
 
 app = typer.Typer(
@@ -134,6 +140,8 @@ def _verify(
     bundles: Paths = None,
     runtime: Runtimes = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
+    time_limit: Annotated[float, typer.Option(help="Seconds for one call of a model.")] = 120.0,
+    memory_limit: Annotated[float, typer.Option(help="GiB for one runtime.")] = 8.0,
 ) -> None:
     """Run every artifact in the runtimes that load it, and prove its numbers.
 
@@ -142,7 +150,13 @@ def _verify(
     from verify import live
 
     with live.progress() as on_cell:
-        report = verify(*(bundles or []), runtimes=runtime, on_cell=on_cell)
+        report = verify(
+            *(bundles or []),
+            runtimes=runtime,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
+            on_cell=on_cell,
+        )
     live.show(report)
     if json:
         live.write_json(report, json)

@@ -18,11 +18,14 @@ class Endpoint(Frozen):
 
     `path` is what a runtime is given to load, relative to the bundle. `inputs` and `outputs` map
     the signature's names to the artifact's: converters rename tensors, Keras names layers.
+    `one_row` names the same signature with one row instead of a dynamic first dimension, where the
+    artifact has that too: for runtimes that take no dynamic dimension (LiteRT in the browser).
     """
 
     path: str
     inputs: dict[str, str]
     outputs: dict[str, str]
+    one_row: str | None = None
 
 
 class Artifact(Frozen):

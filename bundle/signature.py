@@ -56,6 +56,11 @@ class Signature(Frozen):
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
 
+    @property
+    def batched(self) -> bool:
+        """Whether every input has a dynamic first dimension."""
+        return all(spec.shape[:1] == (None,) for spec in self.inputs.values())
+
     def __str__(self) -> str:
         def row(specs: dict[str, TensorSpec]) -> str:
             return ", ".join(f"{name}: {spec}" for name, spec in specs.items())

@@ -59,7 +59,7 @@ def cases(signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]) ->
     the first dimension is not dynamic there is one batch size, and `batch` is that call repeated.
     """
     yield Case("typical", "typical", dict(examples))
-    rows = _is_batched(signature)
+    rows = signature.batched
     if rows:
         for size in BATCHES:
             yield Case("batch", f"batch-{size}", _resized(examples, size))
@@ -69,11 +69,6 @@ def cases(signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]) ->
         yield Case("batch", "batch-again", dict(examples))
     for kind in _kinds(signature):
         yield from _edge_cases(signature, examples, kind, rows)
-
-
-def _is_batched(signature: Signature) -> bool:
-    """Whether every input has a dynamic first dimension."""
-    return all(spec.shape[:1] == (None,) for spec in signature.inputs.values())
 
 
 def _resized(examples: Mapping[str, np.ndarray[Any, Any]], rows: int) -> Arrays:

@@ -8,8 +8,17 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
+
+import psutil
+
+_MARK = "PORTPROOF_RUNNER"
+_LOOK = 0.2  # seconds between two looks at a runner's memory
 
 
 class RunnerError(Exception):
@@ -18,10 +27,11 @@ class RunnerError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that a runner may take to start, and to answer one request."""
+    """What a runner may use: seconds to start, seconds for one request, GiB of memory in all."""
 
     start: float = 180.0
     request: float = 120.0
+    memory: float = 8.0
 
 
 class RunnerProcess:
@@ -30,8 +40,8 @@ class RunnerProcess:
     The first line that a runner prints is `{"ready": {...}}`, with the versions of what it runs.
     """
 
-    def __init__(self, command: list[str], limits: Limits) -> None:
-        self._command, self._limits = command, limits
+    def __init__(self, command: list[str], environment: Mapping[str, str], limits: Limits) -> None:
+        self._command, self._environment, self._limits = command, environment, limits
         self._live: _Live | None = None
         self._closed = False
         self.versions: dict[str, str] = {}
@@ -43,7 +53,7 @@ class RunnerProcess:
                 self._start()
             assert self._live is not None
             self._live.send(json.dumps(request))
-            answer = self._live.receive(self._limits.request)
+            answer = self._live.receive(self._limits.request, self._limits.memory)
         except RunnerError:
             self.stop()
             raise
@@ -54,8 +64,11 @@ class RunnerProcess:
     def _start(self) -> None:
         if self._closed:
             raise RunnerError("stopped")
-        self._live = _Live(self._command)
-        self.versions = self._live.receive(self._limits.start)["ready"]
+        self._live = _Live(self._command, self._environment)
+        hello = self._live.receive(self._limits.start, self._limits.memory)
+        if "ready" not in hello:
+            raise RunnerError(str(hello.get("error", "did not say that it is ready")))
+        self.versions = hello["ready"]
 
     def stop(self) -> None:
         """End the process and all that it started. The next request starts a fresh one."""
@@ -71,17 +84,21 @@ class RunnerProcess:
 
 
 class _Live:
-    """One process that runs."""
+    """One process that runs, with a folder of its own for all temporary files."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in `end`
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="portproof-", ignore_cleanup_errors=True)
+        self._mark = uuid.uuid4().hex
+        own = {"TMPDIR": self._folder.name, _MARK: self._mark}
+        self._stderr = Path(self._folder.name, "stderr").open("w+b")
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
+            env={**os.environ, **environment, **own},
             text=True,
-            start_new_session=True,  # so that what it starts can be ended with it
+            start_new_session=True,  # so that Ctrl-C is ours, and its group can be ended with it
         )
         assert self._process.stdin
         assert self._process.stdout
@@ -100,11 +117,8 @@ class _Live:
             self._stdin.write(line + "\n")
             self._stdin.flush()
 
-    def receive(self, seconds: float) -> dict[str, Any]:
-        try:
-            line = self._lines.get(timeout=seconds)
-        except queue.Empty:
-            raise RunnerError(f"no answer within {seconds:g} s") from None
+    def receive(self, seconds: float, gibibytes: float) -> dict[str, Any]:
+        line = self._wait_for_line(seconds, gibibytes)
         if line is None:
             raise RunnerError(self._cause_of_death())
         try:
@@ -115,6 +129,41 @@ class _Live:
             raise RunnerError(f"answered with what is not a JSON object: {line.strip()[:200]}")
         return answer
 
+    def _wait_for_line(self, seconds: float, gibibytes: float) -> str | None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                return self._lines.get(timeout=min(_LOOK, left))
+            except queue.Empty:
+                if self._memory() > gibibytes:
+                    raise RunnerError(f"passed the memory limit of {gibibytes:g} GiB") from None
+        raise RunnerError(f"passed the time limit of {seconds:g} s")
+
+    def _memory(self) -> float:
+        """GiB that the process and all that it started have in memory."""
+        total = 0
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total / 2**30
+
+    def _family(self) -> list[psutil.Process]:
+        """The process and its descendants."""
+        try:
+            own = psutil.Process(self._process.pid)
+            return [own, *own.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+    def _marked(self) -> list[psutil.Process]:
+        """What the process started and left to others by dying first: a browser, say."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get(_MARK) == self._mark:
+                    found.append(process)
+        return found
+
     def _cause_of_death(self) -> str:
         status = self._process.wait()
         end = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
@@ -123,14 +172,22 @@ class _Live:
         return f"the runner ended ({end})" + (f": {said[-1].strip()[:300]}" if said else "")
 
     def kill(self) -> None:
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> None:
         self.kill()
         self._process.wait()
+        for process in self._marked():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                process.wait(5)
         self._reader.join()
         streams: tuple[IO[Any], ...] = (self._stdin, self._stdout, self._stderr)
         for stream in streams:
             with contextlib.suppress(OSError):  # what was not written can no more be
                 stream.close()
+        self._folder.cleanup()

@@ -64,6 +64,7 @@ class Report(BaseModel):
     """The outcome of `portproof verify`. `bundle` maps each model to its manifest's SHA-256.
 
     `refused` maps a bundle's path to why nothing of it was run: it is not what was exported.
+    `interrupted` says that Ctrl-C ended it, so cells are missing.
     `asked` are the runtimes that the person named. Named or not, each artifact must have been
     checked by at least one runtime that knows its format.
     """
@@ -75,6 +76,7 @@ class Report(BaseModel):
     bundle: dict[str, str]
     environment: Environment
     refused: dict[str, str] = {}
+    interrupted: bool = False
     asked: tuple[str, ...] = ()
     cells: list[Cell]
 
@@ -98,7 +100,12 @@ class Report(BaseModel):
 
     @property
     def exit_status(self) -> int:
-        """0 proven; 1 wrong, failed, refused, or nothing compared; 3 asked for and absent."""
+        """0 proven; 1 wrong, failed, refused, or nothing compared; 3 asked for and absent.
+
+        130 where Ctrl-C ended it, as the shell has it for SIGINT.
+        """
+        if self.interrupted:
+            return 130
         if self.refused or self.failures:
             return 1
         if self.unchecked:

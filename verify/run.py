@@ -7,6 +7,7 @@ from bundle import atomic
 from bundle.bundle import MANIFEST, REPORT, Bundle
 from bundle.errors import BundleError, UsageError
 from verify.check import check
+from verify.process import Limits
 from verify.report import Cell, Report
 from verify.runtimes import select
 
@@ -15,6 +16,7 @@ def run(
     paths: Sequence[Path],
     artifacts: Path,
     runtimes: Sequence[str],
+    limits: Limits,
     on_cell: Callable[[Cell], None],
 ) -> Report:
     """Verify the bundles at `paths`, or all below `artifacts` where there are none.
@@ -29,7 +31,7 @@ def run(
             bundles.append(Bundle.open(path))
         except BundleError as error:
             refused[str(path)] = str(error)
-    report = check(bundles, chosen, asked=runtimes, refused=refused, on_cell=on_cell)
+    report = check(bundles, chosen, asked=runtimes, refused=refused, limits=limits, on_cell=on_cell)
     for bundle in bundles:
         _keep(report.of(bundle.manifest.model), bundle.path)
     for name in refused:

@@ -82,6 +82,8 @@ def _summary(report: Report) -> Text:
     counts = {v: sum(cell.verdict == v for cell in gating) for v in STYLES}
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     what = "typical and batch: " + (said or "no cells at all")
+    if report.interrupted:
+        return Text(f"interrupted: so far {what}", "bold yellow")
     if report.ok:
         return Text(f"proven: {what}", "bold green")
     return Text(f"not proven: {what}", "bold red" if report.exit_status == 1 else "bold yellow")

@@ -1,43 +1,60 @@
-"""Runs SavedModels, and checkpoints restored into their SavedModel's graph, in TensorFlow."""
+"""Runs in TensorFlow: SavedModels, checkpoints in their SavedModel's graph, and `.keras` files.
+
+One process for all three: importing TensorFlow takes longer than most of what it then does.
+"""
 
 import os
 from typing import Any
 
 from bundle.tensors import Arrays
+from verify.runners import keras_runner
 from verify.runners.loop import Infer, Request, serve
 
 
 def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
     import tensorflow as tf
 
     def load(request: Request) -> Infer:
-        checkpoint = request["format"] == "checkpoint"
-        path = request["graph"] if checkpoint else request["artifact"]
-        module = tf.saved_model.load(path)
-        if checkpoint:
-            _restore(module, request["artifact"])
-        function = module.signatures[request["signature"]]
+        return keras_runner.load(request) if request["format"] == "keras" else load_graph(request)
 
-        def infer(inputs: Arrays) -> Arrays:
-            outputs = function(**{name: tf.constant(a) for name, a in inputs.items()})
-            return {name: tensor.numpy() for name, tensor in outputs.items()}
+    serve({"tensorflow": tf.__version__, "keras": keras.__version__}, load, lambda: "tensorflow")
 
-        # The signature's function does not keep the module, and its variables, alive.
-        infer.module = module  # type: ignore[attr-defined]
-        return infer
 
-    def _restore(module: Any, path: str) -> None:
-        """Put the checkpoint's weights into the graph, and see that it had them all."""
-        status = tf.train.Checkpoint(model=module).read(path)
-        status.assert_existing_objects_matched()
-        stored = set(tf.train.load_checkpoint(path).get_variable_to_shape_map())
-        stored.discard("_CHECKPOINTABLE_OBJECT_GRAPH")
-        variables = {v.ref() for s in module.signatures.values() for v in s.graph.variables}
-        if len(stored) < len(variables):
-            raise ValueError(f"the graph has {len(variables)} variables, the checkpoint {stored}")
+def load_graph(request: Request) -> Infer:
+    """Load a SavedModel, or put a checkpoint's weights into its graph."""
+    import tensorflow as tf
 
-    serve({"tensorflow": tf.__version__}, load)
+    checkpoint = request["format"] == "checkpoint"
+    module = tf.saved_model.load(request["graph"] if checkpoint else request["artifact"])
+    if checkpoint:
+        _restore(module, request["artifact"])
+    function = module.signatures[request["signature"]]
+
+    def infer(inputs: Arrays) -> Arrays:
+        outputs = function(**{name: tf.constant(a) for name, a in inputs.items()})
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+    # The signature's function does not keep the module, and its variables, alive.
+    infer.module = module  # type: ignore[attr-defined]
+    return infer
+
+
+def _restore(module: Any, path: str) -> None:
+    """Put the checkpoint's weights into the graph, and see that each came from the checkpoint."""
+    import tensorflow as tf
+
+    variables = {v.ref(): v for s in module.signatures.values() for v in s.graph.variables}
+    stored = set(tf.train.load_checkpoint(path).get_variable_to_shape_map())
+    stored.discard("_CHECKPOINTABLE_OBJECT_GRAPH")
+    if len(stored) < len(variables):
+        raise ValueError(f"the graph has {len(variables)} variables, the checkpoint {stored}")
+    # A variable that the checkpoint does not reach must not pass with the SavedModel's value.
+    for variable in variables.values():
+        variable.assign(tf.zeros_like(variable))
+    tf.train.Checkpoint(model=module).read(path).assert_existing_objects_matched()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """The table of runtimes. A new runtime is one file beside this one and a row here."""
 
 from bundle.errors import UsageError
-from verify.runtimes import keras, litert, tensorflow, tfjs_node
+from verify.runtimes import keras, litert, openvino, tensorflow, tfjs_node, tflite_micro
 from verify.runtimes.runtime import Runtime
 
 RUNTIMES: tuple[Runtime, ...] = (
     *tensorflow.RUNTIMES,
     *keras.RUNTIMES,
     *litert.RUNTIMES,
+    *tflite_micro.RUNTIMES,
+    *openvino.RUNTIMES,
     *tfjs_node.RUNTIMES,
 )
 

@@ -2,10 +2,15 @@
 
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Literal
+
+# What a runtime takes where a signature has a dynamic first dimension: any number of rows; one
+# row at a time; one row at a time through the artifact's signature of one row.
+Rows = Literal["any", "one", "one_row"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +18,8 @@ class Runtime:
     """A program that loads an artifact and computes.
 
     `missing` says why the runtime cannot run here and how to get it, or nothing. `backend` is what
-    its runner must name in each answer: the proof that no other computed.
+    its runner must name in each answer: the proof that no other computed. Runtimes with the same
+    command and environment share one process; `options` go into each request.
     """
 
     name: str
@@ -21,6 +27,9 @@ class Runtime:
     command: Callable[[], list[str]]
     missing: Callable[[], str]
     backend: str = ""
+    rows: Rows = "any"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def python_command(module: str, *args: str) -> list[str]:

@@ -10,5 +10,6 @@ RUNTIMES = (
         formats=("savedmodel", "checkpoint"),
         command=partial(python_command, "tensorflow_runner"),
         missing=partial(missing_package, "tensorflow", "tensorflow"),
+        backend="tensorflow",
     ),
 )

@@ -1,0 +1,53 @@
+"""Runs SavedModels and `.tflite` files in OpenVINO on the CPU, in float32."""
+
+from typing import Any
+
+from bundle.tensors import Arrays
+from verify.runners.loop import Infer, Request, serve
+from verify.runners.tflite_file import signature
+
+
+def main() -> None:
+    import openvino
+
+    core = openvino.Core()
+    devices: list[str] = []
+
+    def load(request: Request) -> Infer:
+        # On a CPU with bfloat16 instructions, OpenVINO computes in those unless told otherwise.
+        config = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = core.compile_model(core.read_model(request["artifact"]), "CPU", config)
+        devices[:] = compiled.get_property("EXECUTION_DEVICES")
+        inputs, outputs = _names(request, compiled)
+
+        def infer(arrays: Arrays) -> Arrays:
+            made = compiled({inputs[name]: array for name, array in arrays.items()})
+            return {name: made[port] for name, port in outputs.items()}
+
+        return infer
+
+    serve({"openvino": openvino.__version__}, load, lambda: ",".join(devices))
+
+
+def _names(request: Request, compiled: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's ports by the signature's names.
+
+    A SavedModel's ports have those names. Of a `.tflite` OpenVINO keeps the tensors' own.
+    """
+    if request["format"] == "tflite":
+        schema = "ai_edge_litert.schema_py_generated"
+        found = signature(request["artifact"], request["signature"], schema)
+        if found.subgraph:
+            raise ValueError("OpenVINO runs only the first signature of a .tflite")
+        return (
+            {name: compiled.input(tensor.name) for name, tensor in found.inputs.items()},
+            {name: compiled.output(tensor.name) for name, tensor in found.outputs.items()},
+        )
+    return (
+        {name: port for port in compiled.inputs for name in port.get_names()},
+        {port.get_any_name(): port for port in compiled.outputs},
+    )
+
+
+if __name__ == "__main__":
+    main()
