@@ -6,7 +6,10 @@ MODELS := quadratic my_module quadratic_keras
 CHOSEN := $(or $(MODEL),$(MODELS))
 
 JS := verify/runners/js
+C := verify/runners/c
 INSTALLED := .venv/installed $(JS)/node_modules/.package-lock.json
+# Without a C compiler the runtime that needs one is absent, and says so.
+INSTALLED += $(if $(filter Linux,$(shell uname)),$(if $(shell command -v $(CC)),$(C)/tensorflow_c))
 TRAINED := $(CHOSEN:%=training/%/history.safetensors)
 BUNDLES := $(CHOSEN:%=artifacts/%/manifest.json)
 REPORTS := $(CHOSEN:%=artifacts/%/report.json)
@@ -14,7 +17,7 @@ REPORTS := $(CHOSEN:%=artifacts/%/report.json)
 # The code that makes each step's files: when it changes, they are made again.
 BUNDLE_CODE := $(wildcard bundle/*.py)
 EXPORT_CODE := $(wildcard export/*.py export/formats/*.py) $(BUNDLE_CODE)
-VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs) $(BUNDLE_CODE)
+VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch]) $(BUNDLE_CODE)
 
 # What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -74,9 +77,17 @@ $(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json .venv/installed
 	npm ci --prefix $(JS) --no-fund --no-audit
 	@touch $@
 
+# Against the library and the headers inside the tensorflow wheel.
+$(C)/tensorflow_c: $(wildcard $(C)/*.[ch]) .venv/installed
+	tensorflow=$$(python -c 'from importlib.util import find_spec as find; \
+		print(find("tensorflow").submodule_search_locations[0])') && \
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -o $@ $(C)/tensorflow_c.c -I$$tensorflow/include \
+		$$tensorflow/libtensorflow_cc.so.2 $$tensorflow/libtensorflow_framework.so.2
+
 lock: .venv/installed
-	uv pip compile --quiet --no-header --universal --generate-hashes --group dev \
-		--upgrade pyproject.toml -o requirements.lock
+	uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --group dev \
+		--extra jax --extra micro --extra openvino --extra serving \
+		pyproject.toml -o requirements.lock
 	npm install --prefix $(JS) --package-lock-only --no-fund --no-audit
 
 clean:

@@ -90,7 +90,7 @@ class _Live:
         self._folder = tempfile.TemporaryDirectory(prefix="portproof-", ignore_cleanup_errors=True)
         self._mark = uuid.uuid4().hex
         own = {"TMPDIR": self._folder.name, _MARK: self._mark}
-        self._stderr = Path(self._folder.name, "stderr").open("w+b")
+        self._stderr = Path(self._folder.name, "stderr").open("w+b")  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -1,16 +1,27 @@
 """The table of runtimes. A new runtime is one file beside this one and a row here."""
 
 from bundle.errors import UsageError
-from verify.runtimes import keras, litert, openvino, tensorflow, tfjs_node, tflite_micro
+from verify.runtimes import (
+    chromium,
+    keras,
+    litert,
+    openvino,
+    tensorflow,
+    tensorflow_c,
+    tfjs_node,
+    tflite_micro,
+)
 from verify.runtimes.runtime import Runtime
 
 RUNTIMES: tuple[Runtime, ...] = (
     *tensorflow.RUNTIMES,
+    *tensorflow_c.RUNTIMES,
     *keras.RUNTIMES,
     *litert.RUNTIMES,
     *tflite_micro.RUNTIMES,
     *openvino.RUNTIMES,
     *tfjs_node.RUNTIMES,
+    *chromium.RUNTIMES,
 )
 
 

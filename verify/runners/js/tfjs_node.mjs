@@ -1,14 +1,15 @@
 // Runs TF.js graph models in Node. The argument is the backend: cpu or wasm.
-import { createInterface } from "node:readline";
 import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
-import * as tf from "@tensorflow/tfjs-core";
+import * as converter from "@tensorflow/tfjs-converter";
+import * as core from "@tensorflow/tfjs-core";
 import { load } from "./graph_model.mjs";
+import { redirectConsole, serve } from "./loop.mjs";
 import { parse, serialize } from "./safetensors.mjs";
 
-// Standard output carries answers alone; TF.js greets and warns on it.
-console.log = console.info = console.warn = console.error;
+redirectConsole();
+const tf = { ...core, loadGraphModel: converter.loadGraphModel };
 
 /** A TF.js IOHandler for a model folder on disk. */
 function fromDisk(path) {
@@ -32,23 +33,22 @@ async function setBackend(backend) {
   await tf.ready();
 }
 
-async function answer(request) {
-  if (loaded?.path !== request.artifact) loaded = { path: request.artifact, run: await load(fromDisk(request.artifact)) };
-  const { outputs, seconds } = await loaded.run(parse(await readFile(request.inputs)));
-  await writeFile(request.outputs, serialize(outputs));
-  return { seconds, backend: tf.getBackend() };
-}
-
-const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
-
 let loaded = null;
-await setBackend(process.argv[2]);
-say({ ready: { tfjs: tf.version_core, node: process.versions.node } });
-for await (const line of createInterface({ input: process.stdin })) {
+
+async function answer(request) {
   try {
-    say(await answer(JSON.parse(line)));
+    if (loaded?.path !== request.artifact) {
+      loaded = { path: request.artifact, run: await load(tf, fromDisk(request.artifact)) };
+    }
+    const { outputs, seconds, backend, kernels } = await loaded.run(parse(await readFile(request.inputs)));
+    await writeFile(request.outputs, serialize(outputs));
+    return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   } catch (error) {
     // After one failure a TF.js backend may give wrong answers to what follows.
-    say({ error: String(error?.message ?? error).split("\n")[0].slice(0, 400), restart: true });
+    error.restart = true;
+    throw error;
   }
 }
+
+await setBackend(process.argv[2]);
+await serve({ tfjs: tf.version_core, node: process.versions.node }, answer);

@@ -1,0 +1,75 @@
+// Runs TF.js and LiteRT.js models in pages of a headless Chromium, one page an artifact and backend.
+// A request's options name the page (tfjs or litert) and the backend.
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { launch } from "./browser.mjs";
+import { redirectConsole, serve } from "./loop.mjs";
+import { start } from "./server.mjs";
+
+redirectConsole();
+const { origin, current } = await start();
+const browser = await launch();
+let open = null;
+
+/** A fresh page with the artifact loaded, in a context of its own. */
+async function openPage(key, request) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  page.on("crash", () => (open ? (open.crashed = true) : null));
+  page.on("console", (message) => console.error(`page: ${message.text()}`));
+  open = { key, page, context, crashed: false };
+  await page.goto(`${origin}/page/${request.options.page}.html`);
+  const model = `/artifact/${encodeURIComponent(basename(request.artifact))}`;
+  await page.evaluate(([address, backend]) => window.portproof.load(address, backend), [model, request.options.backend]);
+}
+
+async function answer(request) {
+  const key = JSON.stringify([request.artifact, request.options]);
+  Object.assign(current, { artifact: request.artifact, inputs: request.inputs, outputs: request.outputs });
+  try {
+    if (open?.key !== key) {
+      await open?.context.close();
+      await openPage(key, request);
+    }
+    return await open.page.evaluate(
+      ([signature, byRow]) => window.portproof.run(signature, byRow),
+      [request.signature, request.by_row],
+    );
+  } catch (error) {
+    // A page that failed once is not used again, and after a crash neither is the browser.
+    error.restart = open?.crashed || !browser.isConnected();
+    error.message = open?.crashed ? "the page crashed" : error.message.replace(/^page\.\w+: (Error: )?/, "");
+    await open?.context.close().catch(() => null);
+    open = null;
+    throw error;
+  }
+}
+
+/** Versions, and the names of what renders: a reader must know a real GPU from a software one. */
+async function versions() {
+  const page = await browser.newPage();
+  await page.goto(`${origin}/page/blank.html`);
+  const names = await page.evaluate(async () => {
+    const gl = document.createElement("canvas").getContext("webgl2");
+    const debug = gl?.getExtension("WEBGL_debug_renderer_info");
+    const adapter = await navigator.gpu?.requestAdapter();
+    const { vendor, architecture, device, description } = adapter?.info ?? {};
+    return {
+      "WebGL renderer": gl ? gl.getParameter(debug ? debug.UNMASKED_RENDERER_WEBGL : gl.RENDERER) : "none",
+      "WebGPU adapter": [vendor, architecture, device, description].filter(Boolean).join(" ") || "none",
+    };
+  });
+  await page.close();
+  const of = async (name) =>
+    JSON.parse(await readFile(new URL(`./node_modules/${name}/package.json`, import.meta.url), "utf8")).version;
+  return {
+    chromium: browser.version(),
+    tfjs: await of("@tensorflow/tfjs-core"),
+    "litertjs": await of("@litertjs/core"),
+    ...names,
+  };
+}
+
+await serve(await versions(), answer);
+await browser.close();
+process.exit(0);

@@ -1,0 +1,27 @@
+// In the page: a TF.js graph model on one backend, and on no other.
+import { load } from "/graph_model.mjs";
+import { parse, serialize } from "/safetensors.mjs";
+
+let run = null;
+
+async function setBackend(backend) {
+  // TF.js hands small tensors of these two to the CPU unless told not to.
+  tf.env().set("WEBGL_CPU_FORWARD", false);
+  tf.env().set("WEBGPU_CPU_FORWARD", false);
+  tf.wasm.setWasmPaths("/node_modules/@tensorflow/tfjs-backend-wasm/dist/");
+  if (!(await tf.setBackend(backend))) throw new Error(`the backend ${backend} does not start`);
+  await tf.ready();
+}
+
+window.portproof = {
+  async load(address, backend) {
+    await setBackend(backend);
+    run = await load(tf, address);
+  },
+  async run() {
+    const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
+    const { outputs, seconds, backend, kernels } = await run(inputs);
+    await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
+    return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
+  },
+};

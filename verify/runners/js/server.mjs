@@ -1,0 +1,44 @@
+// Serves pages, libraries and the artifact on loopback, as a site would.
+import { createReadStream } from "node:fs";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { dirname, extname, join, normalize, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".json": "application/json",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+};
+
+/**
+ * Starts a server whose `current` says what lies behind /artifact/ (the folder of the file that
+ * is asked for), GET /inputs and PUT /outputs. Everything else is a file below this folder.
+ */
+export async function start() {
+  const current = { artifact: null, inputs: null, outputs: null };
+  const server = createServer((request, response) =>
+    answer(current, request, response).catch((error) => response.writeHead(error.code === "ENOENT" ? 404 : 500).end()),
+  );
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { origin: `http://127.0.0.1:${server.address().port}`, current };
+}
+
+async function answer(current, request, response) {
+  const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
+  if (request.method === "PUT" && path === "/outputs") {
+    const parts = await Array.fromAsync(request);
+    await writeFile(current.outputs, Buffer.concat(parts));
+    return response.writeHead(204).end();
+  }
+  if (path === "/inputs") return response.end(await readFile(current.inputs));
+  const [root, relative] = path.startsWith("/artifact/") ? [dirname(current.artifact), path.slice(10)] : [HERE, path];
+  const file = normalize(join(root, relative));
+  if (!file.startsWith(normalize(root + sep))) return response.writeHead(403).end();
+  const { size } = await stat(file);
+  response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", "content-length": size });
+  return createReadStream(file).pipe(response);
+}
