@@ -63,6 +63,13 @@ class Vector(Frozen):
     file: File
 
 
+class LeftOut(Frozen):
+    """A format that the model was not exported to, and why."""
+
+    format: str
+    reason: str
+
+
 class Function(Frozen):
     """A traced Python function: how many times TensorFlow traced it, and for which signatures."""
 
@@ -89,6 +96,7 @@ class Manifest(Frozen):
     signatures: dict[str, Signature] = Field(min_length=1)
     functions: tuple[Function, ...]
     artifacts: tuple[Artifact, ...] = Field(min_length=1)
+    left_out: tuple[LeftOut, ...] = ()
     vectors: tuple[Vector, ...] = Field(min_length=1)
     plots: tuple[File, ...] = ()
 

@@ -22,6 +22,8 @@ def describe(bundle: Bundle) -> Iterator[str]:
     for artifact in manifest.artifacts:
         paths = ", ".join(dict.fromkeys(e.path for e in artifact.endpoints.values()))
         yield f"  {artifact.name:<12} {artifact.size:>12,} bytes  {paths}"
+    for left_out in manifest.left_out:
+        yield f"  {left_out.format:<12} left out: {left_out.reason}"
     yield "test vectors"
     for signature_name in manifest.signatures:
         cases = [vector.case for vector in bundle.vectors(signature_name)]

@@ -23,7 +23,8 @@ class Source:
     `functions` are the `tf.function`s behind the signatures, each with one declared signature.
     `examples` gives, for each signature, an array for each input: the model's own data.
     `keras_forms` gives, for each signature, a `keras.Model` of the same weights made of stock
-    layers, with the signature's names; for a `keras.Model` it is the model itself.
+    layers, with the signature's names; for a `keras.Model` it is the model itself. `training` are
+    signatures of training steps (see train_step.py), which no SavedModel holds.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Source:
     examples: Examples
     keras_forms: Mapping[str, keras.Model] = field(default_factory=dict)
     draw_plots: Callable[[Path], None] | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.functions:
@@ -41,19 +43,28 @@ class Source:
 
     def concrete(self, signature: str) -> Any:
         """The one traced graph of a signature, the same object at every call."""
-        function = self.functions[signature]
+        function = self._all[signature]
         # Declared, there is one to ask for; traced, there is one to find.
         return function.get_concrete_function() if function.input_signature else traces(function)[0]
 
     @property
+    def _all(self) -> dict[str, Any]:
+        return {**self.functions, **self.training}
+
+    @property
     def signatures(self) -> dict[str, Signature]:
-        return {name: _signature(name, self.concrete(name)) for name in self.functions}
+        return {name: _signature(name, self.concrete(name)) for name in self._all}
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
         """What the original computes: the `tf.function` itself, in this process."""
         feed = {name: tf.constant(array) for name, array in inputs.items()}
-        outputs = self.functions[signature](**feed)
+        outputs = self._all[signature](**feed)
         return {name: np.asarray(tensor) for name, tensor in named(outputs).items()}
+
+
+def train_step_name(signature: str) -> str:
+    """What the training step of a signature's Keras form is called."""
+    return f"{signature}_train_step"
 
 
 def named(outputs: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from export.reference import Oracle, floats
 from export.source import Source, named
 
 BATCHES = (1, 7, 1000)
+TRAINING_BATCHES = (1, 7, 32)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ def write(source: Source, folder: Path) -> tuple[Vector, ...]:
         _write_case(source, folder, name, case, oracle)
         for name, signature in source.signatures.items()
         for oracle in [Oracle(source.concrete(name))]
-        for case in cases(signature, source.examples[name])
+        for case in (training_cases if name in source.training else cases)(
+            signature, source.examples[name]
+        )
     )
 
 
@@ -60,15 +63,30 @@ def cases(signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]) ->
     """
     yield Case("typical", "typical", dict(examples))
     rows = signature.batched
+    yield from _batches(examples, BATCHES if rows else ())
     if rows:
-        for size in BATCHES:
-            yield Case("batch", f"batch-{size}", _resized(examples, size))
-        yield Case("batch", f"batch-{BATCHES[0]}-again", _resized(examples, BATCHES[0]))
         yield Case("edge", "edge-zero-rows", _resized(examples, 0))
-    else:
-        yield Case("batch", "batch-again", dict(examples))
     for kind in _kinds(signature):
         yield from _edge_cases(signature, examples, kind, rows)
+
+
+def training_cases(
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]
+) -> Iterator[Case]:
+    """Cases of a training step: batches of sizes that one trains in, and no edge."""
+    yield Case("typical", "typical", dict(examples))
+    yield from _batches(examples, TRAINING_BATCHES if signature.batched else ())
+
+
+def _batches(
+    examples: Mapping[str, np.ndarray[Any, Any]], sizes: tuple[int, ...]
+) -> Iterator[Case]:
+    for size in sizes:
+        yield Case("batch", f"batch-{size}", _resized(examples, size))
+    if sizes:
+        yield Case("batch", f"batch-{sizes[0]}-again", _resized(examples, sizes[0]))
+    else:
+        yield Case("batch", "batch-again", dict(examples))
 
 
 def _resized(examples: Mapping[str, np.ndarray[Any, Any]], rows: int) -> Arrays:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,30 +12,34 @@ import numpy as np
 from bundle import atomic, digest
 from bundle.bundle import Bundle, write_manifest
 from bundle.errors import ExportError, PortproofError
-from bundle.manifest import Artifact, Manifest, Origin
+from bundle.manifest import Artifact, LeftOut, Manifest, Origin
 from export import tracing, vectors
 from export.formats import FORMATS, Format
 from export.source import Source
+from export.train_step import with_training
 
 PACKAGES = ("portproof", "tensorflow", "keras", "tensorflowjs", "numpy", "safetensors")
+Log = Callable[[str], None]
 
 
-def write(source: Source, path: str | Path, log: Callable[[str], None] = lambda _: None) -> Bundle:
+def write(source: Source, path: str | Path, log: Log = lambda _: None) -> Bundle:
     """Export a source to every format, with its test vectors, as the bundle `path`.
 
-    What stood at `path` is replaced when the new bundle is whole, and stays if anything is raised.
+    A format that cannot carry the model is left out, which the manifest and the report say with
+    the reason. What stood at `path` is replaced when the new bundle is whole, and stays if
+    anything is raised.
     """
     with atomic.folder(Path(path)) as folder:
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         functions = tuple(tracing.describe(n, f) for n, f in source.functions.items())
-        artifacts = []
-        for format_ in FORMATS:
-            if format_.name == "keras" and not source.keras_forms:
-                continue
-            log(f"{source.name}: {format_.name}")
-            artifacts.append(_write_artifact(format_, source, folder))
+        trained = with_training(source)
+        artifacts, left_out = _write_artifacts(trained, folder, log)
+        if not any(
+            name in artifact.endpoints for name in trained.training for artifact in artifacts
+        ):
+            trained = replace(trained, training={})
         log(f"{source.name}: test vectors")
-        cases = vectors.write(source, folder)
+        cases = vectors.write(trained, folder)
         if source.draw_plots:
             log(f"{source.name}: plots")
             (folder / "plots").mkdir()
@@ -43,14 +48,34 @@ def write(source: Source, path: str | Path, log: Callable[[str], None] = lambda 
             model=source.name,
             source=origin(source),
             packages={name: version(name) for name in PACKAGES},
-            signatures=source.signatures,
+            signatures=trained.signatures,
             functions=functions,
-            artifacts=tuple(artifacts),
+            artifacts=artifacts,
+            left_out=left_out,
             vectors=cases,
             plots=digest.describe_all(folder, "plots"),
         )
         write_manifest(folder, manifest)
     return Bundle.peek(path)
+
+
+def _write_artifacts(
+    source: Source, folder: Path, log: Log
+) -> tuple[tuple[Artifact, ...], tuple[LeftOut, ...]]:
+    artifacts, left_out = [], []
+    for format_ in FORMATS:
+        if format_.of_keras and not source.keras_forms:
+            left_out.append(LeftOut(format=format_.name, reason="the source states no Keras form"))
+            continue
+        log(f"{source.name}: {format_.name}")
+        try:
+            artifacts.append(_write_artifact(format_, source, folder))
+        except ExportError as error:
+            if not format_.optional:
+                raise
+            log(f"{source.name}: left out {format_.name}: {error}")
+            left_out.append(LeftOut(format=format_.name, reason=str(error)))
+    return tuple(artifacts), tuple(left_out)
 
 
 def _write_artifact(format_: Format, source: Source, folder: Path) -> Artifact:

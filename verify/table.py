@@ -68,13 +68,20 @@ def _notes(report: Report) -> Iterable[Text]:
 
 
 def _lines(indent: str, cells: list[Cell]) -> Iterable[Text]:
-    """A line for each reason, with all the cells that share it."""
+    """A line for each reason, with the artifacts, runtimes and outputs that share it."""
+    reasons: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        place = f"{' '.join(filter(None, cell.artifact))} in {cell.runtime}"
-        text = Text(indent)
-        text.append(cell.verdict, STYLES[cell.verdict])
-        text.append(f" {place}, {cell.signature}.{cell.output}: {cell.detail}")
-        yield text
+        reasons.setdefault((cell.verdict, cell.detail), []).append(cell)
+    for (verdict, detail), shared in reasons.items():
+        artifacts = _listed(" ".join(filter(None, cell.artifact)) for cell in shared)
+        runtimes = _listed(cell.runtime for cell in shared)
+        outputs = _listed(f"{cell.signature}.{cell.output}" for cell in shared)
+        said = f" {artifacts} in {runtimes}, {outputs}: {detail}"
+        yield Text.assemble(indent, (verdict, STYLES[verdict]), said)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def _summary(report: Report) -> Text:

@@ -13,7 +13,7 @@ from bundle.manifest import REGIMES, Artifact, Endpoint, Regime, Vector
 from bundle.tensors import Arrays
 from verify.compare import Metrics
 from verify.process import RunnerError, RunnerProcess
-from verify.report import Cell
+from verify.report import GATING, Cell
 from verify.runtimes.runtime import Runtime
 from verify.verdict import Verdict, judge, unexpected, worst
 
@@ -89,13 +89,16 @@ def absent(trial: Trial, how_to_get: str) -> Iterator[Cell]:
 
 
 def run(trial: Trial, runner: RunnerProcess) -> Iterator[Cell]:
-    """The cells of a trial, a regime at a time."""
+    """The cells of a trial, a regime at a time. A regime that counts has cells in any case."""
+    vectors = trial.bundle.vectors(trial.signature)
     for regime in REGIMES:
+        cases = [vector for vector in vectors if vector.regime == regime]
+        if not cases and regime not in GATING:
+            continue
         outcomes: dict[str, list[_Outcome]] = {output: [] for output in trial.outputs}
-        for vector in trial.bundle.vectors(trial.signature):
-            if vector.regime == regime:
-                for output, outcome in _judged(trial, vector, runner).items():
-                    outcomes[output].append(outcome)
+        for vector in cases:
+            for output, outcome in _judged(trial, vector, runner).items():
+                outcomes[output].append(outcome)
         for output, found in outcomes.items():
             yield _merged(trial, output, regime, found)
 

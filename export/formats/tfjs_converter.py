@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import keras  # noqa: F401  first: see above
 
@@ -42,6 +42,7 @@ def _stand_ins() -> Iterator[None]:
 
 
 with _stand_ins():
+    from tensorflowjs import write_weights as _weights
     from tensorflowjs.converters import tf_saved_model_conversion_v2 as _converter
 
 
@@ -50,3 +51,8 @@ def convert_tf_saved_model(saved_model: str, output: str, *, signature_def: str)
     cast(ModuleType, _converter).convert_tf_saved_model(
         saved_model, output, signature_def=signature_def
     )
+
+
+def write_weights(groups: list[list[dict[str, Any]]], folder: str) -> Any:
+    """Write weights ({"name", "data"}) as shards of 4 MiB; returns the `weightsManifest`."""
+    return cast(ModuleType, _weights).write_weights(groups, folder, write_manifest=False)

@@ -19,7 +19,7 @@ def write(source: Source, root: Path) -> dict[str, Endpoint]:
     A signature with a dynamic batch is in it a second time as `NAME_one_row`, with one row: LiteRT
     in the browser takes no dynamic dimension. Both share the weights.
     """
-    one_row = {n: f"{n}_one_row" for n, spec in source.signatures.items() if spec.batched}
+    one_row = {n: f"{n}_one_row" for n in source.functions if source.signatures[n].batched}
     with _with_one_row(root / FOLDER, one_row) as saved_model:
         converter = tf.lite.TFLiteConverter.from_saved_model(
             str(saved_model), signature_keys=[*source.functions, *one_row.values()]

@@ -8,6 +8,8 @@ from functools import partial
 from verify.runtimes import javascript
 from verify.runtimes.runtime import Rows, Runtime
 
+TFJS = ("tfjs-graph", "tfjs-layers")
+
 
 def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "any") -> Runtime:
     return Runtime(
@@ -22,6 +24,9 @@ def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "an
 
 
 RUNTIMES = (
-    *(_runtime("tfjs", backend, ("tfjs-graph",)) for backend in ("webgl", "webgpu", "wasm")),
+    *(
+        _runtime("tfjs", backend, ("tfjs-graph", "tfjs-layers"))
+        for backend in ("webgl", "webgpu", "wasm")
+    ),
     _runtime("litert", "wasm", ("tflite",), rows="one_row"),
 )

@@ -9,7 +9,7 @@ from verify.runtimes.runtime import Runtime
 def _runtime(backend: str) -> Runtime:
     return Runtime(
         name=f"tfjs-node-{backend}",
-        formats=("tfjs-graph",),
+        formats=("tfjs-graph", "tfjs-layers"),
         command=partial(javascript.command, "tfjs_node.mjs", backend),
         missing=javascript.missing,
         backend=backend,

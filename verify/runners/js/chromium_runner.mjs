@@ -20,7 +20,8 @@ async function openPage(key, request) {
   open = { key, page, context, crashed: false };
   await page.goto(`${origin}/page/${request.options.page}.html`);
   const model = `/artifact/${encodeURIComponent(basename(request.artifact))}`;
-  await page.evaluate(([address, backend]) => window.portproof.load(address, backend), [model, request.options.backend]);
+  const how = { backend: request.options.backend, format: request.format };
+  await page.evaluate(([address, how]) => window.portproof.load(address, how), [model, how]);
 }
 
 async function answer(request) {
@@ -31,10 +32,8 @@ async function answer(request) {
       await open?.context.close();
       await openPage(key, request);
     }
-    return await open.page.evaluate(
-      ([signature, byRow]) => window.portproof.run(signature, byRow),
-      [request.signature, request.by_row],
-    );
+    const what = { signature: request.signature, byRow: request.by_row };
+    return await open.page.evaluate((what) => window.portproof.run(what), what);
   } catch (error) {
     // A page that failed once is not used again, and after a crash neither is the browser.
     error.restart = open?.crashed || !browser.isConnected();

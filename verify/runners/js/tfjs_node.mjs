@@ -1,15 +1,17 @@
-// Runs TF.js graph models in Node. The argument is the backend: cpu or wasm.
+// Runs TF.js models in Node. The argument is the backend: cpu or wasm.
 import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 import * as converter from "@tensorflow/tfjs-converter";
 import * as core from "@tensorflow/tfjs-core";
-import { load } from "./graph_model.mjs";
+import * as tfjsLayers from "@tensorflow/tfjs-layers";
+import * as graph from "./graph_model.mjs";
+import * as layers from "./layers_model.mjs";
 import { redirectConsole, serve } from "./loop.mjs";
 import { parse, serialize } from "./safetensors.mjs";
 
 redirectConsole();
-const tf = { ...core, loadGraphModel: converter.loadGraphModel };
+const tf = { ...core, loadGraphModel: converter.loadGraphModel, loadLayersModel: tfjsLayers.loadLayersModel };
 
 /** A TF.js IOHandler for a model folder on disk. */
 function fromDisk(path) {
@@ -38,9 +40,11 @@ let loaded = null;
 async function answer(request) {
   try {
     if (loaded?.path !== request.artifact) {
+      const { load } = request.format === "tfjs-layers" ? layers : graph;
       loaded = { path: request.artifact, run: await load(tf, fromDisk(request.artifact)) };
     }
-    const { outputs, seconds, backend, kernels } = await loaded.run(parse(await readFile(request.inputs)));
+    const inputs = parse(await readFile(request.inputs));
+    const { outputs, seconds, backend, kernels } = await loaded.run(inputs, request.signature.endsWith("train_step"));
     await writeFile(request.outputs, serialize(outputs));
     return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   } catch (error) {

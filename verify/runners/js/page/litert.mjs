@@ -45,12 +45,12 @@ function joined(rows) {
 }
 
 window.portproof = {
-  async load(address, accelerator) {
+  async load(address, { backend: accelerator }) {
     await loadLiteRt("/node_modules/@litertjs/core/wasm/");
     model = await loadAndCompile(address, { accelerator });
     this.backend = accelerator;
   },
-  async run(signature, byRow) {
+  async run({ signature, byRow }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
     const started = performance.now();
     const outputs = await (byRow ? callByRow : call)(signature, inputs);

@@ -1,5 +1,6 @@
-// In the page: a TF.js graph model on one backend, and on no other.
-import { load } from "/graph_model.mjs";
+// In the page: a TF.js model on one backend, and on no other.
+import * as graph from "/graph_model.mjs";
+import * as layers from "/layers_model.mjs";
 import { parse, serialize } from "/safetensors.mjs";
 
 let run = null;
@@ -14,13 +15,13 @@ async function setBackend(backend) {
 }
 
 window.portproof = {
-  async load(address, backend) {
+  async load(address, { backend, format }) {
     await setBackend(backend);
-    run = await load(tf, address);
+    run = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
   },
-  async run() {
+  async run({ signature }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
-    const { outputs, seconds, backend, kernels } = await run(inputs);
+    const { outputs, seconds, backend, kernels } = await run(inputs, signature.endsWith("train_step"));
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   },

@@ -1,0 +1,210 @@
+"""TF.js layers model: the one form that can be trained further in a browser.
+
+tensorflowjs_converter cannot write it from Keras 3: its files fail at load, or load other weights.
+Here the topology is written as tfjs-layers 4.22 reads it, which is the form that Keras 2 wrote:
+`batch_input_shape`, dtypes by name, inbound nodes as lists, weights named LAYER/WEIGHT. A layer is
+written only if it is in `tfjs_layer_configs.LAYERS`; any other ends in an error that names it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import keras
+
+from bundle.errors import ExportError
+from bundle.manifest import Endpoint
+from export.formats.tfjs_converter import write_weights
+from export.formats.tfjs_layer_configs import RENAMED_WEIGHTS, layer_config
+from export.source import Source, keras_outputs, train_step_name
+
+# Keras layers that hold others and have no weights of their own.
+_CONTAINERS = (keras.Sequential, keras.src.models.Functional)
+
+
+def write(source: Source, root: Path) -> dict[str, Endpoint]:
+    """Write `root/tfjs-layers/SIGNATURE/model.json` for each Keras form that the source states."""
+    endpoints = {}
+    for signature, model in source.keras_forms.items():
+        path = f"tfjs-layers/{quote(signature, safe='')}/model.json"
+        _write_model(model, root / path)
+        endpoints[signature] = _endpoint(source, signature, model, path)
+        step = train_step_name(signature)
+        if step in source.signatures:
+            endpoints[step] = _training_endpoint(source, step, endpoints[signature])
+    return endpoints
+
+
+def topology(model: keras.Model) -> dict[str, Any]:
+    """`model_config` as tfjs-layers reads it. Raises ExportError for a layer that it has not."""
+    config = model.get_config()
+    if isinstance(model, keras.Sequential):
+        layers = [_layer(layer) for layer in model.layers]
+        shape = {"batch_input_shape": list(model.input_shape)}
+        first = layers[0]["config"]
+        if layers[0]["class_name"] not in ("Sequential", "Functional"):
+            first |= shape
+        else:  # a nested model states its own shape, and tfjs wants an input before it
+            name = model.inputs[0].name
+            layers.insert(0, _input(name, list(model.input_shape), model.inputs[0].dtype))
+        return {"class_name": "Sequential", "config": {"name": model.name, "layers": layers}}
+    if not isinstance(model, _CONTAINERS):
+        raise ExportError(
+            f"{model.name} is a subclass of keras.Model, and tfjs-layers reads Sequential and "
+            "functional models alone. Build it with keras.Model(inputs, outputs)."
+        )
+    nodes = {layer["name"]: layer["inbound_nodes"] for layer in config["layers"]}
+    layers = []
+    for layer in model.layers:
+        written = _layer(layer)
+        written["name"] = layer.name
+        written["inbound_nodes"] = [_inbound(layer, node) for node in nodes[layer.name]]
+        layers.append(written)
+    return {
+        "class_name": "Functional",
+        "config": {
+            "name": model.name,
+            "layers": layers,
+            "input_layers": _references(config["input_layers"]),
+            "output_layers": _references(config["output_layers"]),
+        },
+    }
+
+
+def _layer(layer: keras.Layer) -> dict[str, Any]:
+    if isinstance(layer, _CONTAINERS):
+        return topology(layer)
+    if isinstance(layer, keras.layers.InputLayer):
+        return _input(layer.name, list(layer.batch_shape), layer.dtype)
+    return {"class_name": type(layer).__name__, "config": layer_config(layer)}
+
+
+def _input(name: str, shape: list[int | None], dtype: str) -> dict[str, Any]:
+    config = {"batch_input_shape": shape, "dtype": dtype, "sparse": False, "name": name}
+    return {"class_name": "InputLayer", "config": config}
+
+
+def _inbound(layer: keras.Layer, node: dict[str, Any]) -> list[Any]:
+    """A node in the old form, [[layer, node index, tensor index, {}], ...], from Keras 3's."""
+    given = {key: value for key, value in node["kwargs"].items() if value not in (None, False)}
+    if given:
+        raise ExportError(
+            f"layer {layer.name} ({type(layer).__name__}) is called with {sorted(given)}, which "
+            "tfjs-layers cannot be told. Call it with its inputs alone."
+        )
+    return [[*history, {}] for history in _histories(node["args"])]
+
+
+def _histories(value: Any) -> list[list[Any]]:
+    """Every Keras tensor in a node's arguments, as [layer, node index, tensor index]."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return [value["config"]["keras_history"]]
+        return [found for item in value.values() for found in _histories(item)]
+    if isinstance(value, list | tuple):
+        return [found for item in value for found in _histories(item)]
+    return []
+
+
+def _references(structure: Any) -> list[Any]:
+    """Inputs or outputs as a list of [layer, node index, tensor index], whatever held them."""
+    if isinstance(structure, dict):
+        return [found for key in sorted(structure) for found in _references(structure[key])]
+    if structure and isinstance(structure[0], str):
+        return [list(structure)]
+    return [found for item in structure for found in _references(item)]
+
+
+def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Every weight under the name that tfjs-layers gives it."""
+    found: dict[str, keras.Variable] = {}
+    for layer in _leaves(model):
+        for variable in layer.variables:
+            if "seed_generator" in variable.path:
+                continue
+            renamed = RENAMED_WEIGHTS.get((type(layer).__name__, variable.name), variable.name)
+            name = f"{_scope(layer, variable)}/{renamed}"
+            if name in found:
+                raise ExportError(
+                    f"two layers are named {layer.name}, and tfjs-layers finds weights by layer "
+                    "name. Give each layer a name of its own, in nested models too."
+                )
+            found[name] = variable
+    return found
+
+
+def _scope(layer: keras.Layer, variable: keras.Variable) -> str:
+    """The layer's name; for a wrapper, with that of the layer it wraps around the weight."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        inner = layer.forward_layer
+        if not any(variable is own for own in inner.variables):
+            inner = layer.backward_layer
+        return f"{layer.name}/{inner.name}"
+    return str(layer.name)
+
+
+def _leaves(model: keras.Model) -> list[keras.Layer]:
+    """The layers that hold weights, each once, nested models opened."""
+    found: dict[int, keras.Layer] = {}
+    for layer in model.layers:
+        inner = _leaves(layer) if isinstance(layer, _CONTAINERS) else [layer]
+        found |= {id(leaf): leaf for leaf in inner}
+    return list(found.values())
+
+
+def _write_model(model: keras.Model, path: Path) -> None:
+    for tensor in [*model.inputs, *model.outputs]:
+        if len(tensor.shape) < 2:
+            raise ExportError(
+                f"{model.name} has an input or output of shape {tuple(tensor.shape)}, and "
+                "tfjs-layers wants a dimension beside the batch. Use keras.Input((1,))."
+            )
+    path.parent.mkdir(parents=True)
+    config = topology(model)
+    weights = [{"name": n, "data": v.numpy()} for n, v in named_variables(model).items()]
+    manifest = write_weights([weights], str(path.parent))
+    content = {
+        "format": "layers-model",
+        "generatedBy": f"keras v{keras.__version__}",
+        "convertedBy": "Portproof",
+        "modelTopology": {
+            "keras_version": keras.__version__,
+            "backend": "tensorflow",
+            "model_config": config,
+        },
+        "weightsManifest": manifest,
+    }
+    path.write_text(json.dumps(content, sort_keys=True))
+
+
+def _endpoint(source: Source, signature: str, model: keras.Model, path: str) -> Endpoint:
+    """tfjs-layers names inputs after their layers, and outputs after the layers that make them."""
+    names = source.signatures[signature]
+    structure = model.compute_output_spec(
+        {t.name: t for t in model.inputs} if len(model.inputs) > 1 else model.inputs[0]
+    )
+    order = list(keras_outputs(model, structure))
+    if isinstance(structure, dict):
+        order = sorted(order)  # as `_references` and Keras flatten a dict
+    layers = [t._keras_history.operation.name for t in keras.tree.flatten(model.outputs)]
+    if len(set(layers)) < len(layers):
+        raise ExportError(
+            f"{model.name} has two outputs of one layer, {layers}: tfjs-layers has one."
+        )
+    return Endpoint(
+        path=path,
+        inputs={name: name for name in names.inputs},
+        outputs=dict(zip(order, layers, strict=True)),
+    )
+
+
+def _training_endpoint(source: Source, step: str, inference: Endpoint) -> Endpoint:
+    """The endpoint of one training step, which trains the model that `inference` runs."""
+    names = source.signatures[step]
+    targets = {f"target_{name}": f"target_{own}" for name, own in inference.outputs.items()}
+    return Endpoint(
+        path=inference.path,
+        inputs={name: targets.get(name, name) for name in names.inputs},
+        outputs={name: name for name in names.outputs},
+    )

@@ -1,0 +1,76 @@
+"""One training step as a signature, for the format that can be trained further where it runs.
+
+The step is a function of its inputs alone, so it has vectors, a reference and a float64 oracle
+like any other signature. For a Keras form with inputs X and outputs Y:
+
+    loss = sum over Y of mean((Y(X, training=True) - target_Y)^2)
+    weight/W = W - LEARNING_RATE * d loss / d W      for each trainable weight W
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from export.formats.tfjs_layers import named_variables
+from export.source import Source, keras_feed, keras_outputs, train_step_name
+
+LEARNING_RATE = 0.01  # as verify/runners/js/layers_model.mjs has it
+
+
+def with_training(source: Source) -> Source:
+    """The source with a training step for each Keras form whose training has one result."""
+    training, examples = {}, dict(source.examples)
+    for signature, model in source.keras_forms.items():
+        if _is_random(model) or not _has_gradients(model):
+            continue
+        step = train_step_name(signature)
+        training[step] = _step(source, signature, model)
+        examples[step] = _with_targets(source, signature)
+    return replace(source, training=training, examples=examples)
+
+
+def _is_random(model: keras.Model) -> bool:
+    """Whether training draws random numbers, which no two runtimes draw alike."""
+    return any("seed_generator" in variable.path for variable in model.variables)
+
+
+def _has_gradients(model: keras.Model) -> bool:
+    """Whether there is something to train, and all of it in floats: integers have no gradient."""
+    weights = [tf.as_dtype(variable.dtype) for variable in model.trainable_variables]
+    return bool(weights) and all(dtype.is_floating for dtype in weights)
+
+
+def _step(source: Source, signature: str, model: keras.Model) -> Any:
+    names = source.signatures[signature]
+    specs = {n: tf.TensorSpec(s.shape, s.dtype, name=n) for n, s in names.inputs.items()}
+    for name, spec in names.outputs.items():
+        specs[f"target_{name}"] = tf.TensorSpec(spec.shape, spec.dtype, name=f"target_{name}")
+    variables = {n: v.value for n, v in named_variables(model).items() if v.trainable}
+
+    def step(**given: Any) -> dict[str, Any]:
+        feed = keras_feed({name: given[name] for name in names.inputs})
+        with tf.GradientTape() as tape:
+            made = keras_outputs(model, model(feed, training=True))
+            errors = [tf.square(made[name] - given[f"target_{name}"]) for name in names.outputs]
+            loss = tf.add_n([tf.reduce_mean(error) for error in errors])
+        gradients = tape.gradient(loss, variables)
+        updated = {
+            f"weight/{name}": variable - LEARNING_RATE * tf.convert_to_tensor(gradients[name])
+            for name, variable in variables.items()
+        }
+        return {"loss": loss, **updated}
+
+    function = tf.function(step, autograph=False)
+    function.get_concrete_function(**specs)
+    return function
+
+
+def _with_targets(source: Source, signature: str) -> Mapping[str, np.ndarray[Any, Any]]:
+    """The examples, with what the model gives for the row before as each row's target."""
+    inputs = source.examples[signature]
+    outputs = source.call(signature, inputs)
+    return {**inputs, **{f"target_{n}": np.roll(a, 1, axis=0) for n, a in outputs.items()}}
