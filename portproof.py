@@ -82,6 +82,7 @@ def export(
 def verify(
     *bundles: str | Path,
     runtimes: list[str] | None = None,
+    serving: list[str] | None = None,
     time_limit: float = 120.0,
     memory_limit: float = 8.0,
     on_cell: Callable[[Cell], None] = lambda _: None,
@@ -89,7 +90,8 @@ def verify(
     """Verify bundles in every runtime that is here, or in `runtimes`, and keep each one's report.
 
     Without a bundle, all below `artifacts`. Every file is held against its digest before anything
-    parses it; a bundle that is not what was exported is in the report as refused. `time_limit` is
+    parses it; a bundle that is not what was exported is in the report as refused. `serving` are
+    URLs of a TensorFlow Serving that runs already (http:// or grpc://). `time_limit` is
     seconds for one call of a model, `memory_limit` GiB for a runtime and all that it starts: past
     either it is ended, and its cell is `failed`. Raises UsageError.
     """
@@ -97,7 +99,9 @@ def verify(
     from verify.run import run
 
     limits = Limits(request=time_limit, memory=memory_limit)
-    return run([Path(b) for b in bundles], ARTIFACTS, runtimes or [], limits, on_cell)
+    return run(
+        [Path(b) for b in bundles], ARTIFACTS, runtimes or [], serving or [], limits, on_cell
+    )
 
 
 app = typer.Typer(
@@ -107,6 +111,10 @@ app = typer.Typer(
     add_completion=False,
 )
 Runtimes = Annotated[list[str] | None, typer.Option(help="Only this runtime; repeatable.")]
+Servers = Annotated[
+    list[str] | None,
+    typer.Option(help="A running TensorFlow Serving's URL of the model: http:// or grpc://."),
+]
 Names = Annotated[list[str] | None, typer.Argument(help="Built-in models; all without one.")]
 Paths = Annotated[list[Path] | None, typer.Argument(help="Bundles; all of artifacts without one.")]
 
@@ -139,6 +147,7 @@ def _export(
 def _verify(
     bundles: Paths = None,
     runtime: Runtimes = None,
+    serving: Servers = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds for one call of a model.")] = 120.0,
     memory_limit: Annotated[float, typer.Option(help="GiB for one runtime.")] = 8.0,
@@ -153,6 +162,7 @@ def _verify(
         report = verify(
             *(bundles or []),
             runtimes=runtime,
+            serving=serving,
             time_limit=time_limit,
             memory_limit=memory_limit,
             on_cell=on_cell,

@@ -25,7 +25,7 @@ def with_training(source: Source) -> Source:
     """The source with a training step for each Keras form whose training has one result."""
     training, examples = {}, dict(source.examples)
     for signature, model in source.keras_forms.items():
-        if _is_random(model) or not _has_gradients(model):
+        if _is_random(model) or not _has_gradients(source, signature, model):
             continue
         step = train_step_name(signature)
         training[step] = _step(source, signature, model)
@@ -38,10 +38,11 @@ def _is_random(model: keras.Model) -> bool:
     return any("seed_generator" in variable.path for variable in model.variables)
 
 
-def _has_gradients(model: keras.Model) -> bool:
+def _has_gradients(source: Source, signature: str, model: keras.Model) -> bool:
     """Whether there is something to train, and all of it in floats: integers have no gradient."""
-    weights = [tf.as_dtype(variable.dtype) for variable in model.trainable_variables]
-    return bool(weights) and all(dtype.is_floating for dtype in weights)
+    weights = [variable.dtype for variable in model.trainable_variables]
+    outputs = [spec.dtype for spec in source.signatures[signature].outputs.values()]
+    return bool(weights) and all(tf.as_dtype(d).is_floating for d in (*weights, *outputs))
 
 
 def _step(source: Source, signature: str, model: keras.Model) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from bundle import atomic
 from verify import table
@@ -60,5 +61,6 @@ def show_runtimes(runtimes: Sequence[Runtime]) -> None:
     for runtime in runtimes:
         missing = runtime.missing()
         state = f"absent; to have it: {missing}" if missing else "here"
-        rows.add_row(runtime.name, ", ".join(runtime.formats), state)
+        # As Text, for the brackets of `portproof[jax]` would be taken for markup.
+        rows.add_row(runtime.name, ", ".join(runtime.formats), Text(state))
     _print(rows)

@@ -16,6 +16,7 @@ def run(
     paths: Sequence[Path],
     artifacts: Path,
     runtimes: Sequence[str],
+    servers: Sequence[str],
     limits: Limits,
     on_cell: Callable[[Cell], None],
 ) -> Report:
@@ -24,7 +25,9 @@ def run(
     A bundle that is not what was exported is in the report as refused; the others are verified.
     """
     paths = paths or find(artifacts)
-    chosen = select(list(runtimes))
+    chosen = select(list(runtimes), list(servers))
+    if servers and len(paths) != 1:
+        raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
     bundles, refused = [], {}
     for path in paths:
         try:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from bundle.tensors import Arrays
-from verify.runners import keras_runner
+from verify.runners import keras_runner, serving_grpc
 from verify.runners.loop import Infer, Request, serve
 
 
@@ -18,6 +18,8 @@ def main() -> None:
     import tensorflow as tf
 
     def load(request: Request) -> Infer:
+        if "serving" in request["options"]:
+            return serving_grpc.load(request)
         return keras_runner.load(request) if request["format"] == "keras" else load_graph(request)
 
     serve({"tensorflow": tf.__version__, "keras": keras.__version__}, load, lambda: "tensorflow")

@@ -6,6 +6,7 @@ from verify.runtimes import (
     keras,
     litert,
     openvino,
+    serving,
     tensorflow,
     tensorflow_c,
     tfjs_node,
@@ -20,15 +21,20 @@ RUNTIMES: tuple[Runtime, ...] = (
     *litert.RUNTIMES,
     *tflite_micro.RUNTIMES,
     *openvino.RUNTIMES,
+    *serving.RUNTIMES,
     *tfjs_node.RUNTIMES,
     *chromium.RUNTIMES,
 )
 
 
-def select(names: list[str]) -> tuple[Runtime, ...]:
-    """The runtimes of these names, or all where there are none. Raises UsageError."""
+def select(names: list[str], servers: list[str]) -> tuple[Runtime, ...]:
+    """The runtimes of these names, or all where there are none; `servers` are URLs of Serving.
+
+    Raises UsageError.
+    """
     known = {runtime.name: runtime for runtime in RUNTIMES}
+    known |= {runtime.name: runtime for runtime in map(serving.at, servers)}
     for name in names:
         if name not in known:
             raise UsageError(f"there is no runtime {name!r}: they are {', '.join(known)}.")
-    return tuple(known[name] for name in dict.fromkeys(names)) or RUNTIMES
+    return tuple(known[name] for name in dict.fromkeys(names)) or tuple(known.values())
