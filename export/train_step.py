@@ -3,8 +3,8 @@
 The step is a function of its inputs alone, so it has vectors, a reference and a float64 oracle
 like any other signature. For a Keras form with inputs X and outputs Y:
 
-    loss = sum over Y of mean((Y(X, training=True) - target_Y)^2)
-    weight/W = W - LEARNING_RATE * d loss / d W      for each trainable weight W
+    loss = sum over Y of mean((Y(X, training=True) - target_Y)^2) + the layers' own penalties
+    weight/W = constraint(W - LEARNING_RATE * d loss / d W)      for each trainable weight W
 """
 
 from collections.abc import Mapping
@@ -50,24 +50,36 @@ def _step(source: Source, signature: str, model: keras.Model) -> Any:
     specs = {n: tf.TensorSpec(s.shape, s.dtype, name=n) for n, s in names.inputs.items()}
     for name, spec in names.outputs.items():
         specs[f"target_{name}"] = tf.TensorSpec(spec.shape, spec.dtype, name=f"target_{name}")
-    variables = {n: v.value for n, v in named_variables(model).items() if v.trainable}
+    tfjs_names = {id(variable): n for n, variable in named_variables(model).items()}
+    weight_names = [tfjs_names[id(variable)] for variable in model.trainable_variables]
 
     def step(**given: Any) -> dict[str, Any]:
         feed = keras_feed({name: given[name] for name in names.inputs})
+        weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
+        rest = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
         with tf.GradientTape() as tape:
-            made = keras_outputs(model, model(feed, training=True))
+            tape.watch(weights)
+            # Stateless, so that the step changes no moving average of the model itself.
+            result, _, penalties = model.stateless_call(
+                weights, rest, feed, training=True, return_losses=True
+            )
+            made = keras_outputs(model, result)
             errors = [tf.square(made[name] - given[f"target_{name}"]) for name in names.outputs]
-            loss = tf.add_n([tf.reduce_mean(error) for error in errors])
-        gradients = tape.gradient(loss, variables)
-        updated = {
-            f"weight/{name}": variable - LEARNING_RATE * tf.convert_to_tensor(gradients[name])
-            for name, variable in variables.items()
-        }
-        return {"loss": loss, **updated}
+            loss = tf.add_n([*map(tf.reduce_mean, errors), *penalties])
+        gradients = tape.gradient(loss, weights)
+        pairs = zip(weights, gradients, strict=True)
+        updated = [w - LEARNING_RATE * tf.convert_to_tensor(gradient) for w, gradient in pairs]
+        constrained = map(_constrained, model.trainable_variables, updated)
+        named_weights = zip(weight_names, constrained, strict=True)
+        return {"loss": loss, **{f"weight/{name}": weight for name, weight in named_weights}}
 
     function = tf.function(step, autograph=False)
     function.get_concrete_function(**specs)
     return function
+
+
+def _constrained(variable: keras.Variable, value: Any) -> Any:
+    return variable.constraint(value) if variable.constraint else value
 
 
 def _with_targets(source: Source, signature: str) -> Mapping[str, np.ndarray[Any, Any]]:

@@ -1,7 +1,7 @@
 """Source -> Bundle: the one place that runs the exporters."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +22,13 @@ PACKAGES = ("portproof", "tensorflow", "keras", "tensorflowjs", "numpy", "safete
 Log = Callable[[str], None]
 
 
-def write(source: Source, path: str | Path, log: Log = lambda _: None) -> Bundle:
-    """Export a source to every format, with its test vectors, as the bundle `path`.
+def write(
+    source: Source,
+    path: str | Path,
+    log: Log = lambda _: None,
+    formats: Sequence[Format] = FORMATS,
+) -> Bundle:
+    """Export a source to `formats`, with its test vectors, as the bundle `path`.
 
     A format that cannot carry the model is left out, which the manifest and the report say with
     the reason. What stood at `path` is replaced when the new bundle is whole, and stays if
@@ -33,7 +38,7 @@ def write(source: Source, path: str | Path, log: Log = lambda _: None) -> Bundle
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         functions = tuple(tracing.describe(n, f) for n, f in source.functions.items())
         trained = with_training(source)
-        artifacts, left_out = _write_artifacts(trained, folder, log)
+        artifacts, left_out = _write_artifacts(trained, folder, formats, log)
         if not any(
             name in artifact.endpoints for name in trained.training for artifact in artifacts
         ):
@@ -60,10 +65,10 @@ def write(source: Source, path: str | Path, log: Log = lambda _: None) -> Bundle
 
 
 def _write_artifacts(
-    source: Source, folder: Path, log: Log
+    source: Source, folder: Path, formats: Sequence[Format], log: Log
 ) -> tuple[tuple[Artifact, ...], tuple[LeftOut, ...]]:
     artifacts, left_out = [], []
-    for format_ in FORMATS:
+    for format_ in formats:
         if format_.of_keras and not source.keras_forms:
             left_out.append(LeftOut(format=format_.name, reason="the source states no Keras form"))
             continue

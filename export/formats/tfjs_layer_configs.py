@@ -100,14 +100,30 @@ def _only(**allowed: Any) -> Callable[[keras.Layer, Config], Config]:
     return check
 
 
+def _convolution(**allowed: Any) -> Callable[[keras.Layer, Config], Config]:
+    check = _only(data_format="channels_last", **allowed)
+
+    def convolution(layer: keras.Layer, config: Config) -> Config:
+        if config["padding"] == "causal":
+            raise ExportError(
+                f"layer {layer.name} has causal padding, which tfjs-layers does not have with a "
+                "bias. Use a ZeroPadding1D before it in the graph model (tfjs-graph)."
+            )
+        return check(layer, config)
+
+    return convolution
+
+
 def _leaky_relu(_: keras.Layer, config: Config) -> Config:
     return {**config, "alpha": config["negative_slope"]}
 
 
 def _wrapper(layer: keras.Layer, config: Config) -> Config:
     """TimeDistributed and Bidirectional: the layer inside, by the same rules."""
-    inner = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer.forward_layer
-    name = config["layer"]["config"]["name"]
+    timed = isinstance(layer, keras.layers.TimeDistributed)
+    inner = layer.layer if timed else layer.forward_layer
+    # tfjs-layers puts "forward_" and "backward_" before the name, as Keras has done here already.
+    name = inner.name if timed else inner.name.removeprefix("forward_")
     wrapped = {"class_name": type(inner).__name__, "config": layer_config(inner) | {"name": name}}
     kept = {k: v for k, v in config.items() if k in ("name", "trainable", "dtype", "merge_mode")}
     return {**kept, "layer": wrapped}
@@ -123,13 +139,14 @@ LAYERS: dict[str, Callable[[keras.Layer, Config], Config]] = {
     "RepeatVector": _as_is,
     "Reshape": _as_is,
     # convolution and pooling
-    "Conv1D": _only(groups=1, data_format="channels_last"),
-    "Conv2D": _only(groups=1, data_format="channels_last"),
+    # A dilated convolution has no gradient there, and this format is for training.
+    "Conv1D": _convolution(groups=1, dilation_rate=[1]),
+    "Conv2D": _convolution(groups=1, dilation_rate=[1, 1]),
     "Conv2DTranspose": _only(
         output_padding=None, dilation_rate=[1, 1], data_format="channels_last"
     ),
-    "DepthwiseConv2D": _only(data_format="channels_last"),
-    "SeparableConv2D": _only(data_format="channels_last"),
+    "DepthwiseConv2D": _convolution(dilation_rate=[1, 1]),
+    "SeparableConv2D": _convolution(dilation_rate=[1, 1]),
     "Cropping2D": _only(data_format="channels_last"),
     "UpSampling2D": _only(data_format="channels_last"),
     "ZeroPadding2D": _only(data_format="channels_last"),
@@ -152,7 +169,7 @@ LAYERS: dict[str, Callable[[keras.Layer, Config], Config]] = {
     # activations
     "ReLU": _only(negative_slope=0.0, threshold=0.0),
     "LeakyReLU": _leaky_relu,
-    "ELU": _as_is,
+    "ELU": _only(alpha=1.0),
     "PReLU": _as_is,
     "Softmax": _as_is,
     # recurrent

@@ -38,25 +38,20 @@ def write(source: Source, root: Path) -> dict[str, Endpoint]:
 
 def topology(model: keras.Model) -> dict[str, Any]:
     """`model_config` as tfjs-layers reads it. Raises ExportError for a layer that it has not."""
-    config = model.get_config()
     if isinstance(model, keras.Sequential):
-        layers = [_layer(layer) for layer in model.layers]
-        shape = {"batch_input_shape": list(model.input_shape)}
-        first = layers[0]["config"]
-        if layers[0]["class_name"] not in ("Sequential", "Functional"):
-            first |= shape
-        else:  # a nested model states its own shape, and tfjs wants an input before it
-            name = model.inputs[0].name
-            layers.insert(0, _input(name, list(model.input_shape), model.inputs[0].dtype))
+        start = model.inputs[0]
+        first = _input(start.name, list(start.shape), start.dtype)
+        layers = [first, *(_layer(layer) for layer in model.layers)]
         return {"class_name": "Sequential", "config": {"name": model.name, "layers": layers}}
     if not isinstance(model, _CONTAINERS):
         raise ExportError(
             f"{model.name} is a subclass of keras.Model, and tfjs-layers reads Sequential and "
             "functional models alone. Build it with keras.Model(inputs, outputs)."
         )
+    config = model.get_config()
     nodes = {layer["name"]: layer["inbound_nodes"] for layer in config["layers"]}
     layers = []
-    for layer in model.layers:
+    for layer in model.operations:  # `layers` would leave out ops such as keras.ops.square
         written = _layer(layer)
         written["name"] = layer.name
         written["inbound_nodes"] = [_inbound(layer, node) for node in nodes[layer.name]]

@@ -7,9 +7,27 @@ const LEARNING_RATE = 0.01;
 
 /** Loads a model from an IOHandler or an address, and returns `run(inputs, train)`. */
 export async function load(tf, source) {
+  registerChainedOps(tf);
   const model = await tf.loadLayersModel(source);
   const start = model.getWeights().map((weight) => weight.clone());
   return (inputs, train) => (train ? step(tf, model, start, inputs) : infer(tf, model, inputs));
+}
+
+/**
+ * Makes ops methods of tensors, as the package @tensorflow/tfjs does for its users: tfjs-layers
+ * calls some that way (`Orthogonal` does), and of itself brings none.
+ */
+function registerChainedOps(tf) {
+  const methods = tf.Tensor.prototype;
+  methods.flatten ??= function () {
+    return tf.reshape(this, [this.size]);
+  };
+  for (const [name, op] of Object.entries(tf)) {
+    if (typeof op !== "function" || name in methods) continue;
+    methods[name] = function (...args) {
+      return op(this, ...args);
+    };
+  }
 }
 
 async function infer(tf, model, inputs) {
