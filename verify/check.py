@@ -53,6 +53,11 @@ def check(
         Report(
             bundle=digests,
             refused=dict(refused or {}),
+            left_out={
+                bundle.manifest.model: {one.format: one.reason for one in bundle.manifest.left_out}
+                for bundle in bundles
+                if bundle.manifest.left_out
+            },
             interrupted=interrupted,
             environment=_environment(versions),
             asked=tuple(asked),

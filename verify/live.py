@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -13,40 +14,40 @@ from verify import table
 from verify.report import Cell, Report
 from verify.runtimes.runtime import Runtime
 
+_UNBROKEN = 1000  # columns
 
-def _print(what: RenderableType) -> None:
+
+def _print(render: Callable[[int], RenderableType]) -> None:
     """To standard output. A pipe has no width, so there no line is broken, nor filled up."""
     console = Console(highlight=False)
     if console.is_terminal:
-        console.print(what)
+        console.print(render(console.width))
         return
-    plain = Console(highlight=False, width=1000)
+    plain = Console(highlight=False, width=_UNBROKEN)
     with plain.capture() as captured:
-        plain.print(what)
+        plain.print(render(_UNBROKEN))
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[Cell], None]]:
-    """A line that says what was judged last, on standard error and in a terminal alone."""
-    console = Console(stderr=True, highlight=False)
+    """The tables, filling as verdicts arrive; in a terminal alone, and gone at the end."""
+    console = Console(highlight=False)
     if not console.is_terminal:
         yield lambda _: None
         return
-    seen = 0
-    with console.status("starting the runtimes") as status:
+    cells: list[Cell] = []
 
-        def on_cell(cell: Cell) -> None:
-            nonlocal seen
-            seen += 1
-            what = " ".join(filter(None, cell.artifact))
-            status.update(f"{seen} cells; {what} in {cell.runtime}: {cell.verdict}")
+    def so_far() -> RenderableType:
+        said = f"{len(cells)} verdicts so far" if cells else "starting the runtimes"
+        return Group(*table.tables(list(cells), console.width), Text(said, "dim"))
 
-        yield on_cell
+    with Live(get_renderable=so_far, console=console, transient=True, refresh_per_second=4):
+        yield cells.append
 
 
 def show(report: Report) -> None:
-    _print(table.render(report))
+    _print(lambda width: table.render(report, width))
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -63,4 +64,4 @@ def show_runtimes(runtimes: Sequence[Runtime]) -> None:
         state = f"absent; to have it: {missing}" if missing else "here"
         # As Text, for the brackets of `portproof[jax]` would be taken for markup.
         rows.add_row(runtime.name, ", ".join(runtime.formats), Text(state))
-    _print(rows)
+    _print(lambda _: rows)

@@ -135,6 +135,9 @@ class _Live:
             try:
                 return self._lines.get(timeout=min(_LOOK, left))
             except queue.Empty:
+                # What it started may hold its standard output open after it has died.
+                if self._process.poll() is not None and self._lines.empty():
+                    return None
                 if self._memory() > gibibytes:
                     raise RunnerError(f"passed the memory limit of {gibibytes:g} GiB") from None
         raise RunnerError(f"passed the time limit of {seconds:g} s")

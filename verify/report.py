@@ -64,6 +64,7 @@ class Report(BaseModel):
     """The outcome of `portproof verify`. `bundle` maps each model to its manifest's SHA-256.
 
     `refused` maps a bundle's path to why nothing of it was run: it is not what was exported.
+    `left_out` maps each model to the formats that it was not exported to, and why.
     `interrupted` says that Ctrl-C ended it, so cells are missing.
     `asked` are the runtimes that the person named. Named or not, each artifact must have been
     checked by at least one runtime that knows its format.
@@ -76,6 +77,7 @@ class Report(BaseModel):
     bundle: dict[str, str]
     environment: Environment
     refused: dict[str, str] = {}
+    left_out: dict[str, dict[str, str]] = {}
     interrupted: bool = False
     asked: tuple[str, ...] = ()
     cells: list[Cell]
@@ -115,7 +117,12 @@ class Report(BaseModel):
     def of(self, model: str) -> "Report":
         """The part of the report that is about one model."""
         cells = [cell for cell in self.cells if cell.model == model]
-        only = {"bundle": {model: self.bundle[model]}, "refused": {}, "cells": cells}
+        only = {
+            "bundle": {model: self.bundle[model]},
+            "refused": {},
+            "left_out": {name: why for name, why in self.left_out.items() if name == model},
+            "cells": cells,
+        }
         return finished(self.model_copy(update=only))
 
     def to_json(self) -> str:

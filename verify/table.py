@@ -18,22 +18,49 @@ STYLES = {
 }
 
 
-def render(report: Report) -> RenderableType:
+ARTIFACT, COLUMN, GAP = 28, 16, 2  # characters at least
+
+
+def render(report: Report, width: int) -> RenderableType:
     """Tables by format, rows artifacts, columns runtimes; under them what needs words."""
+    return Group(*tables(report.cells, width), *_notes(report), _summary(report))
+
+
+def tables(cells: list[Cell], width: int) -> Iterable[RenderableType]:
+    """A table for each group of formats that the same runtimes run, no wider than `width`."""
     groups: dict[tuple[str, ...], list[Cell]] = {}
-    for format_ in dict.fromkeys(cell.format for cell in report.cells):
-        cells = [cell for cell in report.cells if cell.format == format_]
-        runtimes = tuple(dict.fromkeys(cell.runtime for cell in cells))
-        groups.setdefault(runtimes, []).extend(cells)
-    tables = [part for found in groups.items() for part in (_table(*found), Text())]
-    return Group(*tables, *_notes(report), _summary(report))
+    for format_ in dict.fromkeys(cell.format for cell in cells):
+        found = [cell for cell in cells if cell.format == format_]
+        # What is absent is said under the tables; a column of it would be in the way.
+        runtimes = tuple(dict.fromkeys(c.runtime for c in found if c.verdict != "absent"))
+        if not runtimes:
+            continue
+        groups.setdefault(runtimes, []).extend(found)
+    for runtimes, found in groups.items():
+        for columns in _fitting(runtimes, width):
+            yield _table(columns, found)
+            yield Text()
+
+
+def _fitting(runtimes: tuple[str, ...], width: int) -> Iterable[tuple[str, ...]]:
+    """The runtimes in as many parts as it takes for each to fit beside the artifacts' names."""
+    part: list[str] = []
+    used = ARTIFACT + GAP
+    for runtime in runtimes:
+        wide = max(COLUMN, len(runtime)) + GAP
+        if part and used + wide > width:
+            yield tuple(part)
+            part, used = [], ARTIFACT + GAP
+        part.append(runtime)
+        used += wide
+    yield tuple(part)
 
 
 def _table(runtimes: tuple[str, ...], cells: list[Cell]) -> Table:
-    table = Table(pad_edge=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column("artifact", no_wrap=True, min_width=28)
+    table = Table(pad_edge=False, box=None, padding=(0, GAP, 0, 0))
+    table.add_column("artifact", no_wrap=True, min_width=ARTIFACT)
     for runtime in runtimes:
-        table.add_column(runtime, min_width=16)
+        table.add_column(runtime, min_width=COLUMN)
     for key in sorted({cell.artifact for cell in cells}, key=lambda key: (key[1:], key[0])):
         row = [cell for cell in cells if cell.artifact == key]
         entries = [_entry([c for c in row if c.runtime == runtime]) for runtime in runtimes]
@@ -43,6 +70,8 @@ def _table(runtimes: tuple[str, ...], cells: list[Cell]) -> Table:
 
 def _entry(cells: list[Cell]) -> Text:
     gating = [cell for cell in cells if cell.regime in GATING]
+    if not gating:
+        return Text("...", "dim")  # not judged yet
     verdict = overall(gating)
     text = Text(verdict, STYLES[verdict])
     ulps = [cell.max_ulp for cell in gating if cell.max_ulp is not None]
@@ -63,6 +92,9 @@ def _notes(report: Report) -> Iterable[Text]:
     absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
     for runtime, reason in absent.items():
         yield Text(f"not covered: {runtime} is absent; {reason}", "yellow")
+    for model, formats in report.left_out.items():
+        for format_, reason in formats.items():
+            yield Text(f"not covered: {model} has no {format_}; {reason}", "yellow")
     for line in report.unchecked:
         yield Text(f"not covered: {line}", "yellow")
 

@@ -1,0 +1,116 @@
+"""The real browser: what it proves of itself, and what a model that ruins a page costs."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from bundle.bundle import Bundle
+from tests.damage import damaged, sign
+from verify.check import check
+from verify.process import Limits
+from verify.report import Report
+from verify.runtimes import select
+
+CHROMIUM = ["tfjs-chromium-webgl", "tfjs-chromium-webgpu", "tfjs-chromium-wasm"]
+ALL_TFJS = [*CHROMIUM, "tfjs-node-cpu", "tfjs-node-wasm", "litert-chromium-wasm", "litert"]
+
+
+def few(bundle: Bundle) -> Bundle:
+    """The bundle with three of its cases, for models on which each case takes long."""
+    kept = ("typical", "batch-1", "edge-nan")
+    vectors = tuple(v for v in bundle.manifest.vectors if v.case in kept)
+    return sign(bundle.path, bundle.manifest.model_copy(update={"vectors": vectors}))
+
+
+def fill_memory(folder: Path) -> None:
+    """A graph that adds up forty tensors of 256 MiB each before it looks at its input."""
+    count, side = 40, 8192
+
+    def node(name: str, op: str, inputs: list[str], **attributes: object) -> dict[str, object]:
+        return {"name": name, "op": op, "input": inputs, "attr": attributes}
+
+    def constant(name: str, dtype: str, *dims: int) -> dict[str, object]:
+        shape = {"dim": [{"size": str(d)} for d in dims]}
+        value = {"tensor": {"dtype": dtype, "tensorShape": shape}}
+        return node(name, "Const", [], value=value, dtype={"type": dtype})
+
+    float_, int_ = {"type": "DT_FLOAT"}, {"type": "DT_INT32"}
+    fills = [f"fill{n}" for n in range(count)]
+    path = folder / "tfjs-graph" / "serving_default" / "model.json"
+    model = json.loads(path.read_text())
+    placeholder = next(n for n in model["modelTopology"]["node"] if n["op"] == "Placeholder")
+    model["modelTopology"]["node"] = [
+        placeholder,
+        constant("axes", "DT_INT32", 2),
+        constant("shape", "DT_INT32", 2),
+        constant("value", "DT_FLOAT"),
+        *(node(name, "Fill", ["shape", "value"], T=float_, index_type=int_) for name in fills),
+        node("sum", "AddN", fills, T=float_, N={"i": str(count)}),
+        node("max", "Max", ["sum", "axes"], T=float_, Tidx=int_, keep_dims={"b": False}),
+        node("Identity", "AddV2", ["x", "max"], T=float_),
+    ]
+    model["weightsManifest"] = [
+        {
+            "paths": ["group1-shard1of1.bin"],
+            "weights": [
+                {"name": "axes", "shape": [2], "dtype": "int32"},
+                {"name": "shape", "shape": [2], "dtype": "int32"},
+                {"name": "value", "shape": [], "dtype": "float32"},
+            ],
+        }
+    ]
+    path.write_text(json.dumps(model))
+    weights = struct.pack("<4if", 0, 1, side, side, 1.0)
+    path.with_name("group1-shard1of1.bin").write_bytes(weights)
+
+
+def verdicts(report: Report) -> dict[tuple[str, str, str], str]:
+    return {(c.runtime, c.format, c.regime): c.verdict for c in report.cells}
+
+
+def test_a_model_that_ruins_the_page_costs_its_own_cells(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    right = few(damaged(bundles["quadratic"], tmp_path / "right", lambda _: None))
+    ruin = few(damaged(bundles["quadratic"], tmp_path / "ruin", fill_memory))
+    limits = Limits(request=60, memory=3)
+    # The ruinous one first: what comes after it must not notice.
+    report = check([ruin, right], select(ALL_TFJS, []), limits=limits)
+    before, after = verdicts(report.of("right")), verdicts(report.of("ruin"))
+    assert before.keys() == after.keys()
+    for key, verdict in before.items():
+        if key[1] == "tfjs-graph":
+            assert after[key] == "failed", key
+            assert verdict in ("exact", "faithful"), key
+        else:
+            assert after[key] == verdict, key
+    reasons = {c.detail for c in report.of("ruin").cells if c.runtime in CHROMIUM}
+    assert any("memory limit" in reason or "crashed" in reason for reason in reasons), reasons
+
+
+@pytest.fixture(scope="module")
+def report(bundles: dict[str, Bundle]) -> Report:
+    return check([bundles["quadratic"], bundles["my_module"]], select(CHROMIUM, []))
+
+
+def test_the_named_backend_ran_and_its_kernels_are_listed(report: Report) -> None:
+    for cell in report.of("quadratic").cells:
+        backend = cell.runtime.rsplit("-", 1)[-1]
+        assert cell.detail == f"kernels on {backend}: Add, Identity, Multiply, Square"
+
+
+def test_the_renderer_and_the_adapter_are_named(report: Report) -> None:
+    for runtime in CHROMIUM:
+        said = report.environment.runtimes[runtime]
+        assert said["WebGL renderer"] != "none"
+        assert said["WebGPU adapter"] != "none"
+        assert said["chromium"]
+        assert said["tfjs"] == "4.22.0"
+
+
+def test_int32_beyond_2_to_the_24_is_wrong_on_the_gpu_and_exact_on_wasm(report: Report) -> None:
+    """So the work was not handed to the CPU, which would be exact on all three."""
+    edge = {c.runtime: c.verdict for c in report.of("my_module").cells if c.regime == "edge"}
+    assert edge == dict(zip(CHROMIUM, ["wrong", "wrong", "exact"], strict=True))

@@ -1,0 +1,105 @@
+"""A runner's limits and its end: nothing that it started outlives it, whatever happens."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bundle.bundle import Bundle
+from verify.process import Limits, RunnerError, RunnerProcess
+
+READY = "print('{\"ready\": {}}', flush=True); import sys, time, os, subprocess\n"
+
+
+def runner(code: str, **limits: float) -> RunnerProcess:
+    return RunnerProcess([sys.executable, "-c", READY + code], {}, Limits(**limits))
+
+
+def marked() -> list[psutil.Process]:
+    """Every process of this machine that some runner started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != "zombie" and "PORTPROOF_RUNNER" in process.environ():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+CASES = {
+    "memory": ("for line in sys.stdin: x = bytearray(600 << 20); time.sleep(60)", "0.5 GiB"),
+    "time": ("for line in sys.stdin: time.sleep(60)", "time limit of 3 s"),
+    "signal": ("os.kill(os.getpid(), 11)", "SIGSEGV"),
+    "exit": ("sys.exit('no space left')", "exit status 1): no space left"),
+    "grandchildren in the memory": (
+        "subprocess.Popen([sys.executable, '-c', 'x = bytearray(600 << 20); input()'],"
+        " stdin=subprocess.PIPE)\ntime.sleep(60)",
+        "0.5 GiB",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_limit_or_an_end_is_named(name: str) -> None:
+    code, reason = CASES[name]
+    process = runner(code, request=3, memory=0.5)
+    with pytest.raises(RunnerError, match=reason.replace(")", r"\)")):
+        process.ask({})
+    assert not marked()
+
+
+def test_what_a_dead_runner_left_in_a_session_of_its_own_is_ended() -> None:
+    code = (
+        "subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "for line in sys.stdin: os._exit(3)"
+    )
+    process = runner(code)
+    with pytest.raises(RunnerError, match="exit status 3"):
+        process.ask({})
+    assert not marked()
+
+
+def test_temporary_files_go_with_the_runner() -> None:
+    code = (
+        "import tempfile, json\n"
+        "for line in sys.stdin: print(json.dumps({'made': tempfile.mkdtemp()}), flush=True)"
+    )
+    process = runner(code)
+    made = Path(process.ask({})["made"])
+    assert made.is_dir()
+    process.stop()
+    assert not made.exists()
+    assert not made.parent.exists()
+
+
+def test_ctrl_c_ends_everything_at_once_and_keeps_the_report(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    out = tmp_path / "so-far.json"
+    portproof = str(Path(sys.executable).with_name("portproof"))
+    command = [portproof, "verify", str(bundles["quadratic"].path), "--json", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not marked() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert marked(), "a runner has started"
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    said, errors = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "interrupted: so far" in said
+    report = json.loads(out.read_text())
+    assert report["interrupted"]
+    assert not report["ok"]
+    kept = json.loads((bundles["quadratic"].path / "report.json").read_text())
+    assert kept["cells"] == report["cells"]
+    assert not marked()
