@@ -3,30 +3,56 @@
 One browser process serves them all; each artifact and backend has a page of its own.
 """
 
+import os
+import platform
+import shutil
 from functools import partial
+from pathlib import Path
 
 from verify.runtimes import javascript
 from verify.runtimes.runtime import Rows, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
+NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
+APPLICATIONS = tuple(
+    Path("/Applications", f"{name}.app", "Contents", "MacOS", name)
+    for name in ("Google Chrome", "Chromium")
+)
+
+
+def installed() -> str | None:
+    """The browser that $CHROME names, or an installed one."""
+    if named := os.environ.get("CHROME"):
+        return named
+    found = [path for name in NAMES if (path := shutil.which(name))]
+    return next(iter([*found, *(str(path) for path in APPLICATIONS if path.is_file())]), None)
+
+
+def _missing() -> str:
+    """The npm package @sparticuz/chromium carries a browser for Linux on x86-64 alone."""
+    browser = installed()
+    if browser and not shutil.which(browser):
+        return f"$CHROME is {browser}, which is no program: name a Chrome or Chromium"
+    if not browser and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return "install Chrome or Chromium, or name it in $CHROME"
+    return javascript.missing()
 
 
 def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "any") -> Runtime:
+    browser = installed()
     return Runtime(
         name=f"{page}-chromium-{backend}",
         formats=formats,
         command=partial(javascript.command, "chromium_runner.mjs"),
-        missing=javascript.missing,
+        missing=_missing,
         backend=backend,
         rows=rows,
+        environment={"CHROME": browser} if browser else {},
         options={"page": page, "backend": backend},
     )
 
 
 RUNTIMES = (
-    *(
-        _runtime("tfjs", backend, ("tfjs-graph", "tfjs-layers"))
-        for backend in ("webgl", "webgpu", "wasm")
-    ),
+    *(_runtime("tfjs", backend, TFJS) for backend in ("webgl", "webgpu", "wasm")),
     _runtime("litert", "wasm", ("tflite",), rows="one_row"),
 )

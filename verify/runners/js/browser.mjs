@@ -1,8 +1,8 @@
-// Finds a Chromium and launches it headless: $CHROME, an installed one, or the one that the npm
-// package @sparticuz/chromium carries, unpacked once.
+// Launches a Chromium headless: the one that $CHROME names (verify/runtimes/chromium.py looks for an
+// installed one), or the one that the npm package @sparticuz/chromium carries, unpacked once.
 import { createReadStream, createWriteStream, existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { createBrotliDecompress } from "node:zlib";
@@ -11,16 +11,11 @@ import tar from "tar-fs";
 
 const MODULES = fileURLToPath(new URL("./node_modules", import.meta.url));
 const CARRIED = join(MODULES, "@sparticuz", "chromium");
-const NAMES = ["google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser"];
-const APPS = [
-  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-  "/Applications/Chromium.app/Contents/MacOS/Chromium",
-];
 
 /** A launched playwright Browser. */
 export async function launch() {
-  const installed = process.env.CHROME || findInstalled();
-  const executable = installed ?? (await unpack());
+  const installed = process.env.CHROME;
+  const executable = installed || (await unpack());
   // The carried one brings its own nss and SwiftShader libraries.
   const libraries = installed ? {} : { LD_LIBRARY_PATH: dirname(executable) };
   const root = process.getuid?.() === 0;
@@ -44,17 +39,8 @@ function hasGpu() {
   return process.platform !== "linux" || existsSync("/dev/dri");
 }
 
-function findInstalled() {
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  const candidates = [...NAMES.flatMap((name) => folders.map((folder) => join(folder, name))), ...APPS];
-  return candidates.find((path) => existsSync(path));
-}
-
 /** Unpacks the carried Chromium and its libraries into one folder, whole or not at all. */
 async function unpack() {
-  if (process.platform !== "linux" || process.arch !== "x64") {
-    throw new Error("no Chrome or Chromium was found: install one, or name it in $CHROME");
-  }
   const { version } = JSON.parse(await readFile(join(CARRIED, "package.json"), "utf8"));
   const cache = join(MODULES, ".cache", "portproof");
   const folder = join(cache, `chromium-${version}`);
