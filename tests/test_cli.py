@@ -114,6 +114,14 @@ def test_an_unwritable_place_is_one_message(artifacts: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_bundle_that_cannot_be_written_to_is_verified_all_the_same(artifacts: Path) -> None:
+    (artifacts / "my_module" / "report.json").mkdir()  # root may write into any folder
+    done = run("verify", artifacts / "my_module", "--runtime", "litert")
+    assert done.returncode == 0
+    assert "not kept" in done.stdout
+    assert "proven" in done.stdout
+
+
 def test_nothing_is_wider_than_80_columns_in_a_terminal(artifacts: Path) -> None:
     said = in_terminal([PORTPROOF, "verify", str(artifacts / "quadratic")], columns=80)
     assert "proven" in said

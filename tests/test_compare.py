@@ -134,3 +134,19 @@ def test_error_ratio_is_ours_over_theirs() -> None:
 
 def test_worst_is_the_worst() -> None:
     assert worst(["exact", "wrong", "faithful"]) == "wrong"
+
+
+@pytest.mark.parametrize("beyond", [np.nan, np.inf])
+def test_where_the_oracle_is_not_finite_only_the_references_value_will_do(beyond: float) -> None:
+    reference = np.array([1.0, 2.0], np.float32)
+    oracle = np.array([beyond, 2.0])
+    near = np.array([1.0, np.nextafter(np.float32(2), np.float32(3))], np.float32)
+    assert decide(compare(near, reference, oracle), has_oracle=True)[0] == "faithful"
+    far = np.array([500.0, 2.0], np.float32)
+    assert decide(compare(far, reference, oracle), has_oracle=True)[0] == "wrong"
+
+
+def test_an_oracle_of_another_shape_is_no_oracle() -> None:
+    zeros = np.zeros(3, np.float32)
+    with pytest.raises(ValueError, match=r"float64\[1\]"):
+        compare(zeros, zeros, np.zeros(1))

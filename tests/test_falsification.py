@@ -260,3 +260,29 @@ def test_an_absent_runtime_is_no_pass(bundles: dict[str, Bundle]) -> None:
     assert both.exit_status == 0
     asked = check([bundles["quadratic"]], absent + named("litert-reference"), asked=["litert"])
     assert asked.exit_status == 3
+
+
+def test_an_artifact_that_no_runtime_knows_is_no_pass(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(bundles["quadratic"].path, tmp_path / "unknown")
+    manifest = bundles["quadratic"].manifest
+    (copy / "tflite").rename(copy / "coreml")
+    artifacts = tuple(
+        artifact.model_copy(
+            update={
+                "format": "coreml",
+                "endpoints": {
+                    name: endpoint.model_copy(update={"path": "coreml/quadratic.tflite"})
+                    for name, endpoint in artifact.endpoints.items()
+                },
+            }
+        )
+        if artifact.format == "tflite"
+        else artifact
+        for artifact in manifest.artifacts
+    )
+    bundle = sign(copy, manifest.model_copy(update={"artifacts": artifacts}))
+    report = check([bundle], FAST)
+    assert report.exit_status == 3
+    assert report.unchecked == ["no runtime knows quadratic coreml"]

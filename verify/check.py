@@ -58,12 +58,23 @@ def check(
                 for bundle in bundles
                 if bundle.manifest.left_out
             },
+            unknown={} if asked else _unknown(bundles, runtimes),
             interrupted=interrupted,
             environment=_environment(versions),
             asked=tuple(asked),
             cells=[cell for found in cells.values() for cell in found],
         )
     )
+
+
+def _unknown(bundles: Sequence[Bundle], runtimes: Sequence[Runtime]) -> dict[str, list[str]]:
+    """Artifacts that would otherwise be passed over, for no runtime runs their format."""
+    known = {name for runtime in runtimes for name in runtime.formats}
+    found = {
+        bundle.manifest.model: [a.name for a in bundle.manifest.artifacts if a.format not in known]
+        for bundle in bundles
+    }
+    return {model: names for model, names in found.items() if names}
 
 
 def _side_by_side(work: Callable[["_Crew"], None], crews: list["_Crew"]) -> bool:

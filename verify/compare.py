@@ -63,10 +63,16 @@ def compare(got: Array, reference: Array, oracle: Array | None = None) -> Metric
 def _against(metrics: Metrics, oracle: Array, got: Array, reference: Array) -> Metrics:
     """Add the errors against the oracle, where all three are finite.
 
+    Where the oracle alone is not, nothing says how far off is too far: there only the reference's
+    own value will do.
     `oracle_ulp` is one unit in the last place, in the reference's dtype, of the largest magnitude
     that the oracle has there.
     """
-    judged = np.isfinite(oracle) & np.isfinite(got) & np.isfinite(reference)
+    if oracle.shape != reference.shape or oracle.dtype != np.float64:
+        raise ValueError(f"the oracle is {describe(oracle)}, for a reference {describe(reference)}")
+    finite = np.isfinite(got) & np.isfinite(reference)
+    judged = np.isfinite(oracle) & finite
+    blind = finite & ~judged & (got != reference)
     exact = oracle[judged]
     # Beyond the dtype's range the reference is infinite, so what is left here fits it.
     scale = np.abs(exact).max(initial=0.0).astype(reference.dtype)
@@ -76,7 +82,7 @@ def _against(metrics: Metrics, oracle: Array, got: Array, reference: Array) -> M
         metrics.bit_equal,
         metrics.max_abs,
         metrics.max_ulp,
-        metrics.misplaced,
+        metrics.misplaced or _first(blind, got, reference),
         error=_largest(got[judged].astype(np.float64) - exact),
         reference_error=_largest(reference[judged].astype(np.float64) - exact),
         oracle_ulp=_unit(scale),
@@ -140,7 +146,11 @@ def _largest(differences: Array) -> float:
 def _misplaced(got: Array, reference: Array) -> str:
     """The first element that is NaN or infinite in another way than the reference's."""
     same = np.where(np.isnan(reference), np.isnan(got), got == reference)
-    wrong = ~(same | (np.isfinite(got) & np.isfinite(reference)))
+    return _first(~(same | (np.isfinite(got) & np.isfinite(reference))), got, reference)
+
+
+def _first(wrong: Array, got: Array, reference: Array) -> str:
+    """The first element of a mask, in words."""
     if not wrong.any():
         return ""
     at = tuple(int(i) for i in np.argwhere(wrong)[0])

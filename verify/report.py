@@ -65,6 +65,8 @@ class Report(BaseModel):
 
     `refused` maps a bundle's path to why nothing of it was run: it is not what was exported.
     `left_out` maps each model to the formats that it was not exported to, and why.
+    `unknown` maps each model to artifacts whose format no runtime of the table knows, and `unkept`
+    each bundle's path to why its report.json could not be written.
     `interrupted` says that Ctrl-C ended it, so cells are missing.
     `asked` are the runtimes that the person named. Named or not, each artifact must have been
     checked by at least one runtime that knows its format.
@@ -78,6 +80,8 @@ class Report(BaseModel):
     environment: Environment
     refused: dict[str, str] = {}
     left_out: dict[str, dict[str, str]] = {}
+    unknown: dict[str, list[str]] = {}
+    unkept: dict[str, str] = {}
     interrupted: bool = False
     asked: tuple[str, ...] = ()
     cells: list[Cell]
@@ -94,7 +98,8 @@ class Report(BaseModel):
         lines = [f"runtime {name} is absent" for name in self.asked if name in absent]
         checked = {c.artifact for c in self.cells if c.verdict != "absent"}
         left = [key for key in self.artifacts if key not in checked]
-        return lines + [f"{' '.join(filter(None, key))} ran in no runtime" for key in left]
+        lines += [f"{' '.join(filter(None, key))} ran in no runtime" for key in left]
+        return lines + [f"no runtime knows {m} {n}" for m, ns in self.unknown.items() for n in ns]
 
     @property
     def artifacts(self) -> list[Key]:
@@ -121,6 +126,7 @@ class Report(BaseModel):
             "bundle": {model: self.bundle[model]},
             "refused": {},
             "left_out": {name: why for name, why in self.left_out.items() if name == model},
+            "unknown": {name: what for name, what in self.unknown.items() if name == model},
             "cells": cells,
         }
         return finished(self.model_copy(update=only))

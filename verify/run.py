@@ -35,13 +35,11 @@ def run(
         except BundleError as error:
             refused[str(path)] = str(error)
     report = check(bundles, chosen, asked=runtimes, refused=refused, limits=limits, on_cell=on_cell)
-    for bundle in bundles:
-        _keep(report.of(bundle.manifest.model), bundle.path)
-    for name in refused:
-        # An older report would go on saying that all is well.
-        if (Path(name) / MANIFEST).is_file():
-            _keep(report.model_copy(update={"bundle": {}, "cells": [], "ok": False}), Path(name))
-    return report
+    reports = {bundle.path: report.of(bundle.manifest.model) for bundle in bundles}
+    # Of a refused bundle too: an older report would go on saying that all is well.
+    bare = report.model_copy(update={"bundle": {}, "cells": [], "ok": False})
+    reports |= {Path(name): bare for name in refused if (Path(name) / MANIFEST).is_file()}
+    return report.model_copy(update={"unkept": _keep(reports)})
 
 
 def find(artifacts: Path) -> list[Path]:
@@ -52,5 +50,12 @@ def find(artifacts: Path) -> list[Path]:
     return found
 
 
-def _keep(report: Report, folder: Path) -> None:
-    atomic.write_text(folder / REPORT, report.to_json())
+def _keep(reports: dict[Path, Report]) -> dict[str, str]:
+    """Write each report beside its bundle. Why, where it cannot be: a bundle may be read-only."""
+    unkept = {}
+    for folder, report in reports.items():
+        try:
+            atomic.write_text(folder / REPORT, report.to_json())
+        except OSError as error:
+            unkept[str(folder)] = error.strerror or str(error)
+    return unkept

@@ -95,6 +95,8 @@ def _notes(report: Report) -> Iterable[Text]:
     for model, formats in report.left_out.items():
         for format_, reason in formats.items():
             yield Text(f"not covered: {model} has no {format_}; {reason}", "yellow")
+    for path, reason in report.unkept.items():
+        yield Text(f"not kept: {path}/report.json cannot be written; {reason}", "yellow")
     for line in report.unchecked:
         yield Text(f"not covered: {line}", "yellow")
 
