@@ -13,6 +13,8 @@ INSTALLED += $(if $(filter Linux,$(shell uname)),$(if $(shell command -v $(CC)),
 TRAINED := $(CHOSEN:%=training/%/history.safetensors)
 BUNDLES := $(CHOSEN:%=artifacts/%/manifest.json)
 REPORTS := $(CHOSEN:%=artifacts/%/report.json)
+# That every runtime here proved it. A report alone may be of one runtime, or say that it failed.
+PROVEN := $(CHOSEN:%=training/%/proven)
 
 # The code that makes each step's files: when it changes, they are made again.
 BUNDLE_CODE := $(wildcard bundle/*.py)
@@ -25,13 +27,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: all setup train export plots verify test lint lock clean
 .DEFAULT_GOAL := all
 
-all: $(REPORTS)
+all: $(PROVEN)
 	@echo "Up to date: $(REPORTS)"
 
 setup: $(INSTALLED)
 train: $(TRAINED)
 export: $(BUNDLES)
-verify: $(REPORTS)
+verify: $(PROVEN)
 
 # The plots are drawn with the export, of which they are part.
 plots: $(BUNDLES)
@@ -45,12 +47,11 @@ $(TRAINED) &: $(INSTALLED) $(wildcard export/models/*.py)
 $(BUNDLES) &: $(TRAINED) $(EXPORT_CODE)
 	portproof export $(CHOSEN)
 
-# A report that proves nothing is kept to be read, with a time that has it made again.
-$(REPORTS) &: $(BUNDLES) $(VERIFY_CODE)
-	@portproof verify $(CHOSEN:%=artifacts/%) || \
-		{ status=$$?; touch -c -t 197001020000 $(REPORTS); exit $$status; }
+$(PROVEN) &: $(BUNDLES) $(VERIFY_CODE)
+	@portproof verify $(CHOSEN:%=artifacts/%)
+	@touch $(PROVEN)
 
-test: $(INSTALLED) $(REPORTS)
+test: $(INSTALLED) $(PROVEN)
 	pytest
 
 lint: .venv/installed

@@ -149,12 +149,14 @@ def _verify(
     runtime: Runtimes = None,
     serving: Servers = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
-    time_limit: Annotated[float, typer.Option(help="Seconds for one call of a model.")] = 120.0,
-    memory_limit: Annotated[float, typer.Option(help="GiB for one runtime.")] = 8.0,
+    time_limit: Annotated[
+        float, typer.Option(min=1, help="Seconds for one call of a model.")
+    ] = 120.0,
+    memory_limit: Annotated[float, typer.Option(min=0.1, help="GiB for one runtime.")] = 8.0,
 ) -> None:
     """Run every artifact in the runtimes that load it, and prove its numbers.
 
-    Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 asked for but absent.
+    Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 asked for but absent, 130 Ctrl-C.
     """
     from verify import live
 

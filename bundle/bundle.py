@@ -57,8 +57,12 @@ class Bundle:
 
     def _check(self) -> None:
         listed = {file.path: file for file in self.manifest.files}
-        for file in listed.values():
-            self._check_file(file)
+        try:
+            for file in listed.values():
+                self._check_file(file)
+        except OSError as error:
+            raise BundleError(f"{self.path}: {error.filename}: {error.strerror}.") from error
+        self._check_endpoints()
         for artifact in self.manifest.artifacts:
             for folder in {file.path.split("/")[0] for file in artifact.files}:
                 for path in paths_in(self.path / folder):
@@ -67,6 +71,22 @@ class Bundle:
                             f"{self.path}: {folder}/{path} is not in {MANIFEST}. "
                             "Remove it, or export the model again."
                         )
+
+    def _check_endpoints(self) -> None:
+        """What a runtime is given to load must be files that were held against their digests."""
+        for artifact in self.manifest.artifacts:
+            paths = [file.path for file in artifact.files]
+            for signature, endpoint in artifact.endpoints.items():
+                stem = endpoint.path
+                if signature not in self.manifest.signatures:
+                    raise BundleError(f"{self.path}: {MANIFEST} has no signature {signature}.")
+                if not any(p == stem or p.startswith((f"{stem}/", f"{stem}.")) for p in paths):
+                    raise BundleError(f"{self.path}: {stem} is no file of {artifact.name}.")
+            folders = {
+                file.path.split("/")[0] for one in self.manifest.artifacts for file in one.files
+            }
+            if artifact.graph is not None and artifact.graph not in folders:
+                raise BundleError(f"{self.path}: {artifact.graph} is no artifact of this bundle.")
 
     def _check_file(self, file: File) -> None:
         relative = PurePosixPath(file.path)

@@ -22,7 +22,11 @@ def of_file(path: Path) -> str:
 
 def paths_in(folder: Path) -> list[str]:
     """Every file below `folder`, relative to it with `/`, sorted."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+    return sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_symlink() or not p.is_dir()
+    )
 
 
 def describe(root: Path, path: str) -> File:

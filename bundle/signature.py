@@ -59,7 +59,8 @@ class Signature(Frozen):
     @property
     def batched(self) -> bool:
         """Whether every input has a dynamic first dimension."""
-        return all(spec.shape[:1] == (None,) for spec in self.inputs.values())
+        shapes = [spec.shape for spec in self.inputs.values()]
+        return bool(shapes) and all(shape[:1] == (None,) for shape in shapes)
 
     def __str__(self) -> str:
         def row(specs: dict[str, TensorSpec]) -> str:

@@ -99,6 +99,12 @@ def _by_signature(examples: Mapping[str, Any], signatures: list[str]) -> Example
     """Examples by signature and input; where there is one signature, its name may be left out."""
     if len(signatures) == 1 and set(examples) != set(signatures):
         examples = {signatures[0]: examples}
+    for signature, arrays in examples.items():
+        if not isinstance(arrays, Mapping):
+            raise UsageError(
+                f"there are several signatures: give inputs={{'{signatures[0]}': {{...}}, ...}}, "
+                f"not an array for {signature}."
+            )
     return {
         signature: {name: np.asarray(array) for name, array in arrays.items()}
         for signature, arrays in examples.items()
@@ -113,9 +119,16 @@ def from_keras(
 ) -> Source:
     """A Source of a `keras.Model`, as `serving_default`, in inference mode.
 
+    Raises ExportError where the model has no inputs yet, or two outputs of one name.
+
     Inputs are named as the model's Input layers, outputs as its output dict's keys or else as the
     layers that make them.
     """
+    if not getattr(model, "inputs", None):
+        raise ExportError(
+            f"{name} has no inputs: a subclassed or unbuilt keras.Model says nothing of them. "
+            "Build it from keras.Input, or wrap it in a tf.Module with a declared tf.function."
+        )
     specs = {
         tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name)
         for tensor in keras.tree.flatten(model.inputs)
@@ -146,6 +159,11 @@ def keras_outputs(model: keras.Model, outputs: Any) -> dict[str, Any]:
     if isinstance(outputs, Mapping):
         return dict(outputs)
     layers = [tensor._keras_history.operation.name for tensor in keras.tree.flatten(model.outputs)]
+    if len(set(layers)) < len(layers):
+        raise ExportError(
+            f"{model.name} has several outputs of one layer ({', '.join(layers)}), so they have no "
+            "names of their own. Return a dict: keras.Model(inputs, {'name': output, ...})."
+        )
     return dict(zip(layers, keras.tree.flatten(outputs), strict=True))
 
 
@@ -178,6 +196,8 @@ def _signature(name: str, concrete: Any) -> Signature:
     if not all(isinstance(spec, tf.TensorSpec) for spec in inputs):
         raise ExportError(f"{name}: every argument must be a tensor, but the inputs are {inputs}.")
     outputs = named(concrete.structured_outputs)
+    if not outputs or not all(isinstance(v, tf.TensorSpec | tf.Tensor) for v in outputs.values()):
+        raise ExportError(f"{name} must return a tensor or a flat dict of tensors, not {outputs}.")
     return Signature(
         inputs={spec.name: _spec(f"{name}: input {spec.name}", spec) for spec in inputs},
         outputs={key: _spec(f"{name}: output {key}", value) for key, value in outputs.items()},

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from bundle import atomic, digest
-from bundle.bundle import Bundle, write_manifest
-from bundle.errors import ExportError, PortproofError
-from bundle.manifest import Artifact, LeftOut, Manifest, Origin
+from bundle.bundle import MANIFEST, Bundle, write_manifest
+from bundle.errors import ExportError, PortproofError, UsageError
+from bundle.manifest import Artifact, LeftOut, Manifest, Origin, Vector
 from export import tracing, vectors
 from export.formats import FORMATS, Format
 from export.source import Source
@@ -32,9 +32,10 @@ def write(
 
     A format that cannot carry the model is left out, which the manifest and the report say with
     the reason. What stood at `path` is replaced when the new bundle is whole, and stays if
-    anything is raised.
+    anything is raised. Raises UsageError where `path` holds something else than a bundle.
     """
-    with atomic.folder(Path(path)) as folder:
+    path = _replaceable(Path(path))
+    with atomic.folder(path) as folder:
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         functions = tuple(tracing.describe(n, f) for n, f in source.functions.items())
         trained = with_training(source)
@@ -44,7 +45,7 @@ def write(
         ):
             trained = replace(trained, training={})
         log(f"{source.name}: test vectors")
-        cases = vectors.write(trained, folder)
+        cases = _write_vectors(trained, folder)
         if source.draw_plots:
             log(f"{source.name}: plots")
             (folder / "plots").mkdir()
@@ -64,6 +65,18 @@ def write(
     return Bundle.peek(path)
 
 
+def _replaceable(path: Path) -> Path:
+    """The path, resolved. Raises UsageError where something stands there that is no bundle."""
+    path = path.resolve()
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise UsageError(
+            f"{path} is a folder that holds something else than a bundle: name another."
+        )
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file: name a folder for the bundle.")
+    return path
+
+
 def _write_artifacts(
     source: Source, folder: Path, formats: Sequence[Format], log: Log
 ) -> tuple[tuple[Artifact, ...], tuple[LeftOut, ...]]:
@@ -81,6 +94,18 @@ def _write_artifacts(
             log(f"{source.name}: left out {format_.name}: {error}")
             left_out.append(LeftOut(format=format_.name, reason=str(error)))
     return tuple(artifacts), tuple(left_out)
+
+
+def _write_vectors(source: Source, folder: Path) -> tuple[Vector, ...]:
+    try:
+        return vectors.write(source, folder)
+    except PortproofError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:600]
+        raise ExportError(
+            f"{source.name} gives no test vectors: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def _write_artifact(format_: Format, source: Source, folder: Path) -> Artifact:

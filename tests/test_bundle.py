@@ -125,3 +125,24 @@ def test_a_text_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         atomic.write_text(target, "\ud800")
     assert target.read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("path", "../outside.tflite"), ("path", "/etc/hostname"), ("path", "vectors"), ("path", "")],
+)
+def test_what_a_runtime_loads_must_be_the_artifacts_own_files(
+    copy: Path, field: str, value: str
+) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    [tflite] = [a for a in manifest["artifacts"] if a["format"] == "tflite"]
+    tflite["endpoints"]["serving_default"][field] = value
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="is no file of tflite"):
+        Bundle.open(copy)
+
+
+def test_a_linked_folder_is_refused(copy: Path) -> None:
+    (copy / "savedmodel" / "assets.extra").symlink_to("/etc")
+    with pytest.raises(BundleError, match=r"assets\.extra is not in"):
+        Bundle.open(copy)

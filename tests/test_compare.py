@@ -150,3 +150,7 @@ def test_an_oracle_of_another_shape_is_no_oracle() -> None:
     zeros = np.zeros(3, np.float32)
     with pytest.raises(ValueError, match=r"float64\[1\]"):
         compare(zeros, zeros, np.zeros(1))
+
+
+def test_rows_without_elements_are_no_samples() -> None:
+    assert compare(np.zeros((7, 0), np.float32), np.zeros((7, 0), np.float32)).samples == 0

@@ -221,3 +221,32 @@ def test_vectors_are_read_in_the_order_of_the_manifest(bundles: dict[str, Bundle
     first, *_, again = (v for v in bundle.vectors("serving_default") if v.regime == "batch")
     one, two = (tensors.read(bundle.path / v.file.path) for v in (first, again))
     assert all((one[name] == two[name]).all() for name in one)
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    with pytest.raises(UsageError, match="something else than a bundle"):
+        write(heads(), tmp_path / "mine")
+    (tmp_path / "mine").rename(tmp_path / "my_module")
+    with pytest.raises(UsageError, match="something else than a training"):
+        portproof.train("my_module", folder=tmp_path)
+    assert (tmp_path / "my_module" / "thesis.tex").read_text() == "years"
+
+
+def test_two_outputs_of_one_layer_need_names(tmp_path: Path) -> None:
+    a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
+    dense = keras.layers.Dense(1, name="d")
+    model = keras.Model([a, b], [dense(a), dense(b)])
+    inputs = {"a": np.ones((3, 2), np.float32), "b": np.zeros((3, 2), np.float32)}
+    with pytest.raises(ExportError, match=r"several outputs of one layer \(d, d\).*dict"):
+        portproof.export(model, tmp_path / "x", inputs=inputs)
+
+
+def test_a_model_that_says_nothing_of_its_inputs_is_refused(tmp_path: Path) -> None:
+    class Own(keras.Model):
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            return x
+
+    with pytest.raises(ExportError, match="has no inputs"):
+        portproof.export(Own(), tmp_path / "x", inputs={"x": X})

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import portproof
 from bundle.bundle import Bundle
 from export.write import write
 from tests.damage import damaged, sign
@@ -263,8 +264,9 @@ def test_an_absent_runtime_is_no_pass(bundles: dict[str, Bundle]) -> None:
 
 
 def test_an_artifact_that_no_runtime_knows_is_no_pass(
-    bundles: dict[str, Bundle], tmp_path: Path
+    bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("verify.runtimes.RUNTIMES", tuple(FAST))
     copy = shutil.copytree(bundles["quadratic"].path, tmp_path / "unknown")
     manifest = bundles["quadratic"].manifest
     (copy / "tflite").rename(copy / "coreml")
@@ -282,7 +284,18 @@ def test_an_artifact_that_no_runtime_knows_is_no_pass(
         else artifact
         for artifact in manifest.artifacts
     )
-    bundle = sign(copy, manifest.model_copy(update={"artifacts": artifacts}))
-    report = check([bundle], FAST)
+    sign(copy, manifest.model_copy(update={"artifacts": artifacts}))
+    report = portproof.verify(copy)
     assert report.exit_status == 3
     assert report.unchecked == ["no runtime knows quadratic coreml"]
+
+
+def test_a_runtime_asked_for_that_had_nothing_to_run_is_no_pass(
+    right: Bundle, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(right.path, tmp_path / "without")
+    without = [a for a in right.manifest.artifacts if a.format != "keras"]
+    bundle = sign(copy, right.manifest.model_copy(update={"artifacts": tuple(without)}))
+    report = check([bundle], named("litert", "keras"), asked=["litert", "keras"])
+    assert report.exit_status == 3
+    assert report.unchecked == ["runtime keras had nothing to run"]

@@ -1,10 +1,12 @@
 """A runner's limits and its end: nothing that it started outlives it, whatever happens."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import psutil
@@ -16,16 +18,22 @@ from verify.process import Limits, RunnerError, RunnerProcess
 READY = "print('{\"ready\": {}}', flush=True); import sys, time, os, subprocess\n"
 
 
+# In the environment of what these tests start: another's runners may be at work on this machine.
+OURS = {"PORTPROOF_TEST": uuid.uuid4().hex}
+
+
 def runner(code: str, **limits: float) -> RunnerProcess:
-    return RunnerProcess([sys.executable, "-c", READY + code], {}, Limits(**limits))
+    return RunnerProcess([sys.executable, "-c", READY + code], OURS, Limits(**limits))
 
 
 def marked() -> list[psutil.Process]:
-    """Every process of this machine that some runner started."""
+    """Every process that a runner of these tests started and that still runs."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.status() != "zombie" and "PORTPROOF_RUNNER" in process.environ():
+            environment = process.environ()
+            ours = OURS.items() <= environment.items() and "PORTPROOF_RUNNER" in environment
+            if ours and process.status() != "zombie":
                 found.append(process)
         except psutil.Error:
             continue
@@ -84,7 +92,8 @@ def test_ctrl_c_ends_everything_at_once_and_keeps_the_report(
     out = tmp_path / "so-far.json"
     portproof = str(Path(sys.executable).with_name("portproof"))
     command = [portproof, "verify", str(bundles["quadratic"].path), "--json", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env={**os.environ, **OURS}, text=True, **pipes)
     deadline = time.monotonic() + 60
     while not marked() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -79,6 +79,15 @@ def test_without_a_url_serving_is_absent(bundles: dict[str, Bundle]) -> None:
     assert "--serving URL" in report.cells[0].detail
 
 
+def test_a_server_that_is_named_is_asked_for(bundles: dict[str, Bundle]) -> None:
+    path, nowhere = bundles["my_module"].path, "http://127.0.0.1:9/v1/models/my_module"
+    report = portproof.verify(path, runtimes=["litert"], serving=[nowhere])
+    assert {c.runtime for c in report.cells} == {"litert", "serving-rest"}
+    assert report.exit_status == 1
+    with pytest.raises(UsageError, match="one http"):
+        portproof.verify(path, serving=[nowhere, nowhere])
+
+
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8501"])
 def test_a_url_of_another_kind_is_refused(url: str, bundles: dict[str, Bundle]) -> None:
     with pytest.raises(UsageError, match="--serving"):

@@ -23,16 +23,19 @@ def check(
     runtimes: Sequence[Runtime],
     *,
     asked: Sequence[str] = (),
+    served: Sequence[str] = (),
     refused: Mapping[str, str] | None = None,
+    unknown: Mapping[str, list[str]] | None = None,
     limits: Limits | None = None,
     on_cell: OnCell = lambda _: None,
 ) -> Report:
     """Run every artifact in every runtime that knows its format, and judge each cell.
 
     Runtimes with the same command share one process, started once; as many processes are at work
-    as there are cores. `on_cell` is called from their threads, one call at a time. `refused` goes
-    into the report as it is. Ctrl-C ends all processes at once, and gives the report so far.
-    Raises UsageError where two bundles are of one model.
+    as there are cores. `on_cell` is called from their threads, one call at a time. `asked` are
+    the runtimes that the person narrowed it to, `served` those of servers that were named.
+    `refused` and `unknown` go into the report as they are. Ctrl-C ends all processes at once, and
+    gives the report so far. Raises UsageError where two bundles are of one model.
     """
     digests = {bundle.manifest.model: bundle.digest for bundle in bundles}
     if len(digests) < len(bundles):
@@ -58,23 +61,13 @@ def check(
                 for bundle in bundles
                 if bundle.manifest.left_out
             },
-            unknown={} if asked else _unknown(bundles, runtimes),
+            unknown=dict(unknown or {}),
             interrupted=interrupted,
             environment=_environment(versions),
-            asked=tuple(asked),
+            asked=tuple(dict.fromkeys([*asked, *served])),
             cells=[cell for found in cells.values() for cell in found],
         )
     )
-
-
-def _unknown(bundles: Sequence[Bundle], runtimes: Sequence[Runtime]) -> dict[str, list[str]]:
-    """Artifacts that would otherwise be passed over, for no runtime runs their format."""
-    known = {name for runtime in runtimes for name in runtime.formats}
-    found = {
-        bundle.manifest.model: [a.name for a in bundle.manifest.artifacts if a.format not in known]
-        for bundle in bundles
-    }
-    return {model: names for model, names in found.items() if names}
 
 
 def _side_by_side(work: Callable[["_Crew"], None], crews: list["_Crew"]) -> bool:

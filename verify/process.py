@@ -64,7 +64,12 @@ class RunnerProcess:
     def _start(self) -> None:
         if self._closed:
             raise RunnerError("stopped")
-        self._live = _Live(self._command, self._environment)
+        try:
+            self._live = _Live(self._command, self._environment)
+        except OSError as error:
+            raise RunnerError(f"the runner cannot be started: {error.strerror}") from None
+        if self._closed:  # from another thread, while it was being started
+            raise RunnerError("stopped")
         hello = self._live.receive(self._limits.start, self._limits.memory)
         if "ready" not in hello:
             raise RunnerError(str(hello.get("error", "did not say that it is ready")))
@@ -97,7 +102,8 @@ class _Live:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env={**os.environ, **environment, **own},
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             start_new_session=True,  # so that Ctrl-C is ours, and its group can be ended with it
         )
         assert self._process.stdin
@@ -188,8 +194,10 @@ class _Live:
             with contextlib.suppress(psutil.Error):
                 process.kill()
                 process.wait(5)
-        self._reader.join()
-        streams: tuple[IO[Any], ...] = (self._stdin, self._stdout, self._stderr)
+        self._reader.join(5)
+        streams: list[IO[Any]] = [self._stdin, self._stderr]
+        if not self._reader.is_alive():  # else someone holds the pipe whom we may not end
+            streams.append(self._stdout)
         for stream in streams:
             with contextlib.suppress(OSError):  # what was not written can no more be
                 stream.close()

@@ -68,8 +68,8 @@ class Report(BaseModel):
     `unknown` maps each model to artifacts whose format no runtime of the table knows, and `unkept`
     each bundle's path to why its report.json could not be written.
     `interrupted` says that Ctrl-C ended it, so cells are missing.
-    `asked` are the runtimes that the person named. Named or not, each artifact must have been
-    checked by at least one runtime that knows its format.
+    `asked` are the runtimes that the person named: each must have run something. Where none was
+    named, each artifact must have been checked by at least one runtime.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -96,6 +96,8 @@ class Report(BaseModel):
         """What was asked for and is covered by no cell with a verdict, a line each."""
         absent = {c.runtime for c in self.cells if c.verdict == "absent"}
         lines = [f"runtime {name} is absent" for name in self.asked if name in absent]
+        ran = {cell.runtime for cell in self.cells}
+        lines += [f"runtime {name} had nothing to run" for name in self.asked if name not in ran]
         checked = {c.artifact for c in self.cells if c.verdict != "absent"}
         left = [key for key in self.artifacts if key not in checked]
         lines += [f"{' '.join(filter(None, key))} ran in no runtime" for key in left]

@@ -9,7 +9,8 @@ from bundle.errors import BundleError, UsageError
 from verify.check import check
 from verify.process import Limits
 from verify.report import Cell, Report
-from verify.runtimes import select
+from verify.runtimes import select, serving
+from verify.runtimes.runtime import Runtime
 
 
 def run(
@@ -34,12 +35,34 @@ def run(
             bundles.append(Bundle.open(path))
         except BundleError as error:
             refused[str(path)] = str(error)
-    report = check(bundles, chosen, asked=runtimes, refused=refused, limits=limits, on_cell=on_cell)
+    # A server that was named is asked for too, though it narrows nothing.
+    served = [serving.at(url).name for url in servers]
+    unknown = {} if runtimes else _unknown(bundles, chosen)
+    report = check(
+        bundles,
+        chosen,
+        asked=runtimes,
+        served=served,
+        refused=refused,
+        unknown=unknown,
+        limits=limits,
+        on_cell=on_cell,
+    )
     reports = {bundle.path: report.of(bundle.manifest.model) for bundle in bundles}
     # Of a refused bundle too: an older report would go on saying that all is well.
     bare = report.model_copy(update={"bundle": {}, "cells": [], "ok": False})
     reports |= {Path(name): bare for name in refused if (Path(name) / MANIFEST).is_file()}
     return report.model_copy(update={"unkept": _keep(reports)})
+
+
+def _unknown(bundles: Sequence[Bundle], runtimes: Sequence[Runtime]) -> dict[str, list[str]]:
+    """Artifacts that would otherwise be passed over, for no runtime runs their format."""
+    known = {name for runtime in runtimes for name in runtime.formats}
+    found = {
+        bundle.manifest.model: [a.name for a in bundle.manifest.artifacts if a.format not in known]
+        for bundle in bundles
+    }
+    return {model: names for model, names in found.items() if names}
 
 
 def find(artifacts: Path) -> list[Path]:

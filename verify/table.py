@@ -64,7 +64,7 @@ def _table(runtimes: tuple[str, ...], cells: list[Cell]) -> Table:
     for key in sorted({cell.artifact for cell in cells}, key=lambda key: (key[1:], key[0])):
         row = [cell for cell in cells if cell.artifact == key]
         entries = [_entry([c for c in row if c.runtime == runtime]) for runtime in runtimes]
-        table.add_row(" ".join(filter(None, key)), *entries)
+        table.add_row(Text(" ".join(filter(None, key))), *entries)
     return table
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from bundle import tensors
 from bundle.bundle import Bundle
-from bundle.errors import BundleError
 from bundle.manifest import REGIMES, Artifact, Endpoint, Regime, Vector
 from bundle.tensors import Arrays
 from verify.compare import Metrics
@@ -128,8 +127,8 @@ def _judged(trial: Trial, vector: Vector, runner: RunnerProcess) -> dict[str, _O
             )
             for output, spec in specs.items()
         }
-    except (BundleError, KeyError, ValueError) as error:
-        return all_outputs("failed", f"cannot be compared: {error}")
+    except Exception as error:  # a full disk, a damaged vector: it costs this case, and is said
+        return all_outputs("failed", f"cannot be compared: {type(error).__name__}: {error}")
 
 
 def _ask(trial: Trial, inputs: Arrays, runner: RunnerProcess) -> _Answer:
@@ -149,6 +148,7 @@ def _ask(trial: Trial, inputs: Arrays, runner: RunnerProcess) -> _Answer:
             "format": trial.artifact.format,
             "graph": str(root / trial.artifact.graph) if trial.artifact.graph else None,
             "signature": signature,
+            "signatures": len(trial.artifact.endpoints),
             "by_row": by_row,
             "options": dict(runtime.options),
             "inputs": str(given),
@@ -165,6 +165,8 @@ def _ask(trial: Trial, inputs: Arrays, runner: RunnerProcess) -> _Answer:
         outputs = tensors.read(made)
     signature_names = {own: name for name, own in names.outputs.items()}
     renamed = {signature_names.get(own, own): array for own, array in outputs.items()}
+    if len(renamed) < len(outputs):
+        return _Answer(error=f"two outputs of one name among {', '.join(outputs)}")
     return _Answer(renamed, float(answer["seconds"]), str(answer.get("note", "")))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from bundle.errors import ExportError
 from bundle.manifest import Endpoint
 from export.formats.savedmodel import FOLDER, unchanged
 from export.source import Source
@@ -20,6 +21,8 @@ def write(source: Source, root: Path) -> dict[str, Endpoint]:
     in the browser takes no dynamic dimension. Both share the weights.
     """
     one_row = {n: f"{n}_one_row" for n in source.functions if source.signatures[n].batched}
+    if clash := set(one_row.values()) & set(source.functions):
+        raise ExportError(f"{', '.join(clash)} is a name that this file needs: give it another.")
     with _with_one_row(root / FOLDER, one_row) as saved_model:
         converter = tf.lite.TFLiteConverter.from_saved_model(
             str(saved_model), signature_keys=[*source.functions, *one_row.values()]

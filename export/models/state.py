@@ -37,6 +37,8 @@ class State:
             self._resume(seed, epochs)
         else:
             # Otherwise a training that fails early would leave another one's state behind.
+            if folder.is_dir() and any(folder.iterdir()) and not self._is_training(folder):
+                raise UsageError(f"{folder} holds something else than a training: name another.")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
 
@@ -44,6 +46,10 @@ class State:
     def is_finished(folder: Path) -> bool:
         """Whether the training in `folder` reached its last epoch."""
         return (folder / _FINISHED).is_file() and (folder / "checkpoint").is_file()
+
+    @staticmethod
+    def _is_training(folder: Path) -> bool:
+        return (folder / "checkpoint").is_file() or (folder / _FINISHED).is_file()
 
     def _resume(self, seed: int, epochs: int) -> None:
         if not self._manager.latest_checkpoint:

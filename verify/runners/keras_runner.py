@@ -13,6 +13,9 @@ def load(request: Request) -> Infer:
     model = keras.saving.load_model(request["artifact"], compile=False, safe_mode=True)
     layers = [t._keras_history.operation.name for t in keras.tree.flatten(model.outputs)]
 
+    if len(set(layers)) < len(layers):
+        raise ValueError(f"several outputs of one layer have no names of their own: {layers}")
+
     def infer(inputs: Arrays) -> Arrays:
         given, wanted = set(inputs), {tensor.name for tensor in model.inputs}
         if given != wanted:

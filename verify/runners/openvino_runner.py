@@ -43,6 +43,8 @@ def _names(request: Request, compiled: Any) -> tuple[dict[str, Any], dict[str, A
             {name: compiled.input(tensor.name) for name, tensor in found.inputs.items()},
             {name: compiled.output(tensor.name) for name, tensor in found.outputs.items()},
         )
+    if request["signatures"] > 1:
+        raise ValueError("OpenVINO does not say which of several signatures it reads")
     return (
         {name: port for port in compiled.inputs for name in port.get_names()},
         {port.get_any_name(): port for port in compiled.outputs},

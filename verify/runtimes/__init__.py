@@ -33,7 +33,12 @@ def select(names: list[str], servers: list[str]) -> tuple[Runtime, ...]:
     Raises UsageError.
     """
     known = {runtime.name: runtime for runtime in RUNTIMES}
-    known |= {runtime.name: runtime for runtime in map(serving.at, servers)}
+    served = [serving.at(url) for url in servers]
+    if len({runtime.name for runtime in served}) < len(served):
+        raise UsageError("--serving takes one http:// and one grpc:// address.")
+    known |= {runtime.name: runtime for runtime in served}
+    if names:
+        names = [*names, *(runtime.name for runtime in served)]
     for name in names:
         if name not in known:
             raise UsageError(f"there is no runtime {name!r}: they are {', '.join(known)}.")

@@ -68,8 +68,12 @@ static TF_Tensor *tensor_from(const char *info, const char *data, size_t size) {
 static int write_tensors(const char *path, int count, char **names, TF_Tensor **tensors) {
   FILE *file = fopen(path, "wb");
   if (!file) return fail("cannot write %s", path);
-  // A name in a SignatureDef is an identifier: it needs no escaping in the header.
-  char *header = malloc((size_t)count * 1024 + 16);
+  size_t room = 16;
+  for (int i = 0; i < count; i++) {
+    if (strpbrk(names[i], "\"\\")) return fail("output %s has a name that needs escaping", names[i]);
+    room += strlen(names[i]) + 64 + 24 * (size_t)(TF_NumDims(tensors[i]) + 2);
+  }
+  char *header = malloc(room);
   size_t length = (size_t)sprintf(header, "{"), offset = 0;
   for (int i = 0; i < count; i++) {
     int known = 0;
