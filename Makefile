@@ -37,7 +37,7 @@ verify: $(PROVEN)
 
 # The plots are drawn with the export, of which they are part.
 plots: $(BUNDLES)
-	@ls $(wildcard $(CHOSEN:%=artifacts/%/plots/*.png))
+	@for model in $(CHOSEN); do ls artifacts/$$model/plots/*.png 2>/dev/null || true; done
 
 # One process for all models: TensorFlow's start is paid once. (GNU make 3.81, as on a Mac, takes
 # `&:` for one more target and makes each file by itself, which is slower and as right.)
