@@ -74,7 +74,9 @@ class Bundle:
 
     def _check_endpoints(self) -> None:
         """What a runtime is given to load must be files that were held against their digests."""
-        for artifact in self.manifest.artifacts:
+        artifacts = self.manifest.artifacts
+        folders = {file.path.split("/")[0] for one in artifacts for file in one.files}
+        for artifact in artifacts:
             paths = [file.path for file in artifact.files]
             for signature, endpoint in artifact.endpoints.items():
                 stem = endpoint.path
@@ -82,9 +84,6 @@ class Bundle:
                     raise BundleError(f"{self.path}: {MANIFEST} has no signature {signature}.")
                 if not any(p == stem or p.startswith((f"{stem}/", f"{stem}.")) for p in paths):
                     raise BundleError(f"{self.path}: {stem} is no file of {artifact.name}.")
-            folders = {
-                file.path.split("/")[0] for one in self.manifest.artifacts for file in one.files
-            }
             if artifact.graph is not None and artifact.graph not in folders:
                 raise BundleError(f"{self.path}: {artifact.graph} is no artifact of this bundle.")
 

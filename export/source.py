@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ class Source:
     def _all(self) -> dict[str, Any]:
         return {**self.functions, **self.training}
 
-    @property
+    @cached_property
     def signatures(self) -> dict[str, Signature]:
+        """Every signature by name, the training steps' among them."""
         return {name: _signature(name, self.concrete(name)) for name in self._all}
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
@@ -152,6 +154,11 @@ def from_keras(
 def keras_feed(inputs: Mapping[str, Any]) -> Any:
     """Inputs by name as a `keras.Model` takes them: one alone, several as a dict."""
     return dict(inputs) if len(inputs) > 1 else next(iter(inputs.values()))
+
+
+def keras_structure(model: keras.Model) -> Any:
+    """What a call of `model` returns, as specs in its own structure; nothing is computed."""
+    return model.compute_output_spec(keras_feed({tensor.name: tensor for tensor in model.inputs}))
 
 
 def keras_outputs(model: keras.Model, outputs: Any) -> dict[str, Any]:

@@ -23,7 +23,6 @@ def check(
     runtimes: Sequence[Runtime],
     *,
     asked: Sequence[str] = (),
-    served: Sequence[str] = (),
     refused: Mapping[str, str] | None = None,
     unknown: Mapping[str, list[str]] | None = None,
     limits: Limits | None = None,
@@ -33,9 +32,9 @@ def check(
 
     Runtimes with the same command share one process, started once; as many processes are at work
     as there are cores. `on_cell` is called from their threads, one call at a time. `asked` are
-    the runtimes that the person narrowed it to, `served` those of servers that were named.
-    `refused` and `unknown` go into the report as they are. Ctrl-C ends all processes at once, and
-    gives the report so far. Raises UsageError where two bundles are of one model.
+    the runtimes that the person named, by name or by a server's URL. `refused` and `unknown` go
+    into the report as they are. Ctrl-C ends all processes at once, and gives the report so far.
+    Raises UsageError where two bundles are of one model.
     """
     digests = {bundle.manifest.model: bundle.digest for bundle in bundles}
     if len(digests) < len(bundles):
@@ -64,7 +63,7 @@ def check(
             unknown=dict(unknown or {}),
             interrupted=interrupted,
             environment=_environment(versions),
-            asked=tuple(dict.fromkeys([*asked, *served])),
+            asked=tuple(asked),
             cells=[cell for found in cells.values() for cell in found],
         )
     )

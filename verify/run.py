@@ -9,7 +9,7 @@ from bundle.errors import BundleError, UsageError
 from verify.check import check
 from verify.process import Limits
 from verify.report import Cell, Report
-from verify.runtimes import select, serving
+from verify.runtimes import select
 from verify.runtimes.runtime import Runtime
 
 
@@ -36,13 +36,12 @@ def run(
         except BundleError as error:
             refused[str(path)] = str(error)
     # A server that was named is asked for too, though it narrows nothing.
-    served = [serving.at(url).name for url in servers]
+    served = [runtime.name for runtime in chosen if "serving" in runtime.options]
     unknown = {} if runtimes else _unknown(bundles, chosen)
     report = check(
         bundles,
         chosen,
-        asked=runtimes,
-        served=served,
+        asked=list(dict.fromkeys([*runtimes, *served])),
         refused=refused,
         unknown=unknown,
         limits=limits,

@@ -10,7 +10,7 @@ import keras
 
 from bundle.errors import ExportError
 from bundle.manifest import Endpoint
-from export.source import Source, keras_feed, keras_outputs
+from export.source import Source, keras_outputs, keras_structure
 
 # The earliest time that a zip entry can hold. Any fixed one would do.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -40,8 +40,7 @@ def _write_form(source: Source, signature: str, model: keras.Model, root: Path) 
 
 
 def _output_names(model: keras.Model) -> list[str]:
-    feed = keras_feed({tensor.name: tensor for tensor in model.inputs})
-    return list(keras_outputs(model, model.compute_output_spec(feed)))
+    return list(keras_outputs(model, keras_structure(model)))
 
 
 def _same_names(what: str, source: Source, wanted: Any, found: list[str]) -> dict[str, str]:

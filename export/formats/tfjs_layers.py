@@ -17,7 +17,7 @@ from bundle.errors import ExportError
 from bundle.manifest import Endpoint
 from export.formats.tfjs_converter import write_weights
 from export.formats.tfjs_layer_configs import RENAMED_WEIGHTS, layer_config
-from export.source import Source, keras_outputs, train_step_name
+from export.source import Source, keras_outputs, keras_structure, train_step_name
 
 # Keras layers that hold others and have no weights of their own.
 _CONTAINERS = (keras.Sequential, keras.src.models.Functional)
@@ -176,9 +176,7 @@ def _write_model(model: keras.Model, path: Path) -> None:
 def _endpoint(source: Source, signature: str, model: keras.Model, path: str) -> Endpoint:
     """tfjs-layers names inputs after their layers, and outputs after the layers that make them."""
     names = source.signatures[signature]
-    structure = model.compute_output_spec(
-        {t.name: t for t in model.inputs} if len(model.inputs) > 1 else model.inputs[0]
-    )
+    structure = keras_structure(model)
     order = list(keras_outputs(model, structure))
     if isinstance(structure, dict):
         order = sorted(order)  # as `_references` and Keras flatten a dict
