@@ -18,7 +18,7 @@ PROVEN := $(CHOSEN:%=training/%/proven)
 
 # The code that makes each step's files: when it changes, they are made again.
 BUNDLE_CODE := $(wildcard bundle/*.py)
-EXPORT_CODE := $(wildcard export/*.py export/formats/*.py) $(BUNDLE_CODE)
+EXPORT_CODE := $(wildcard export/*.py export/formats/*.py oracle/*.py) $(BUNDLE_CODE)
 VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch]) $(BUNDLE_CODE)
 
 # What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.

@@ -10,7 +10,7 @@ assert report.ok
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from bundle.bundle import Bundle
     from export.source import Source
+    from verify.diagnose import Diagnosis
     from verify.report import Cell, Report
 
-__all__ = ["PortproofError", "export", "main", "train", "verify"]
+__all__ = ["PortproofError", "diagnose", "export", "main", "train", "verify"]
 
 ARTIFACTS = Path("artifacts")
 TRAINING = Path("training")
@@ -85,6 +86,7 @@ def verify(
     serving: list[str] | None = None,
     time_limit: float = 120.0,
     memory_limit: float = 8.0,
+    strict: bool = False,
     on_cell: Callable[[Cell], None] = lambda _: None,
 ) -> Report:
     """Verify bundles in every runtime that is here, or in `runtimes`, and keep each one's report.
@@ -93,15 +95,41 @@ def verify(
     parses it; a bundle that is not what was exported is in the report as refused. `serving` are
     URLs of a TensorFlow Serving that runs already (http:// or grpc://). `time_limit` is
     seconds for one call of a model, `memory_limit` GiB for a runtime and all that it starts: past
-    either it is ended, and its cell is `failed`. Raises UsageError.
+    either it is ended, and its cell is `failed`. With `strict`, the regime `edge` counts as the
+    others do. Raises UsageError.
     """
     from verify.process import Limits
     from verify.run import run
 
     limits = Limits(request=time_limit, memory=memory_limit)
     return run(
-        [Path(b) for b in bundles], ARTIFACTS, runtimes or [], serving or [], limits, on_cell
+        [Path(b) for b in bundles],
+        ARTIFACTS,
+        runtimes or [],
+        serving or [],
+        limits,
+        strict,
+        on_cell,
     )
+
+
+def diagnose(
+    bundle: str | Path,
+    runtime: str,
+    *,
+    format: str = "",  # noqa: A002
+    case: str = "",
+) -> Iterator[Diagnosis]:
+    """Where inside each of a bundle's artifacts a runtime leaves the reference, one by one.
+
+    `format` narrows to one format, `case` names the test vector; without it the first that is
+    wrong is taken, or the model's own data. Raises UsageError, and BundleError where the bundle is
+    not what was exported.
+    """
+    from bundle.bundle import Bundle
+    from verify.diagnose import diagnose
+
+    yield from diagnose(Bundle.open(bundle), runtime, format_=format, case=case)
 
 
 app = typer.Typer(
@@ -153,6 +181,7 @@ def _verify(
         float, typer.Option(min=1, help="Seconds for one call of a model.")
     ] = 120.0,
     memory_limit: Annotated[float, typer.Option(min=0.1, help="GiB for one runtime.")] = 8.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Let edge cases count too.")] = False,
 ) -> None:
     """Run every artifact in the runtimes that load it, and prove its numbers.
 
@@ -167,12 +196,33 @@ def _verify(
             serving=serving,
             time_limit=time_limit,
             memory_limit=memory_limit,
+            strict=strict,
             on_cell=on_cell,
         )
     live.show(report)
     if json:
         live.write_json(report, json)
     raise typer.Exit(report.exit_status)
+
+
+@app.command("diagnose")
+def _diagnose(
+    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
+    runtime: Annotated[str, typer.Option(help="The runtime that gives other numbers.")],
+    format: Annotated[str, typer.Option(help="Only this format.")] = "",  # noqa: A002
+    case: Annotated[str, typer.Option(help="Only this case, such as batch-7.")] = "",
+) -> None:
+    """Find the first tensor inside a model at which a runtime leaves the reference.
+
+    Exit status: 0 none leaves it, 1 one does, or the runtime refuses the model.
+    """
+    from verify import live
+
+    agree = [
+        live.show_diagnosis(diagnosis)
+        for diagnosis in diagnose(bundle, runtime, format=format, case=case)
+    ]
+    raise typer.Exit(0 if all(agree) and agree else 1)
 
 
 @app.command("show")

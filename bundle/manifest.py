@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bundle.digest import File
 from bundle.signature import Frozen, Signature
@@ -28,11 +28,43 @@ class Endpoint(Frozen):
     one_row: str | None = None
 
 
+class Budget(Frozen):
+    """The error that a variant declares for one output of itself, beyond float rounding.
+
+    In its own units: of a quantised output, `lsb` steps of its scale (`step`) for any element and
+    `mean_lsb` for the mean of a case, from the variant's own numbers where the vectors have them
+    (`VARIANT/NAME`: as its arithmetic is specified), else from the reference; and `sqnr`, in dB,
+    the least signal to quantisation noise of a row against the reference. What is None is not
+    held to.
+    """
+
+    step: float | None = Field(default=None, gt=0)
+    lsb: float | None = Field(default=None, ge=0)
+    mean_lsb: float | None = Field(default=None, ge=0)
+    sqnr: float | None = None
+
+    @model_validator(mode="after")
+    def _declares(self) -> "Budget":
+        if self.sqnr is None and (self.step is None or self.lsb is None):
+            raise ValueError("a budget is an sqnr, or a step and an lsb")
+        return self
+
+    def __str__(self) -> str:
+        parts = []
+        if self.lsb is not None:
+            mean = "" if self.mean_lsb is None else f", {self.mean_lsb:.3g} on average"
+            parts.append(f"{self.lsb:.3g} LSB of {self.step:.3g}{mean}")
+        if self.sqnr is not None:
+            parts.append(f"{self.sqnr:.3g} dB")
+        return "its budget of " + " and ".join(parts)
+
+
 class Artifact(Frozen):
     """One model in one format and variant.
 
     `graph` is set for a format that holds weights alone (`checkpoint`): the path of the artifact
-    whose graph they belong to.
+    whose graph they belong to. `budgets`, by signature and output, are what a variant that changes
+    numbers declares; plain float32 declares none.
     """
 
     format: str
@@ -40,6 +72,7 @@ class Artifact(Frozen):
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     files: tuple[File, ...] = Field(min_length=1)
     graph: str | None = None
+    budgets: dict[str, dict[str, Budget]] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -51,16 +84,29 @@ class Artifact(Frozen):
         return sum(file.size for file in self.files)
 
 
-class Vector(Frozen):
-    """One case of test vectors: arrays `inputs/NAME`, `reference/NAME`, `oracle/NAME` in a file.
+class Sweep(Frozen):
+    """One input taken along its magnitudes, the others as they are: each row is a point.
 
-    The cases of a signature are run in the order of the manifest, so a case may repeat another.
+    `of` says, by output, what of it is a formula of the input, such as `x * weight`.
+    """
+
+    input: str
+    of: dict[str, str] = Field(default_factory=dict)
+
+
+class Vector(Frozen):
+    """One case of test vectors, in a file.
+
+    Its arrays are `inputs/NAME`, `reference/NAME` and, for outputs that are floats, `oracle/NAME`,
+    `rounding/NAME` and, where shaders may do worse, `shader/NAME`. The cases of a signature are
+    run in the order of the manifest, so a case may repeat another.
     """
 
     signature: str
     regime: Regime
     case: str
     file: File
+    sweep: Sweep | None = None
 
 
 class LeftOut(Frozen):
@@ -87,7 +133,11 @@ class Origin(Frozen):
 
 
 class Manifest(Frozen):
-    """The whole of `manifest.json`."""
+    """The whole of `manifest.json`.
+
+    `layers` are the names of a Keras model's layers, by which to speak of its parts. `shaded`
+    names, by signature, the functions in its graph of which shaders promise less.
+    """
 
     schema_: Literal["portproof/manifest/1"] = Field(default=SCHEMA, alias="schema")
     model: str
@@ -97,6 +147,8 @@ class Manifest(Frozen):
     functions: tuple[Function, ...]
     artifacts: tuple[Artifact, ...] = Field(min_length=1)
     left_out: tuple[LeftOut, ...] = ()
+    layers: tuple[str, ...] = ()
+    shaded: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     vectors: tuple[Vector, ...] = Field(min_length=1)
     plots: tuple[File, ...] = ()
 

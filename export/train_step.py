@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bundle.errors import ExportError
 from export.formats.tfjs_layers import named_variables
 from export.source import Source, keras_feed, keras_outputs, train_step_name
 
@@ -27,8 +28,12 @@ def with_training(source: Source) -> Source:
     for signature, model in source.keras_forms.items():
         if _is_random(model) or not _has_gradients(source, signature, model):
             continue
+        try:
+            names = named_variables(model)
+        except ExportError:  # what tfjs-layers cannot name it cannot train, and says so itself
+            continue
         step = train_step_name(signature)
-        training[step] = _step(source, signature, model)
+        training[step] = _step(source, signature, model, names)
         examples[step] = _with_targets(source, signature)
     return replace(source, training=training, examples=examples)
 
@@ -45,12 +50,14 @@ def _has_gradients(source: Source, signature: str, model: keras.Model) -> bool:
     return bool(weights) and all(tf.as_dtype(d).is_floating for d in (*weights, *outputs))
 
 
-def _step(source: Source, signature: str, model: keras.Model) -> Any:
+def _step(
+    source: Source, signature: str, model: keras.Model, variables: dict[str, keras.Variable]
+) -> Any:
     names = source.signatures[signature]
     specs = {n: tf.TensorSpec(s.shape, s.dtype, name=n) for n, s in names.inputs.items()}
     for name, spec in names.outputs.items():
         specs[f"target_{name}"] = tf.TensorSpec(spec.shape, spec.dtype, name=f"target_{name}")
-    tfjs_names = {id(variable): n for n, variable in named_variables(model).items()}
+    tfjs_names = {id(variable): n for n, variable in variables.items()}
     weight_names = [tfjs_names[id(variable)] for variable in model.trainable_variables]
 
     def step(**given: Any) -> dict[str, Any]:

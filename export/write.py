@@ -45,7 +45,7 @@ def write(
         ):
             trained = replace(trained, training={})
         log(f"{source.name}: test vectors")
-        cases = _write_vectors(trained, folder)
+        cases, shaded = _write_vectors(trained, folder)
         if source.draw_plots:
             log(f"{source.name}: plots")
             (folder / "plots").mkdir()
@@ -58,6 +58,8 @@ def write(
             functions=functions,
             artifacts=artifacts,
             left_out=left_out,
+            layers=layers(source),
+            shaded=shaded,
             vectors=cases,
             plots=digest.describe_all(folder, "plots"),
         )
@@ -96,7 +98,9 @@ def _write_artifacts(
     return tuple(artifacts), tuple(left_out)
 
 
-def _write_vectors(source: Source, folder: Path) -> tuple[Vector, ...]:
+def _write_vectors(
+    source: Source, folder: Path
+) -> tuple[tuple[Vector, ...], dict[str, tuple[str, ...]]]:
     try:
         return vectors.write(source, folder)
     except PortproofError:
@@ -124,6 +128,14 @@ def _write_artifact(format_: Format, source: Source, folder: Path) -> Artifact:
         files=digest.describe_all(folder, format_.name),
         graph=format_.graph,
     )
+
+
+def layers(source: Source) -> tuple[str, ...]:
+    """The names of a Keras model's layers, those inside other layers too."""
+    if not isinstance(source.model, keras.Model):
+        return ()
+    found = [layer.name for layer in source.model._flatten_layers(include_self=False)]
+    return tuple(dict.fromkeys(found))
 
 
 def origin(source: Source) -> Origin:

@@ -45,8 +45,9 @@ def test_the_json_has_the_documented_fields(artifacts: Path) -> None:
     run("verify", artifacts / "my_module", "--runtime", "litert", "--json", artifacts / "r.json")
     report = json.loads((artifacts / "r.json").read_text())
     assert {"schema", "ok", "bundle", "environment", "cells"} <= report.keys()
-    fields = "model format variant runtime signature output regime verdict max_abs max_ulp"
-    fields += " error_ratio samples seconds detail"
+    fields = "model format variant runtime signature output regime verdict max_abs mean_abs"
+    fields += " row_mean_abs max_rel mean_rel max_ulp sqnr row_sqnr cosine row_cosine equal flushed"
+    fields += " error_ratio bound_ratio shader_ratio worst samples seconds detail envelope"
     assert list(report["cells"][0]) == fields.split()
     typical = report["cells"][0]
     assert (typical["runtime"], typical["regime"], typical["verdict"]) == (

@@ -15,10 +15,10 @@ import portproof
 from bundle import tensors
 from bundle.bundle import Bundle
 from bundle.errors import ExportError, UsageError
+from export.cases import cases, special_values
 from export.formats import tfjs_converter
-from export.reference import Oracle
-from export.vectors import cases, special_values
 from export.write import write
+from oracle.graph import Oracle
 from tests.sources import X, heads
 
 EXPORT = """
@@ -84,7 +84,7 @@ def test_vectors_cover_every_regime(bundles: dict[str, Bundle]) -> None:
     assert [rows[case] for case in list(rows)[1:5]] == [1, 7, 1000, 1]
     assert rows["edge-zero-rows"] == 0
     edges = {v.case for v in vectors if v.regime == "edge"}
-    kinds = ("zero-rows", "nan", "infinity", "zero", "denormal", "large", "small")
+    kinds = ("zero-rows", "nan", "infinity", "zero", "denormal", "large", "small", "sweep-x")
     assert edges == {f"edge-{kind}" for kind in kinds}
 
 

@@ -26,6 +26,7 @@ def check(
     refused: Mapping[str, str] | None = None,
     unknown: Mapping[str, list[str]] | None = None,
     limits: Limits | None = None,
+    strict: bool = False,
     on_cell: OnCell = lambda _: None,
 ) -> Report:
     """Run every artifact in every runtime that knows its format, and judge each cell.
@@ -64,6 +65,7 @@ def check(
             interrupted=interrupted,
             environment=_environment(versions),
             asked=tuple(asked),
+            strict=strict,
             cells=[cell for found in cells.values() for cell in found],
         )
     )

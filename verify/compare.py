@@ -1,109 +1,57 @@
 """Two arrays that should be the same numbers -> metrics. NumPy alone; decides nothing."""
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
-import ml_dtypes
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from verify.float_format import Array, is_float, smallest_normal, spacing, ulp_distance
+from verify.metrics import Metrics, Worst, decibel
+
+# Elements of a chunk: the float64 arrays made of one stay in a core's second-level cache.
+CHUNK = 1 << 14
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """How far `got` is from `reference`, and both from the float64 oracle.
+class Measure:
+    """What an output is held against: `reference` in its own dtype, the rest for floats alone.
 
-    Errors are the largest over all elements that are finite on both sides; `misplaced` says where
-    NaN or an infinity is on one side alone, which no error can express.
+    `oracle` is float64; `rounding` and `shader` say how far from it a correct implementation and
+    a shader may lie (`oracle/rounding.py`). `own` is what a variant that changes numbers gives
+    itself where its arithmetic is done as specified. All of one shape.
     """
 
-    samples: int
-    bit_equal: bool
-    max_abs: float
-    max_ulp: int
-    misplaced: str = ""
-    error: float | None = None
-    reference_error: float | None = None
-    oracle_ulp: float | None = None
+    reference: Array
+    oracle: Array | None = None
+    rounding: Array | None = None
+    shader: Array | None = None
+    own: Array | None = None
 
-    @property
-    def error_ratio(self) -> float | None:
-        """This error against the oracle over the reference's own. None where that one is zero."""
-        if self.error is None or not self.reference_error:
-            return None
-        return self.error / self.reference_error
+    def rows(self, rows: slice) -> "Measure":
+        """The measure of some rows."""
+        return Measure(*(None if a is None else a[rows] for a in vars(self).values()))  # type: ignore[arg-type]
 
 
-def compare(got: Array, reference: Array, oracle: Array | None = None) -> Metrics:
-    """Compare arrays of one shape and dtype; `oracle` is float64 of that shape, for floats alone.
+def compare(got: Array, measure: Measure) -> Metrics:
+    """Compare an output with its measure, in one pass over chunks that fit the cache.
 
     Raises ValueError where shapes or dtypes differ: that is the caller's to judge.
     """
+    reference = measure.reference
     if got.shape != reference.shape or got.dtype != reference.dtype:
         raise ValueError(f"cannot compare {describe(got)} with {describe(reference)}")
-    # Rows; none where they are empty, for an output without elements proves nothing.
-    samples = 0 if not reference.size else len(reference) if reference.ndim else 1
-    bit_equal = (
-        np.require(got, requirements="C").tobytes()
-        == np.require(reference, requirements="C").tobytes()
-    )
-    if not is_float(reference):
-        return Metrics(samples, bit_equal, *_integer_distance(got, reference))
-    finite = np.isfinite(got) & np.isfinite(reference)
-    own, theirs = got[finite], reference[finite]
-    metrics = Metrics(
-        samples,
-        bit_equal,
-        max_abs=_largest(own.astype(np.float64) - theirs.astype(np.float64)),
-        max_ulp=int(ulp_distance(own, theirs).max(initial=0)),
-        misplaced=_misplaced(got, reference),
-    )
-    return metrics if oracle is None else _against(metrics, oracle, got, reference)
-
-
-def _against(metrics: Metrics, oracle: Array, got: Array, reference: Array) -> Metrics:
-    """Add the errors against the oracle, where all three are finite.
-
-    Where the oracle alone is not, nothing says how far off is too far: there only the reference's
-    own value will do.
-    `oracle_ulp` is one unit in the last place, in the reference's dtype, of the largest magnitude
-    that the oracle has there.
-    """
-    if oracle.shape != reference.shape or oracle.dtype != np.float64:
-        raise ValueError(f"the oracle is {describe(oracle)}, for a reference {describe(reference)}")
-    finite = np.isfinite(got) & np.isfinite(reference)
-    judged = np.isfinite(oracle) & finite
-    blind = finite & ~judged & (got != reference)
-    exact = oracle[judged]
-    # Beyond the dtype's range the reference is infinite, so what is left here fits it.
-    scale = np.abs(exact).max(initial=0.0).astype(reference.dtype)
-    scale = min(scale, _greatest(reference.dtype))  # what rounds up to infinity
-    return Metrics(
-        metrics.samples,
-        metrics.bit_equal,
-        metrics.max_abs,
-        metrics.max_ulp,
-        metrics.misplaced or _first(blind, got, reference),
-        error=_largest(got[judged].astype(np.float64) - exact),
-        reference_error=_largest(reference[judged].astype(np.float64) - exact),
-        oracle_ulp=_unit(scale),
-    )
-
-
-def _unit(value: Any) -> float:
-    """One unit in the last place of a finite value. NumPy's own overflows at the largest."""
-    at_the_end = value == _greatest(value.dtype)
-    return float(value - np.nextafter(value, value * 0) if at_the_end else np.spacing(value))
-
-
-def _greatest(dtype: np.dtype[Any]) -> Any:
-    """The largest finite value of a float dtype, bfloat16 among them."""
-    return ml_dtypes.finfo(dtype).max  # type: ignore[no-untyped-call]
-
-
-def is_float(array: Array) -> bool:
-    """Whether the dtype is a float. NumPy calls bfloat16 a void kind."""
-    return array.dtype.kind in "fV"
+    for field in fields(measure):
+        array = getattr(measure, field.name)
+        if array is not None and array.shape != reference.shape:
+            raise ValueError(f"the {field.name} is {describe(array)}, not {list(reference.shape)}")
+    if not reference.size:  # rows without elements prove nothing, and are no samples
+        return Metrics()
+    pass_ = _Pass(got, measure)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for rows, columns in pass_.blocks():
+            pass_.take(rows, columns)
+        return pass_.metrics()
 
 
 def describe(array: Array) -> str:
@@ -111,49 +59,192 @@ def describe(array: Array) -> str:
     return f"{array.dtype}{list(array.shape)}"
 
 
-def ulp_distance(a: Array, b: Array) -> Array:
-    """How many representable values lie from `a` to `b`, as uint64; the zeros are one value.
+class _Pass:
+    """One pass over an output and its measure, as matrices of rows and the elements of a row."""
 
-    Finite floats of one dtype. Their bits, read as sign and magnitude, count the representable
-    values from zero (Bruce Dawson, "Comparing Floating Point Numbers, 2012 Edition").
-    """
-    width = a.dtype.itemsize * 8
-    unsigned = np.dtype(f"u{a.dtype.itemsize}")
-    sign = np.uint64(1 << (width - 1))
+    def __init__(self, got: Array, measure: Measure) -> None:
+        self._shape = got.shape
+        rows = len(got) if got.ndim else 1
+        self._got = got.reshape(rows, -1)
+        self._measure = Measure(
+            *(None if a is None else a.reshape(rows, -1) for a in vars(measure).values())  # type: ignore[arg-type]
+        )
+        self._float = is_float(got.dtype)
+        self._denormal = smallest_normal(got.dtype) if self._float else 0.0
+        # Sums of each row: |difference|, signal, power, dot, noise; and its finite elements.
+        self._sums = np.zeros((6, rows))
+        self._counts = dict.fromkeys(("equal", "nonzero", "flushed"), 0)
+        self._most: dict[str, float] = {}
+        self._sum_rel, self._max_ulp = 0.0, 0
+        self._worst: Worst | None = None
+        self._worst_by, self._misplaced = -1.0, ""
 
-    def split(values: Array) -> tuple[Array, Array]:
-        bits = values.view(unsigned).astype(np.uint64)
-        return (bits & sign) != 0, bits & ~sign
+    def blocks(self) -> Iterator[tuple[slice, slice]]:
+        """As many rows as make a chunk; of a row that is more than one, a part."""
+        rows, width = self._got.shape
+        high, wide = max(1, CHUNK // width), min(width, CHUNK)
+        for top in range(0, rows, high):
+            for left in range(0, width, wide):
+                yield slice(top, top + high), slice(left, left + wide)
 
-    (a_negative, a_size), (b_negative, b_size) = split(a), split(b)
-    apart = np.maximum(a_size, b_size) - np.minimum(a_size, b_size)
-    return np.where(a_negative == b_negative, apart, a_size + b_size)
+    def take(self, rows: slice, columns: slice) -> None:
+        """Add one block."""
+        raw, raw_reference = self._got[rows, columns], self._measure.reference[rows, columns]
+        got, reference = raw.astype(np.float64), raw_reference.astype(np.float64)
+        finite = np.isfinite(got) & np.isfinite(reference)
+        bits = np.dtype(f"u{raw.dtype.itemsize}")
+        same = raw.view(bits) == raw_reference.view(bits)
+        self._counts["equal"] += int(np.count_nonzero(same))
+        if not finite.all():
+            self._note_misplaced(rows, columns, got, reference)
+            got, reference = np.where(finite, got, 0.0), np.where(finite, reference, 0.0)
+            # Neither has a distance there; this gives them one of zero.
+            raw, raw_reference = (
+                np.where(finite, a, a.dtype.type(0)) for a in (raw, raw_reference)
+            )
+        if same.all():
+            difference = np.zeros_like(got)
+        else:
+            difference = np.abs(got - reference)
+            self._note_distance(raw, raw_reference, difference, reference)
+        self._add_rows(rows, got, reference, difference, finite)
+        by = difference
+        if self._measure.oracle is not None:
+            by = self._against(rows, columns, got, reference, finite)
+        self._note_worst(rows, columns, by, got, reference)
+
+    def _note_distance(
+        self, raw: Array, raw_reference: Array, difference: Array, reference: Array
+    ) -> None:
+        if self._float:
+            apart = ulp_distance(raw, raw_reference)
+        else:
+            apart = _integer_distance(raw, raw_reference)
+        self._max_ulp = max(self._max_ulp, int(apart.max()))
+        self._keep("max_abs", float(difference.max()) if self._float else float(apart.max()))
+        relative = np.divide(
+            difference, np.abs(reference), out=np.zeros_like(difference), where=reference != 0
+        )
+        self._keep("max_rel", float(relative.max()))
+        self._sum_rel += float(relative.sum())
+
+    def _add_rows(
+        self, rows: slice, got: Array, reference: Array, difference: Array, finite: Array
+    ) -> None:
+        sums = self._sums[:, rows]
+        sums[0] += difference.sum(axis=1)
+        sums[1] += np.einsum("ij,ij->i", reference, reference)
+        sums[2] += np.einsum("ij,ij->i", got, got)
+        sums[3] += np.einsum("ij,ij->i", got, reference)
+        sums[4] += np.einsum("ij,ij->i", difference, difference)
+        sums[5] += np.count_nonzero(finite, axis=1)
+        self._counts["nonzero"] += int(np.count_nonzero(reference))
+
+    def _against(
+        self, rows: slice, columns: slice, got: Array, reference: Array, finite: Array
+    ) -> Array:
+        """Note the errors against the oracle; gives each in units of what is allowed there.
+
+        Where the oracle alone is not finite, nothing says how far off is too far: there only the
+        reference's own value will do.
+        """
+        assert self._measure.oracle is not None
+        oracle = self._measure.oracle[rows, columns]
+        judged = np.isfinite(oracle) & finite
+        if not judged.all():
+            blind = finite & ~judged & (got != reference)
+            self._note_first(rows, columns, blind, got, reference)
+            oracle = np.where(judged, oracle, 0.0)
+            got, reference = np.where(judged, got, 0.0), np.where(judged, reference, 0.0)
+        error, reference_error = np.abs(got - oracle), np.abs(reference - oracle)
+        self._keep("error", float(error.max()))
+        self._keep("reference_error", float(reference_error.max()))
+        flushed = (got == 0) & (reference != 0) & (np.abs(reference) < self._denormal)
+        self._counts["flushed"] += int(np.count_nonzero(flushed))
+        error[flushed] = 0.0
+        unit = spacing(oracle, self._got.dtype)
+        ratio: Array = error / (reference_error + unit)
+        for name in ("rounding", "shader"):
+            array = getattr(self._measure, name)
+            if array is not None:
+                within = error / (reference_error + np.maximum(array[rows, columns], unit))
+                self._keep(f"{name}_ratio", float(within.max()))
+                ratio = within if name == "rounding" else ratio
+        return ratio
+
+    def _note_misplaced(self, rows: slice, columns: slice, got: Array, reference: Array) -> None:
+        """The first element that is NaN or infinite in another way than the reference's."""
+        same = np.where(np.isnan(reference), np.isnan(got), got == reference)
+        wrong = ~(same | (np.isfinite(got) & np.isfinite(reference)))
+        self._note_first(rows, columns, wrong, got, reference)
+
+    def _note_first(
+        self, rows: slice, columns: slice, wrong: Array, got: Array, reference: Array
+    ) -> None:
+        """The first element of a mask, in words, unless one was found already."""
+        if self._misplaced or not wrong.any():
+            return
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        index = self._index(rows.start + row, columns.start + column)
+        place = f" at {list(index)}" if index else ""
+        self._misplaced = (
+            f"{got[row, column]} where the reference has {reference[row, column]}{place}"
+        )
+
+    def _note_worst(
+        self, rows: slice, columns: slice, by: Array, got: Array, reference: Array
+    ) -> None:
+        row, column = divmod(int(by.argmax()), by.shape[1])
+        if by[row, column] > self._worst_by:
+            self._worst_by = float(by[row, column])
+            index = self._index(rows.start + row, columns.start + column)
+            self._worst = Worst(index, float(got[row, column]), float(reference[row, column]))
+
+    def _index(self, row: int, column: int) -> tuple[int, ...]:
+        """Where an element of the matrix is in the output."""
+        flat = row * self._got.shape[1] + column
+        return tuple(int(i) for i in np.unravel_index(flat, self._shape))
+
+    def _keep(self, name: str, value: float) -> None:
+        self._most[name] = max(self._most.get(name, 0.0), value)
+
+    def metrics(self) -> Metrics:
+        """What was found."""
+        total, signal, power, dot, noise, finite = self._sums
+        most = dict(self._most)
+        noisy = noise > 0
+        quietest = float(np.fmin.reduce(signal[noisy] / noise[noisy])) if noisy.any() else math.inf
+        lengths = np.sqrt(signal) * np.sqrt(power)
+        cosines = np.divide(
+            dot, lengths, out=(signal == power).astype(np.float64), where=lengths > 0
+        )
+        return Metrics(
+            samples=len(signal),
+            elements=self._got.size,
+            finite=int(finite.sum()),
+            **self._counts,
+            sum_abs=float(total.sum()),
+            sum_rel=self._sum_rel,
+            signal=float(signal.sum()),
+            power=float(power.sum()),
+            dot=float(dot.sum()),
+            noise=float(noise.sum()),
+            max_ulp=self._max_ulp,
+            row_mean_abs=float((total / np.maximum(finite, 1)).max()),
+            row_sqnr=decibel(quietest, 1.0),
+            row_cosine=float(cosines.min()),
+            misplaced=self._misplaced,
+            worst=self._worst,
+            worst_by=self._worst_by,
+            bound_ratio=most.pop("rounding_ratio", None),
+            **most,  # type: ignore[arg-type]
+        )
 
 
-def _integer_distance(got: Array, reference: Array) -> tuple[float, int]:
-    """Largest difference, as a float and exactly. uint64 holds that of any two 64-bit integers."""
+def _integer_distance(got: Array, reference: Array) -> Array:
+    """|got - reference| as uint64, which holds that of any two 64-bit integers."""
     if got.dtype == np.bool_:
-        return float((got != reference).any()), int((got != reference).any())
+        return np.not_equal(got, reference).astype(np.uint64)
     high, low = np.maximum(got, reference), np.minimum(got, reference)
-    apart = high.astype(np.uint64) - low.astype(np.uint64)  # modulo 2^64, which is what we want
-    most = int(apart.max(initial=0))
-    return float(most), most
-
-
-def _largest(differences: Array) -> float:
-    return float(np.abs(differences).max(initial=0.0))
-
-
-def _misplaced(got: Array, reference: Array) -> str:
-    """The first element that is NaN or infinite in another way than the reference's."""
-    same = np.where(np.isnan(reference), np.isnan(got), got == reference)
-    return _first(~(same | (np.isfinite(got) & np.isfinite(reference))), got, reference)
-
-
-def _first(wrong: Array, got: Array, reference: Array) -> str:
-    """The first element of a mask, in words."""
-    if not wrong.any():
-        return ""
-    at = tuple(int(i) for i in np.argwhere(wrong)[0])
-    place = f" at {list(at)}" if at else ""
-    return f"{got[at]} where the reference has {reference[at]}{place}"
+    apart: Array = high.astype(np.uint64) - low.astype(np.uint64)  # modulo 2^64, as we want
+    return apart

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bundle import atomic
-from verify import table
+from verify import diagnosis_text, table
+from verify.diagnose import Diagnosis
 from verify.report import Cell, Report
 from verify.runtimes.runtime import Runtime
 
@@ -48,6 +49,12 @@ def progress() -> Iterator[Callable[[Cell], None]]:
 
 def show(report: Report) -> None:
     _print(lambda width: table.render(report, width))
+
+
+def show_diagnosis(diagnosis: Diagnosis) -> bool:
+    """Print one; whether nothing leaves the reference."""
+    _print(lambda _: diagnosis_text.render(diagnosis))
+    return diagnosis.agrees
 
 
 def write_json(report: Report, path: Path) -> None:

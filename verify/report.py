@@ -1,11 +1,14 @@
 """Report: all the cells of a bundle, or of several."""
 
+import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bundle.manifest import Regime
+from verify.envelope import Envelope
+from verify.metrics import Metrics
 from verify.verdict import PASSING, Verdict, worst
 
 SCHEMA: Literal["portproof/report/1"] = "portproof/report/1"
@@ -16,12 +19,25 @@ GATING: tuple[Regime, ...] = ("typical", "batch")
 Key = tuple[str, str, str]  # model, format, variant
 
 
+class WorstElement(BaseModel):
+    """Which element of which case is farthest off, and both values; `None` for NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    case: str
+    index: tuple[int, ...]
+    got: float
+    reference: float
+
+
 class Cell(BaseModel):
     """One artifact in one runtime on one signature, output and regime.
 
-    `max_abs`, `max_ulp` and `error_ratio` are the largest over the regime's cases, `None` where
-    nothing could be compared; `error_ratio` also where the reference has no error of its own.
-    `samples` counts rows, `seconds` is what the runner took to compute them all.
+    The metrics are those of `verify/metrics.py` over all cases of the regime, `None` where nothing
+    could be compared or where a figure is infinite (`sqnr` without any noise) or has no meaning.
+    `equal` is the share of bit-equal elements; `row_*` are of the worst row. `samples` counts
+    rows, `seconds` is what the runner took to compute them all. `worst` is the element that is
+    farthest off, where one is off. `envelope` says, in `edge`, where the verdict ends.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
@@ -35,11 +51,25 @@ class Cell(BaseModel):
     regime: Regime
     verdict: Verdict
     max_abs: float | None = None
+    mean_abs: float | None = None
+    row_mean_abs: float | None = None
+    max_rel: float | None = None
+    mean_rel: float | None = None
     max_ulp: int | None = None
+    sqnr: float | None = None
+    row_sqnr: float | None = None
+    cosine: float | None = None
+    row_cosine: float | None = None
+    equal: float | None = None
+    flushed: int = 0
     error_ratio: float | None = None
+    bound_ratio: float | None = None
+    shader_ratio: float | None = None
+    worst: WorstElement | None = None
     samples: int = 0
     seconds: float | None = None
     detail: str = ""
+    envelope: tuple[Envelope, ...] = ()
 
     @property
     def artifact(self) -> Key:
@@ -68,6 +98,7 @@ class Report(BaseModel):
     `unknown` maps each model to artifacts whose format no runtime of the table knows, and `unkept`
     each bundle's path to why its report.json could not be written.
     `interrupted` says that Ctrl-C ended it, so cells are missing.
+    `strict` makes `edge` count for the exit status.
     `asked` are the runtimes that the person named: each must have run something. Where none was
     named, each artifact must have been checked by at least one runtime.
     """
@@ -84,12 +115,18 @@ class Report(BaseModel):
     unkept: dict[str, str] = {}
     interrupted: bool = False
     asked: tuple[str, ...] = ()
+    strict: bool = False
     cells: list[Cell]
 
     @property
     def failures(self) -> list[Cell]:
         """The cells that make the exit status 1."""
-        return [c for c in self.cells if c.regime in GATING and c.verdict in ("wrong", "failed")]
+        return [c for c in self.bad if c.regime in GATING or self.strict]
+
+    @property
+    def bad(self) -> list[Cell]:
+        """The cells that are wrong or failed, those that do not count among them."""
+        return [c for c in self.cells if c.verdict in ("wrong", "failed")]
 
     @property
     def unchecked(self) -> list[str]:
@@ -135,6 +172,29 @@ class Report(BaseModel):
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2, by_alias=True) + "\n"
+
+
+def described(metrics: Metrics, case: str) -> dict[str, Any]:
+    """Metrics as the fields of a cell; `case` is the one with the worst element."""
+
+    def plain(value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
+
+    worst_element = None
+    if metrics.worst and not metrics.bit_equal:
+        worst_element = WorstElement(case=case, **vars(metrics.worst))
+    names = (
+        *("max_abs", "mean_abs", "row_mean_abs", "max_rel", "mean_rel", "sqnr", "row_sqnr"),
+        *("cosine", "row_cosine", "error_ratio", "bound_ratio", "shader_ratio"),
+    )
+    return {
+        **{name: plain(getattr(metrics, name)) for name in names},
+        "max_ulp": metrics.max_ulp,
+        "equal": metrics.equal / metrics.elements if metrics.elements else None,
+        "flushed": metrics.flushed,
+        "worst": worst_element,
+        "samples": metrics.samples,
+    }
 
 
 def finished(report: Report) -> Report:

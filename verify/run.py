@@ -19,6 +19,7 @@ def run(
     runtimes: Sequence[str],
     servers: Sequence[str],
     limits: Limits,
+    strict: bool,
     on_cell: Callable[[Cell], None],
 ) -> Report:
     """Verify the bundles at `paths`, or all below `artifacts` where there are none.
@@ -45,6 +46,7 @@ def run(
         refused=refused,
         unknown=unknown,
         limits=limits,
+        strict=strict,
         on_cell=on_cell,
     )
     reports = {bundle.path: report.of(bundle.manifest.model) for bundle in bundles}

@@ -85,10 +85,11 @@ def _notes(report: Report) -> Iterable[Text]:
     for reason in report.refused.values():
         yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
     yield from _lines("", report.failures)
-    edge = [c for c in report.cells if c.regime == "edge" and c.verdict in ("wrong", "failed")]
+    edge = [cell for cell in report.bad if cell not in report.failures]
     if edge:
         yield Text("edge (reported, not counted):")
         yield from _lines("  ", edge)
+    yield from _envelopes(report.cells)
     absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
     for runtime, reason in absent.items():
         yield Text(f"not covered: {runtime} is absent; {reason}", "yellow")
@@ -101,17 +102,34 @@ def _notes(report: Report) -> Iterable[Text]:
         yield Text(f"not covered: {line}", "yellow")
 
 
+def _envelopes(cells: list[Cell]) -> Iterable[Text]:
+    """Where the verdict ends, a line for each region, with all that share it."""
+    regions: dict[str, list[Cell]] = {}
+    for cell in cells:
+        for region in cell.envelope:
+            if region.upper or region.lower:
+                regions.setdefault(str(region), []).append(cell)
+    if regions:
+        yield Text("envelope (how far from the model's own data the numbers hold):")
+    for said, shared in regions.items():
+        yield Text(f"  {_who(shared)}: {said}")
+
+
 def _lines(indent: str, cells: list[Cell]) -> Iterable[Text]:
     """A line for each reason, with the artifacts, runtimes and outputs that share it."""
     reasons: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         reasons.setdefault((cell.verdict, cell.detail), []).append(cell)
     for (verdict, detail), shared in reasons.items():
-        artifacts = _listed(" ".join(filter(None, cell.artifact)) for cell in shared)
-        runtimes = _listed(cell.runtime for cell in shared)
-        outputs = _listed(f"{cell.signature}.{cell.output}" for cell in shared)
-        said = f" {artifacts} in {runtimes}, {outputs}: {detail}"
-        yield Text.assemble(indent, (verdict, STYLES[verdict]), said)
+        yield Text.assemble(indent, (verdict, STYLES[verdict]), f" {_who(shared)}: {detail}")
+
+
+def _who(cells: list[Cell]) -> str:
+    """Artifacts, runtimes and outputs of some cells."""
+    artifacts = _listed(" ".join(filter(None, cell.artifact)) for cell in cells)
+    runtimes = _listed(cell.runtime for cell in cells)
+    outputs = _listed(f"{cell.signature}.{cell.output}" for cell in cells)
+    return f"{artifacts} in {runtimes}, {outputs}"
 
 
 def _listed(names: Iterable[str]) -> str:

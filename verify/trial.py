@@ -8,13 +8,15 @@ from typing import Any
 
 from bundle import tensors
 from bundle.bundle import Bundle
-from bundle.manifest import REGIMES, Artifact, Endpoint, Regime, Vector
+from bundle.manifest import REGIMES, Artifact, Endpoint, Regime, Sweep, Vector
 from bundle.tensors import Arrays
-from verify.compare import Metrics
+from verify.compare import Measure
+from verify.envelope import Envelope, Point, envelope, magnitude
+from verify.metrics import Metrics, merged
 from verify.process import RunnerError, RunnerProcess
-from verify.report import GATING, Cell
+from verify.report import GATING, Cell, described
 from verify.runtimes.runtime import Runtime
-from verify.verdict import Verdict, judge, unexpected, worst
+from verify.verdict import Allowance, Verdict, judge, unexpected, worst
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,18 @@ class Trial:
     @property
     def outputs(self) -> list[str]:
         return list(self.bundle.manifest.signatures[self.signature].outputs)
+
+    def allowance(self, output: str) -> Allowance:
+        """What the artifact and the runtime declare of an output."""
+        budget = self.artifact.budgets.get(self.signature, {}).get(output)
+        shaded = self.bundle.manifest.shaded.get(self.signature, ())
+        return Allowance(budget, shaded if self.runtime.shader else ())
+
+    @property
+    def own_data(self) -> Arrays:
+        """The inputs of the model's own data, by name."""
+        [vector, *_] = [v for v in self.bundle.vectors(self.signature) if v.regime == "typical"]
+        return tensors.grouped(self.bundle.read(vector), "inputs")
 
     def cell(self, output: str, regime: Regime, verdict: Verdict, **rest: Any) -> Cell:
         return Cell(
@@ -59,16 +73,19 @@ class _Outcome:
     metrics: Metrics | None = None
     seconds: float = 0.0
     note: str = ""
+    sweep: Sweep | None = None
+    points: list[Point] = field(default_factory=list)
 
 
 @dataclass
-class _Answer:
+class Answer:
     """What a runner gave for one case: outputs by the signature's names, or why there are none."""
 
     outputs: Arrays = field(default_factory=dict)
     seconds: float = 0.0
     note: str = ""
     error: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def trials(bundles: list[Bundle], runtime: Runtime) -> Iterator[Trial]:
@@ -90,6 +107,7 @@ def absent(trial: Trial, how_to_get: str) -> Iterator[Cell]:
 def run(trial: Trial, runner: RunnerProcess) -> Iterator[Cell]:
     """The cells of a trial, a regime at a time. A regime that counts has cells in any case."""
     vectors = trial.bundle.vectors(trial.signature)
+    typical: dict[str, Verdict] = {}
     for regime in REGIMES:
         cases = [vector for vector in vectors if vector.regime == regime]
         if not cases and regime not in GATING:
@@ -99,7 +117,10 @@ def run(trial: Trial, runner: RunnerProcess) -> Iterator[Cell]:
             for output, outcome in _judged(trial, vector, runner).items():
                 outcomes[output].append(outcome)
         for output, found in outcomes.items():
-            yield _merged(trial, output, regime, found)
+            cell = _merged(trial, output, regime, found, typical.get(output, "faithful"))
+            if regime == "typical":
+                typical[output] = cell.verdict
+            yield cell
 
 
 def _judged(trial: Trial, vector: Vector, runner: RunnerProcess) -> dict[str, _Outcome]:
@@ -110,36 +131,53 @@ def _judged(trial: Trial, vector: Vector, runner: RunnerProcess) -> dict[str, _O
 
     try:
         arrays = trial.bundle.read(vector)
-        answer = _ask(trial, tensors.grouped(arrays, "inputs"), runner)
+        answer = ask(trial, tensors.grouped(arrays, "inputs"), runner)
         if answer.error:
             return all_outputs("failed", answer.error)
         if problem := unexpected(answer.outputs, set(trial.outputs)):
             return all_outputs("wrong", problem)
-        reference = tensors.grouped(arrays, "reference")
-        oracle = tensors.grouped(arrays, "oracle")
-        specs = trial.bundle.manifest.signatures[trial.signature].outputs
-        return {
-            output: _Outcome(
-                vector.case,
-                *judge(answer.outputs.get(output), spec, reference[output], oracle.get(output)),
-                answer.seconds,
-                answer.note,
-            )
-            for output, spec in specs.items()
-        }
+        return {output: _outcome(trial, vector, output, arrays, answer) for output in trial.outputs}
     except Exception as error:  # a full disk, a damaged vector: it costs this case, and is said
         return all_outputs("failed", f"cannot be compared: {type(error).__name__}: {error}")
 
 
-def _ask(trial: Trial, inputs: Arrays, runner: RunnerProcess) -> _Answer:
-    """Have the runner compute one case, in the artifact's own names."""
+def measure(arrays: Arrays, output: str, variant: str = "") -> Measure:
+    """What a case's arrays say of one output. Raises KeyError where there is no reference."""
+    groups = ("oracle", "rounding", "shader", variant)
+    rest = (arrays.get(f"{group}/{output}") for group in groups)
+    return Measure(arrays[f"reference/{output}"], *rest)
+
+
+def _outcome(trial: Trial, vector: Vector, output: str, arrays: Arrays, answer: Answer) -> _Outcome:
+    spec = trial.bundle.manifest.signatures[trial.signature].outputs[output]
+    allowance, held_to = trial.allowance(output), measure(arrays, output, trial.artifact.variant)
+    got = answer.outputs.get(output)
+    verdict, reason, metrics = judge(got, spec, held_to, allowance)
+    outcome = _Outcome(vector.case, verdict, reason, metrics, answer.seconds, answer.note)
+    if vector.sweep and got is not None and metrics is not None:
+        outcome.sweep = vector.sweep
+        given = arrays[f"inputs/{vector.sweep.input}"]
+        rows = [slice(n, n + 1) for n in range(len(given))] if trial.batched else [slice(None)]
+        for row in rows:
+            part = held_to.rows(row)
+            found = judge(got[row], spec, part, allowance)
+            sizes = magnitude(given[row]), magnitude(part.reference)
+            outcome.points.append(Point(*sizes, found[0], found[1]))
+    return outcome
+
+
+def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") -> Answer:
+    """Have the runner compute one case, in the artifact's own names.
+
+    `inspect` asks for the tensors inside instead of the outputs; they keep their names.
+    """
     names, root, runtime = trial.endpoint, trial.bundle.path.resolve(), trial.runtime
     by_row = trial.batched and runtime.rows != "any"
     signature: str | None = trial.signature
     if by_row and runtime.rows == "one_row":
         signature = names.one_row
         if signature is None:
-            return _Answer(error="takes no dynamic dimension, and the artifact has no other form")
+            return Answer(error="takes no dynamic dimension, and the artifact has no other form")
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         given, made = Path(scratch, "inputs.safetensors"), Path(scratch, "outputs.safetensors")
         tensors.write(given, {names.inputs[name]: array for name, array in inputs.items()})
@@ -151,47 +189,75 @@ def _ask(trial: Trial, inputs: Arrays, runner: RunnerProcess) -> _Answer:
             "signatures": len(trial.artifact.endpoints),
             "by_row": by_row,
             "options": dict(runtime.options),
+            "inspect": inspect,
             "inputs": str(given),
             "outputs": str(made),
         }
         try:
             answer = runner.ask(request)
         except RunnerError as error:
-            return _Answer(error=str(error))
+            return Answer(error=str(error))
         if "error" in answer:
-            return _Answer(error=str(answer["error"]))
+            return Answer(error=str(answer["error"]))
         if runtime.backend and answer.get("backend") != runtime.backend:
-            return _Answer(error=f"computed by the backend {answer.get('backend')!r} instead")
+            return Answer(error=f"computed by the backend {answer.get('backend')!r} instead")
         outputs = tensors.read(made)
+    if inspect:
+        return Answer(outputs, float(answer["seconds"]), about=answer)
     signature_names = {own: name for name, own in names.outputs.items()}
     renamed = {signature_names.get(own, own): array for own, array in outputs.items()}
     if len(renamed) < len(outputs):
-        return _Answer(error=f"two outputs of one name among {', '.join(outputs)}")
-    return _Answer(renamed, float(answer["seconds"]), str(answer.get("note", "")))
+        return Answer(error=f"two outputs of one name among {', '.join(outputs)}")
+    return Answer(renamed, float(answer["seconds"]), str(answer.get("note", "")))
 
 
-def _merged(trial: Trial, output: str, regime: Regime, outcomes: list[_Outcome]) -> Cell:
-    """One cell of all the cases of a regime: the worst verdict, the largest metrics."""
+def _merged(
+    trial: Trial, output: str, regime: Regime, outcomes: list[_Outcome], typical: Verdict
+) -> Cell:
+    """One cell of all the cases of a regime: the worst verdict, the metrics of all together."""
     if not outcomes:
         return trial.cell(output, regime, "failed", detail="the bundle has no vectors for this")
     metrics = [outcome.metrics for outcome in outcomes if outcome.metrics]
-    samples = sum(m.samples for m in metrics)
+    found = merged(metrics) if metrics else None
     verdict = worst([outcome.verdict for outcome in outcomes])
     detail = _detail(outcomes, verdict)
-    if not samples and verdict not in ("wrong", "failed"):
+    if not (found and found.samples) and verdict not in ("wrong", "failed"):
         verdict, detail = "failed", "no element was compared"
-    ratios = [m.error_ratio for m in metrics if m.error_ratio is not None]
+    farthest = max((o for o in outcomes if o.metrics), key=_distance, default=None)
     return trial.cell(
         output,
         regime,
         verdict,
-        max_abs=max((m.max_abs for m in metrics), default=None),
-        max_ulp=max((m.max_ulp for m in metrics), default=None),
-        error_ratio=max(ratios, default=None),
-        samples=samples,
+        **(described(found, farthest.case) if found and farthest else {}),
         seconds=sum(outcome.seconds for outcome in outcomes) if metrics else None,
         detail=detail,
+        envelope=_envelopes(trial, output, outcomes, typical),
     )
+
+
+def _distance(outcome: _Outcome) -> float:
+    return outcome.metrics.worst_by if outcome.metrics else -1.0
+
+
+def _envelopes(
+    trial: Trial, output: str, outcomes: list[_Outcome], typical: Verdict
+) -> tuple[Envelope, ...]:
+    """Of each input that was swept, the region in which the output keeps its verdict."""
+    swept: dict[str, list[_Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.sweep:
+            swept.setdefault(outcome.sweep.input, []).append(outcome)
+    if not swept:
+        return ()
+    own = trial.own_data
+    found = []
+    for name, parts in swept.items():
+        assert parts[0].sweep
+        points = [point for part in parts for point in part.points]
+        formula = parts[0].sweep.of.get(output, "")
+        needed = worst([typical, "faithful"])
+        found.append(envelope(name, formula, magnitude(own[name]), points, needed))
+    return tuple(region for region in found if region)
 
 
 def _detail(outcomes: list[_Outcome], verdict: Verdict) -> str:

@@ -1,11 +1,15 @@
 """Metrics -> verdict: the one place that decides."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+from bundle.manifest import Budget
 from bundle.signature import TensorSpec
 from bundle.tensors import Arrays
-from verify.compare import Array, Metrics, compare, describe, is_float
+from verify.compare import Measure, compare, describe
+from verify.float_format import Array, is_float
+from verify.metrics import Metrics
 
 Verdict = Literal["exact", "faithful", "close", "wrong", "failed", "absent"]
 
@@ -13,48 +17,88 @@ Verdict = Literal["exact", "faithful", "close", "wrong", "failed", "absent"]
 GRADES: tuple[Verdict, ...] = ("exact", "faithful", "close", "wrong", "failed")
 PASSING: frozenset[Verdict] = frozenset({"exact", "faithful", "close"})
 
-ERROR_RATIO = 4.0
-FLOOR_ULP = 4.0
+
+@dataclass(frozen=True)
+class Allowance:
+    """What an artifact or its runtime declares of itself, beyond rounding.
+
+    `budget` is the artifact's own, of a variant that changes numbers; `shaded` are the functions
+    in the graph of which a shader promises less, where the runtime computes in shaders.
+    """
+
+    budget: Budget | None = None
+    shaded: tuple[str, ...] = ()
 
 
-def decide(metrics: Metrics, *, has_oracle: bool) -> tuple[Verdict, str]:
+NOTHING = Allowance()
+
+
+def decide(
+    metrics: Metrics, allowance: Allowance = NOTHING, own: Metrics | None = None
+) -> tuple[Verdict, str]:
     """The verdict of one comparison, and its reason in a line where it is not `exact`.
 
-    `faithful` is a float output whose largest error against the float64 oracle is at most
-    `ERROR_RATIO` times the reference's own largest error, or at most `FLOOR_ULP` units in the last
-    place of the output's largest magnitude. The reference's error is one sample of what rounding
-    does to this graph on this input: another correct order of the same operations may be several
-    times as unlucky. The floor is for outputs on which the reference happens to be (nearly) right.
-    NaN and infinities must be where the reference has them. Integers must be exact.
+    NaN and infinities must be where the reference has them; integers must be exact. A float
+    output is `faithful` where each element is at most as far from the oracle as rounding carries a
+    correct evaluation of this graph on this input, which the bundle states for each element; how
+    that is derived, and every constant of it, is in `oracle/rounding.py`.
+
+    `close` is what exceeds that and lies within what was declared, in this order: a shader's
+    documented precision, zeros in the place of denormals, an artifact's budget. `own` are the
+    metrics against the variant's own numbers, to which its budget of LSBs refers.
     """
     if metrics.bit_equal:
         return "exact", ""
     if metrics.misplaced:
         return "wrong", metrics.misplaced
-    if not has_oracle:
-        return "wrong", f"differs by up to {metrics.max_abs:g}"
-    assert metrics.error is not None
-    assert metrics.reference_error is not None
-    assert metrics.oracle_ulp is not None
-    bound = max(ERROR_RATIO * metrics.reference_error, FLOOR_ULP * metrics.oracle_ulp)
-    if metrics.error <= bound:
-        return "faithful", ""
-    return "wrong", f"error {metrics.error:.3g} against the oracle, where {bound:.3g} is allowed"
+    if metrics.bound_ratio is None:  # an integer
+        return "wrong", f"differs by up to {metrics.max_ulp}{_where(metrics)}"
+    flushed = f"{metrics.flushed} denormals flushed to zero" if metrics.flushed else ""
+    if metrics.bound_ratio <= 1:
+        return ("close", flushed) if flushed else ("faithful", "")
+    if allowance.shaded and metrics.shader_ratio is not None and metrics.shader_ratio <= 1:
+        reason = f"within what shaders promise of {', '.join(allowance.shaded)}"
+        return "close", "; ".join(filter(None, [reason, flushed]))
+    if allowance.budget:
+        excess = over_budget(metrics, own or metrics, allowance.budget)
+        return ("wrong", excess) if excess else ("close", f"within {allowance.budget}")
+    return "wrong", f"{metrics.bound_ratio:.3g} times the rounding error allowed{_where(metrics)}"
+
+
+def over_budget(metrics: Metrics, own: Metrics, budget: Budget) -> str:
+    """By what an output is outside a budget, or nothing."""
+    if budget.step is not None:
+        most, mean = own.max_abs / budget.step, own.mean_abs / budget.step
+        for said, value, limit in (("", most, budget.lsb), ("on average ", mean, budget.mean_lsb)):
+            if limit is not None and not value <= limit:
+                return f"off by {said}{value:.3g} LSB, where {limit:.3g} is declared{_where(own)}"
+    if budget.sqnr is not None and not metrics.row_sqnr >= budget.sqnr:
+        return f"SQNR of a row is {metrics.row_sqnr:.3g} dB, where {budget.sqnr:g} is declared"
+    return ""
+
+
+def _where(metrics: Metrics) -> str:
+    """The worst element, in words."""
+    if metrics.worst is None:
+        return ""
+    index = f" at {list(metrics.worst.index)}" if metrics.worst.index else ""
+    return f": {metrics.worst.got:.9g} where the reference has {metrics.worst.reference:.9g}{index}"
 
 
 def judge(
-    got: Array | None, spec: TensorSpec, reference: Array, oracle: Array | None
+    got: Array | None, spec: TensorSpec, measure: Measure, allowance: Allowance = NOTHING
 ) -> tuple[Verdict, str, Metrics | None]:
     """Verdict, reason and metrics of one output of one call; `got` is None where there was none."""
+    reference = measure.reference
     if got is None:
         return "wrong", "the output is missing", None
     if not spec.admits(got) or got.shape != reference.shape:
         return "wrong", f"{describe(got)} where the reference has {describe(reference)}", None
-    if is_float(reference) and oracle is None:
+    if is_float(reference.dtype) and (measure.oracle is None or measure.rounding is None):
         return "failed", "the bundle has no oracle for this output", None
-    metrics = compare(got, reference, oracle)
-    verdict, reason = decide(metrics, has_oracle=oracle is not None)
-    return verdict, reason, metrics
+    metrics = compare(got, measure)
+    own = None if measure.own is None else compare(got, Measure(measure.own))
+    return *decide(metrics, allowance, own), metrics
 
 
 def unexpected(outputs: Arrays, names: set[str]) -> str:

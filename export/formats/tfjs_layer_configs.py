@@ -150,11 +150,9 @@ LAYERS: dict[str, Callable[[keras.Layer, Config], Config]] = {
     "Cropping2D": _only(data_format="channels_last"),
     "UpSampling2D": _only(data_format="channels_last"),
     "ZeroPadding2D": _only(data_format="channels_last"),
-    **{
-        f"{kind}Pooling{n}D": _only(data_format="channels_last")
-        for kind in ("Max", "Average")
-        for n in (1, 2)
-    },
+    **{f"MaxPooling{n}D": _only(data_format="channels_last") for n in (1, 2)},
+    # With `same` padding its gradient there divides by the whole window, past the edges too.
+    **{f"AveragePooling{n}D": _only(padding="valid", data_format="channels_last") for n in (1, 2)},
     **{
         f"Global{kind}Pooling{n}D": _only(keepdims=False, data_format="channels_last")
         for kind in ("Max", "Average")

@@ -16,6 +16,9 @@ from bundle.tensors import Arrays
 Infer = Callable[[Arrays], Arrays]
 Request = dict[str, Any]
 
+# What of a request decides which model is loaded, and how.
+_WHAT = ("artifact", "format", "signature", "options", "inspect")
+
 
 def serve(
     versions: dict[str, str],
@@ -25,7 +28,8 @@ def serve(
     """Answer requests until standard input ends.
 
     `load` is called when a request is for another artifact or signature than the last one, or when
-    the last one failed. `backend` names what has computed, asked after each call.
+    the last one failed. `backend` names what has computed, asked after each call. What it gives
+    may have an `about`: more to say in every answer.
     """
     # What a library prints must not be taken for an answer: standard output becomes standard error.
     answers = os.fdopen(os.dup(1), "w")
@@ -34,7 +38,7 @@ def serve(
     loaded: tuple[Any, Infer] | None = None
     for line in sys.stdin:
         request = json.loads(line)
-        key = [request[name] for name in ("artifact", "format", "signature", "options")]
+        key = [request[name] for name in _WHAT]
         try:
             if loaded is None or loaded[0] != key:
                 loaded = None  # the old model's memory, before the new one's
@@ -45,7 +49,8 @@ def serve(
             outputs = infer(arrays)
             seconds = time.perf_counter() - started
             tensors.write(request["outputs"], outputs)
-            _say(answers, {"seconds": seconds, "backend": backend()})
+            about = getattr(loaded[1], "about", {})
+            _say(answers, {"seconds": seconds, "backend": backend(), **about})
         except Exception as error:
             loaded = None
             _say(answers, {"error": one_line(error)})

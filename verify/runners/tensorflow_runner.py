@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from bundle.tensors import Arrays
-from verify.runners import keras_runner, serving_grpc
+from verify.runners import inspection, keras_runner, serving_grpc
 from verify.runners.loop import Infer, Request, serve
 
 
@@ -20,26 +20,39 @@ def main() -> None:
     def load(request: Request) -> Infer:
         if "serving" in request["options"]:
             return serving_grpc.load(request)
-        return keras_runner.load(request) if request["format"] == "keras" else load_graph(request)
+        if request["format"] == "keras":
+            return keras_runner.load(request)
+        if request["inspect"]:
+            return inspection.load(*load_function(request), oracle=request["inspect"] == "oracle")
+        return load_graph(request)
 
     serve({"tensorflow": tf.__version__, "keras": keras.__version__}, load, lambda: "tensorflow")
 
 
-def load_graph(request: Request) -> Infer:
-    """Load a SavedModel, or put a checkpoint's weights into its graph."""
+def load_function(request: Request) -> tuple[Any, Any]:
+    """A SavedModel, with a checkpoint's weights in its graph or its own; and its signature.
+
+    The signature's function does not keep the module, and its variables, alive.
+    """
     import tensorflow as tf
 
     checkpoint = request["format"] == "checkpoint"
     module = tf.saved_model.load(request["graph"] if checkpoint else request["artifact"])
     if checkpoint:
         _restore(module, request["artifact"])
-    function = module.signatures[request["signature"]]
+    return module, module.signatures[request["signature"]]
+
+
+def load_graph(request: Request) -> Infer:
+    """A signature, to be called as it is."""
+    import tensorflow as tf
+
+    module, function = load_function(request)
 
     def infer(inputs: Arrays) -> Arrays:
         outputs = function(**{name: tf.constant(a) for name, a in inputs.items()})
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
-    # The signature's function does not keep the module, and its variables, alive.
     infer.module = module  # type: ignore[attr-defined]
     return infer
 

@@ -29,8 +29,7 @@ def signature(path: str, key: str, schema: str) -> Signature:
     `schema` is the module with the schema's generated reader, of which each runtime brings one.
     Raises KeyError where the file has no such signature.
     """
-    reader = import_module(schema)
-    model = reader.ModelT.InitFromObj(reader.Model.GetRootAs(Path(path).read_bytes(), 0))
+    model = _model(path, schema)
     for found in model.signatureDefs or []:
         if found.signatureKey.decode() == key:
             graph = model.subgraphs[found.subgraphIndex]
@@ -40,6 +39,17 @@ def signature(path: str, key: str, schema: str) -> Signature:
                 _tensors(found.outputs, list(graph.outputs), graph),
             )
     raise KeyError(f"the file has no signature {key}")
+
+
+def computed(path: str, subgraph: int, schema: str) -> set[int]:
+    """The positions of the tensors that an op of a subgraph makes: neither weights nor inputs."""
+    graph = _model(path, schema).subgraphs[subgraph]
+    return {int(n) for operator in graph.operators or [] for n in operator.outputs}
+
+
+def _model(path: str, schema: str) -> Any:
+    reader = import_module(schema)
+    return reader.ModelT.InitFromObj(reader.Model.GetRootAs(Path(path).read_bytes(), 0))
 
 
 def _tensors(maps: Any, order: list[int], graph: Any) -> dict[str, Tensor]:

@@ -47,6 +47,8 @@ def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "an
         missing=_missing,
         backend=backend,
         rows=rows,
+        shader=backend in ("webgl", "webgpu"),
+        inspects=("tfjs-graph",) if page == "tfjs" else (),
         environment={"CHROME": browser} if browser else {},
         options={"page": page, "backend": backend},
     )

@@ -12,6 +12,7 @@ def _runtime(name: str, resolver: str) -> Runtime:
         command=partial(python_command, "litert_runner", resolver),
         missing=partial(missing_package, "ai_edge_litert", "ai-edge-litert"),
         backend=resolver,
+        inspects=("tflite",),
     )
 
 

@@ -19,7 +19,9 @@ class Runtime:
 
     `missing` says why the runtime cannot run here and how to get it, or nothing. `backend` is what
     its runner must name in each answer: the proof that no other computed. Runtimes with the same
-    command and environment share one process; `options` go into each request.
+    command and environment share one process; `options` go into each request. `shader` says that
+    it computes in a GPU's shading language, of some of whose functions less is promised;
+    `inspects` are the formats of which its runner can show the tensors inside.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Runtime:
     missing: Callable[[], str]
     backend: str = ""
     rows: Rows = "any"
+    shader: bool = False
+    inspects: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -11,5 +11,6 @@ RUNTIMES = (
         command=partial(python_command, "tensorflow_runner"),
         missing=partial(missing_package, "tensorflow", "tensorflow"),
         backend="tensorflow",
+        inspects=("savedmodel", "checkpoint"),
     ),
 )

@@ -13,6 +13,7 @@ def _runtime(backend: str) -> Runtime:
         command=partial(javascript.command, "tfjs_node.mjs", backend),
         missing=javascript.missing,
         backend=backend,
+        inspects=("tfjs-graph",),
     )
 
 

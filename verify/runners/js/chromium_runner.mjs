@@ -32,7 +32,7 @@ async function answer(request) {
       await open?.context.close();
       await openPage(key, request);
     }
-    const what = { signature: request.signature, byRow: request.by_row };
+    const what = { signature: request.signature, byRow: request.by_row, inspect: request.inspect };
     return await open.page.evaluate((what) => window.portproof.run(what), what);
   } catch (error) {
     // A page that failed once is not used again, and after a crash neither is the browser.

@@ -2,21 +2,63 @@
 // In Node and in pages, which come by TF.js in different ways: it is handed in as `tf`.
 import { collect, feed, profiled } from "./tensors.mjs";
 
-/** Loads a model from an IOHandler or an address, and returns `run(inputs)`. */
+/** Loads a model from an IOHandler or an address, and returns `run(inputs, { inspect })`. */
 export async function load(tf, source) {
   const model = await tf.loadGraphModel(source);
   const signature = model.modelSignature;
   if (!signature?.inputs || !signature?.outputs) throw new Error("model.json has no signature");
-  return (inputs) => run(tf, model, signature, inputs);
+  return (inputs, { inspect }) => {
+    const given = fed(tf, signature, inputs);
+    return inspect ? inner(tf, model, given) : run(tf, model, signature, given);
+  };
 }
 
-async function run(tf, model, signature, inputs) {
+/** The inputs under the names that they have in the graph. */
+function fed(tf, signature, inputs) {
   const given = {};
   for (const [name, tensor] of Object.entries(feed(tf, inputs))) {
     if (!signature.inputs[name]) throw new Error(`the signature has no input ${name}`);
     given[signature.inputs[name].name] = tensor;
   }
+  return given;
+}
+
+function run(tf, model, signature, given) {
   const names = Object.keys(signature.outputs);
   const wanted = names.map((name) => signature.outputs[name].name);
   return profiled(tf, async () => collect(names, [await model.executeAsync(given, wanted)].flat()));
+}
+
+/** What every node makes, by its name. An error says at which node it came. */
+function inner(tf, model, given) {
+  const nodes = model.artifacts.modelTopology.node.filter(({ op }) => !["Const", "Placeholder", "NoOp"].includes(op));
+  return profiled(tf, async () => {
+    const outputs = {};
+    for (const { name, op } of ordered(nodes)) {
+      try {
+        const [tensor] = [await model.executeAsync(given, name)].flat();
+        if (tensor.dtype !== "string" && tensor.dtype !== "complex64") {
+          Object.assign(outputs, await collect([name], [tensor]));
+        }
+      } catch (error) {
+        throw new Error(`at ${name} (${op}): ${error.message}`);
+      }
+    }
+    return outputs;
+  });
+}
+
+/** Nodes, each after those that it takes from. */
+function ordered(nodes) {
+  const known = new Map(nodes.map((node) => [node.name, node]));
+  const done = new Set();
+  const visit = (node) => {
+    if (!node || done.has(node)) return;
+    done.add(node);
+    (node.input ?? []).forEach((ref) => visit(known.get(ref.replace("^", "").split(":")[0])));
+    sorted.push(node);
+  };
+  const sorted = [];
+  nodes.forEach(visit);
+  return sorted;
 }

@@ -5,12 +5,12 @@ import { collect, feed, profiled } from "./tensors.mjs";
 // As export/train_step.py has it.
 const LEARNING_RATE = 0.01;
 
-/** Loads a model from an IOHandler or an address, and returns `run(inputs, train)`. */
+/** Loads a model from an IOHandler or an address, and returns `run(inputs, { train })`. */
 export async function load(tf, source) {
   registerChainedOps(tf);
   const model = await tf.loadLayersModel(source);
   const start = model.getWeights().map((weight) => weight.clone());
-  return (inputs, train) => (train ? step(tf, model, start, inputs) : infer(tf, model, inputs));
+  return (inputs, { train }) => (train ? step(tf, model, start, inputs) : infer(tf, model, inputs));
 }
 
 /**
@@ -39,18 +39,19 @@ async function infer(tf, model, inputs) {
   });
 }
 
-/** One SGD step on the mean squared error, from the weights that were loaded. */
+/** One SGD step on the mean squared error, from the weights that were loaded, which it leaves. */
 async function step(tf, model, start, inputs) {
   const given = feed(tf, inputs);
   const xs = layerNames(model.inputs).map((name) => named(given, name));
   const ys = layerNames(model.outputs).map((name) => named(given, `target_${name}`));
-  model.setWeights(start);
   model.compile({ optimizer: tf.train.sgd(LEARNING_RATE), loss: "meanSquaredError" });
   return profiled(tf, async () => {
     const losses = [await model.trainOnBatch(xs, ys)].flat();
     const trained = model.trainableWeights;
     const values = [tf.scalar(losses[0]), ...trained.map((weight) => weight.read())];
-    return collect(["loss", ...trained.map((weight) => `weight/${weight.originalName}`)], values);
+    const made = await collect(["loss", ...trained.map((weight) => `weight/${weight.originalName}`)], values);
+    model.setWeights(start);
+    return made;
   });
 }
 

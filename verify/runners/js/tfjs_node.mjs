@@ -44,7 +44,8 @@ async function answer(request) {
       loaded = { path: request.artifact, run: await load(tf, fromDisk(request.artifact)) };
     }
     const inputs = parse(await readFile(request.inputs));
-    const { outputs, seconds, backend, kernels } = await loaded.run(inputs, request.signature.endsWith("train_step"));
+    const how = { train: request.signature.endsWith("train_step"), inspect: request.inspect };
+    const { outputs, seconds, backend, kernels } = await loaded.run(inputs, how);
     await writeFile(request.outputs, serialize(outputs));
     return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   } catch (error) {

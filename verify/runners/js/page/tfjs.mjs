@@ -19,9 +19,9 @@ window.portproof = {
     await setBackend(backend);
     run = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
   },
-  async run({ signature }) {
+  async run({ signature, inspect }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
-    const { outputs, seconds, backend, kernels } = await run(inputs, signature.endsWith("train_step"));
+    const { outputs, seconds, backend, kernels } = await run(inputs, { train: signature.endsWith("train_step"), inspect });
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   },

@@ -1,0 +1,150 @@
+"""Inputs for each regime, drawn from the signature and the example inputs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from bundle.manifest import Regime
+from bundle.signature import DTYPES, Signature, TensorSpec
+from bundle.tensors import Arrays
+from export import sweeps
+
+BATCHES = (1, 7, 1000)
+TRAINING_BATCHES = (1, 7, 32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs to run as one call; `swept` names the one that is taken along its magnitudes."""
+
+    regime: Regime
+    name: str
+    inputs: Arrays
+    swept: str | None = None
+
+
+def cases(signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[Case]:
+    """Every case of one signature, in the order in which they are to be run.
+
+    `batch` ends with its first case again: a stateful backend goes wrong on a later call. Where
+    the first dimension is not dynamic there is one batch size, and `batch` is that call repeated.
+    """
+    yield Case("typical", "typical", dict(examples))
+    rows = signature.batched
+    yield from _batches(examples, BATCHES if rows else ())
+    if rows:
+        yield Case("edge", "edge-zero-rows", _resized(examples, 0))
+    for kind in _kinds(signature):
+        yield from _edge_cases(signature, examples, kind, rows)
+    for name in signature.inputs:
+        yield from _sweep_cases(examples, name, rows)
+
+
+def training_cases(
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]
+) -> Iterator[Case]:
+    """Cases of a training step: batches of sizes that one trains in, and no edge."""
+    yield Case("typical", "typical", dict(examples))
+    yield from _batches(examples, TRAINING_BATCHES if signature.batched else ())
+
+
+def _batches(
+    examples: Mapping[str, np.ndarray[Any, Any]], sizes: tuple[int, ...]
+) -> Iterator[Case]:
+    for size in sizes:
+        yield Case("batch", f"batch-{size}", _resized(examples, size))
+    if sizes:
+        yield Case("batch", f"batch-{sizes[0]}-again", _resized(examples, sizes[0]))
+    else:
+        yield Case("batch", "batch-again", dict(examples))
+
+
+def _resized(examples: Mapping[str, np.ndarray[Any, Any]], rows: int) -> Arrays:
+    """The examples' rows, spread evenly over all of them, repeated where there are too few."""
+    resized = {}
+    for name, array in examples.items():
+        have = len(array)
+        spread = np.arange(rows) * max(have // max(rows, 1), 1)
+        resized[name] = array[spread % have]
+    return resized
+
+
+def special_values(spec: TensorSpec) -> Arrays:
+    """Values at the ends of a dtype, by kind: `{"infinity": [inf, -inf]}`.
+
+    Floats: IEEE 754's special values, the largest and smallest normal magnitudes and their square
+    roots (whose products overflow or underflow). Integers: both ends, and the first integers that
+    float32 (2^24 + 1) and float64 (2^53 + 1) cannot hold.
+    """
+    dtype = DTYPES[spec.dtype]
+    if spec.dtype == "bool":
+        return {"bool": np.array([False, True])}
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        ends = [info.min, info.min + 1, 0, 1, info.max - 1, info.max]
+        beyond = [n for p in (24, 53) for n in (2**p, 2**p + 1, -(2**p) - 1)]
+        fitting = [n for n in (*ends, *beyond) if info.min <= n <= info.max]
+        return {"integer-extremes": np.array(fitting, dtype)}
+    limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+    tiny, least, most = (
+        float(x) for x in (limits.smallest_normal, limits.smallest_subnormal, limits.max)
+    )
+    positive = {
+        "infinity": [np.inf],
+        "zero": [0.0],
+        "denormal": [least, tiny - least],
+        "large": [most, most**0.5, 2 * most**0.5],
+        "small": [tiny, tiny**0.5],
+    }
+    signed = {kind: [*xs, *(-x for x in xs)] for kind, xs in positive.items()}
+    return {kind: np.array(xs, dtype) for kind, xs in {"nan": [np.nan], **signed}.items()}
+
+
+def _kinds(signature: Signature) -> list[str]:
+    found = [kind for spec in signature.inputs.values() for kind in special_values(spec)]
+    return list(dict.fromkeys(found))
+
+
+def _edge_cases(
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], kind: str, rows: bool
+) -> Iterator[Case]:
+    """Inputs filled with the special values of a kind; inputs that have none keep their examples.
+
+    Batched: one case, a row for each value. Otherwise: a case for each value.
+    """
+    values = {
+        name: found[kind]
+        for name, spec in signature.inputs.items()
+        if kind in (found := special_values(spec))
+    }
+    count = max(len(array) for array in values.values())
+    if rows:
+        inputs = _resized(examples, count)
+        for name, array in values.items():
+            column = np.resize(array, count).reshape((count,) + (1,) * (inputs[name].ndim - 1))
+            inputs[name] = np.broadcast_to(column, inputs[name].shape)
+        yield Case("edge", f"edge-{kind}", inputs)
+        return
+    for n in range(count):
+        filled = {
+            name: np.full_like(examples[name], array[n % len(array)])
+            for name, array in values.items()
+        }
+        yield Case("edge", f"edge-{kind}-{n}", {**examples, **filled})
+
+
+def _sweep_cases(
+    examples: Mapping[str, np.ndarray[Any, Any]], name: str, rows: bool
+) -> Iterator[Case]:
+    """One input along its magnitudes, the others as they are. Batched: one case, a row a point."""
+    if rows:
+        points = sweeps.points(examples[name], per_octave=8)
+        if len(points):
+            inputs = {**_resized(examples, len(points)), name: points}
+            yield Case("edge", f"edge-sweep-{name}", inputs, name)
+        return
+    for n, point in enumerate(sweeps.points(examples[name][None], per_octave=1)):
+        yield Case("edge", f"edge-sweep-{name}-{n}", {**examples, name: point}, name)

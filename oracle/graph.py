@@ -1,0 +1,127 @@
+"""The oracle: a signature's graph with its weights, in float64, exactly and with rounding."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from bundle.signature import DTYPES
+from bundle.tensors import Arrays
+from oracle import rounding
+from oracle.disturbances import STATE
+from oracle.perturbing import perturbed
+from oracle.raising import raised, widened
+
+
+class Oracle:
+    """A concrete function's graph, frozen (`convert_variables_to_constants_v2`) and raised.
+
+    `nodes` are the frozen graph's, as they were in the original's own dtypes.
+    """
+
+    def __init__(self, concrete: Any) -> None:
+        args, kwargs = concrete.structured_input_signature
+        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+        specs = tf.nest.flatten([*args, *kwargs.values()])
+        self._feeds = {
+            spec.name: tensor.name for spec, tensor in zip(specs, frozen.inputs, strict=True)
+        }
+        names = [tensor.name for tensor in frozen.outputs]
+        self._fetches = tf.nest.pack_sequence_as(concrete.structured_outputs, names)
+        self.frozen: graph_pb2.GraphDef = frozen.graph.as_graph_def()
+
+    def __call__(self, inputs: Arrays, fetches: Any = None) -> Any:
+        """The outputs in the structure of the original, floats as float64 arrays.
+
+        `fetches` asks for other tensors of the graph instead, by name in any structure.
+        """
+        return self._exact.run(fetches or self._fetches, self._feed(inputs))
+
+    def original(self, inputs: Arrays, fetches: Any = None) -> Any:
+        """As the call, in the original's own dtypes."""
+        feed = {self._feeds[name]: array for name, array in inputs.items()}
+        return self._original.run(fetches or self._fetches, feed)
+
+    def deviations(self, inputs: Arrays, fetches: Any = None) -> "Deviations":
+        """How far rounding may carry each element; see `oracle.rounding` for the rule."""
+        exact = self(inputs, fetches)
+        return Deviations(
+            exact,
+            self._sampled(inputs, fetches, exact, rounding.CORRECT),
+            self._sampled(inputs, fetches, exact, rounding.SHADER) if self.shaded else None,
+        )
+
+    def _sampled(self, inputs: Arrays, fetches: Any, exact: Any, precision: Sequence[float]) -> Any:
+        """The largest deviation of any sample from `exact`, in its structure."""
+        session, feed = self._perturbed, self._feed(inputs)
+        largest = tf.nest.map_structure(lambda array: np.zeros(np.shape(array)), exact)
+        for salt in range(1, rounding.SAMPLES + 1):
+            session.run("portproof_assign", {"portproof_state:0": [salt, *precision]})
+            sample = session.run(fetches or self._fetches, feed)
+            largest = tf.nest.map_structure(_farther, largest, exact, sample)
+        return largest
+
+    def is_array(self, node: str) -> bool:
+        """Whether a node's first output is an array of numbers, not a resource or a list."""
+        outputs = self._original.graph.get_operation_by_name(node).outputs
+        return bool(outputs) and outputs[0].dtype.name in DTYPES
+
+    @cached_property
+    def shaded(self) -> tuple[str, ...]:
+        """The ops in the graph to which shaders are held less strictly."""
+        functions = [node for f in self.frozen.library.function for node in f.node_def]
+        ops = {node.op for node in [*self.frozen.node, *functions]}
+        return tuple(sorted(ops & rounding.SHADED))
+
+    @cached_property
+    def _original(self) -> Any:
+        return _session(self.frozen)
+
+    @cached_property
+    def _exact(self) -> Any:
+        return _session(raised(self.frozen))
+
+    @cached_property
+    def _perturbed(self) -> Any:
+        return _session(perturbed(self.frozen), with_state=True)
+
+    def _feed(self, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
+        return {self._feeds[name]: widened(array) for name, array in inputs.items()}
+
+
+class Deviations:
+    """What the oracle gives and how far from it rounding may lead, in one structure.
+
+    `correct` is for any correct implementation; `shader` for one within the precision that shading
+    languages document, `None` where the graph has nothing that they treat apart.
+    """
+
+    def __init__(self, exact: Any, correct: Any, shader: Any) -> None:
+        self.exact, self.correct, self.shader = exact, correct, shader
+
+
+def _farther(largest: Any, exact: Any, sample: Any) -> Any:
+    """The larger of what was found and of this sample's deviation.
+
+    A sample that is not finite where the oracle is says nothing of how far one may be off.
+    """
+    if np.asarray(exact).dtype != np.float64:
+        return largest
+    with np.errstate(invalid="ignore"):
+        away = np.abs(sample - exact)
+    return np.maximum(largest, np.where(np.isfinite(away), away, 0.0))
+
+
+def _session(graph_def: graph_pb2.GraphDef, with_state: bool = False) -> Any:
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+        if with_state:
+            state = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
+            value = tf.compat.v1.placeholder(tf.float64, [3], name="portproof_state")
+            tf.raw_ops.AssignVariableOp(resource=state, value=value, name="portproof_assign")
+    return tf.compat.v1.Session(graph=graph)
