@@ -24,7 +24,7 @@ VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C
 # What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify test lint lock clean
+.PHONY: all setup train export plots verify test faults lint lock clean
 .DEFAULT_GOAL := all
 
 all: $(PROVEN)
@@ -53,6 +53,10 @@ $(PROVEN) &: $(BUNDLES) $(VERIFY_CODE)
 
 test: $(INSTALLED) $(PROVEN)
 	pytest
+
+# What is caught, and what is flagged for nothing: a quarter of an hour. `make test` runs a part.
+faults: $(INSTALLED)
+	python -m tests.faults --write
 
 lint: .venv/installed
 	ruff check

@@ -18,12 +18,17 @@ TRAINING_BATCHES = (1, 7, 32)
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs to run as one call; `swept` names the one that is taken along its magnitudes."""
+    """Inputs to run as one call.
+
+    `rows` are the positions of the example rows that they are; `swept` names the input that is
+    taken along its magnitudes.
+    """
 
     regime: Regime
     name: str
     inputs: Arrays
     swept: str | None = None
+    rows: np.ndarray[Any, Any] | None = None
 
 
 def cases(signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[Case]:
@@ -54,22 +59,23 @@ def training_cases(
 def _batches(
     examples: Mapping[str, np.ndarray[Any, Any]], sizes: tuple[int, ...]
 ) -> Iterator[Case]:
-    for size in sizes:
-        yield Case("batch", f"batch-{size}", _resized(examples, size))
-    if sizes:
-        yield Case("batch", f"batch-{sizes[0]}-again", _resized(examples, sizes[0]))
-    else:
+    names = [f"batch-{size}" for size in sizes]
+    again = [(f"batch-{size}-again", size) for size in sizes[:1]]
+    for name, size in (*zip(names, sizes, strict=True), *again):
+        lengths = {len(array) for array in examples.values()}
+        rows = _spread(lengths.pop(), size) if len(lengths) == 1 else None
+        yield Case("batch", name, _resized(examples, size), rows=rows)
+    if not sizes:
         yield Case("batch", "batch-again", dict(examples))
 
 
 def _resized(examples: Mapping[str, np.ndarray[Any, Any]], rows: int) -> Arrays:
     """The examples' rows, spread evenly over all of them, repeated where there are too few."""
-    resized = {}
-    for name, array in examples.items():
-        have = len(array)
-        spread = np.arange(rows) * max(have // max(rows, 1), 1)
-        resized[name] = array[spread % have]
-    return resized
+    return {name: array[_spread(len(array), rows)] for name, array in examples.items()}
+
+
+def _spread(have: int, rows: int) -> np.ndarray[Any, Any]:
+    return np.arange(rows) * max(have // max(rows, 1), 1) % have
 
 
 def special_values(spec: TensorSpec) -> Arrays:
@@ -141,10 +147,10 @@ def _sweep_cases(
 ) -> Iterator[Case]:
     """One input along its magnitudes, the others as they are. Batched: one case, a row a point."""
     if rows:
-        points = sweeps.points(examples[name], per_octave=8)
+        points = sweeps.points(examples[name])
         if len(points):
             inputs = {**_resized(examples, len(points)), name: points}
             yield Case("edge", f"edge-sweep-{name}", inputs, name)
         return
-    for n, point in enumerate(sweeps.points(examples[name][None], per_octave=1)):
+    for n, point in enumerate(sweeps.points(examples[name][None], few=True)):
         yield Case("edge", f"edge-sweep-{name}-{n}", {**examples, name: point}, name)

@@ -7,22 +7,24 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-OCTAVES = 2  # from one magnitude of floats to the next, in powers of two
+ELEMENTS = 1 << 22  # of a sweep at most, so that large inputs get fewer points
+FEW = 32  # points where each is a call of its own, and at least so many where a row is large
 
 
-def points(rows: Array, per_octave: int) -> Array:
+def points(rows: Array, *, few: bool = False) -> Array:
     """Inputs of growing magnitude, `[points, ...]`, drawn from example rows `[rows, ...]`.
 
-    Floats: example rows scaled by powers of two, which is exact. Integers, for which the last bit
-    is what a float loses: rows full of one odd value and its negative, at `per_octave` places
-    between one power of two and the next. Booleans have no magnitudes: no points.
+    Floats: two example rows scaled by powers of two, which is exact, each time fourfold; where a
+    row is large or `few` are wanted, in larger steps. Integers, for which the last bit is what a
+    float loses: rows full of one odd value and its negative, eight (of `few`, one) between one
+    power of two and the next. Booleans have no magnitudes: no points.
     """
     if rows.dtype == np.bool_ or not rows.size:
         return rows[:0]
-    return _whole(rows, per_octave) if rows.dtype.kind in "iu" else _scaled(rows)
+    return _whole(rows, 1 if few else 8) if rows.dtype.kind in "iu" else _scaled(rows, few)
 
 
-def _scaled(rows: Array) -> Array:
+def _scaled(rows: Array, few: bool) -> Array:
     limits: Any = ml_dtypes.finfo(rows.dtype)  # type: ignore[no-untyped-call]
     wide = rows.astype(np.float64)
     wide = wide[np.isfinite(wide).reshape(len(wide), -1).all(axis=1)]
@@ -30,10 +32,13 @@ def _scaled(rows: Array) -> Array:
     if not sizes.any():
         return rows[:0]
     # The row that reaches farthest, and one from the middle of the others.
-    chosen = wide[[int(sizes.argmax()), int(np.argsort(sizes)[len(sizes) // 2])]]
+    chosen = wide[sorted({int(sizes.argmax()), int(np.argsort(sizes)[(len(sizes) - 1) // 2])})]
     own = int(np.frexp(sizes.max())[1])
     lowest = limits.minexp - limits.nmant + 1
-    exponents = range(lowest, limits.maxexp + 1, OCTAVES)
+    octaves = limits.maxexp - lowest
+    most = FEW if few else max(FEW, min(ELEMENTS // wide[0].size, octaves))
+    step = max(2, -(-octaves * len(chosen) // most))
+    exponents = range(lowest, limits.maxexp + 1, step)
     scaled = [row * 2.0 ** (exponent - own) for exponent in exponents for row in chosen]
     return np.array(scaled).astype(rows.dtype)
 

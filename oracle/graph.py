@@ -1,7 +1,9 @@
 """The oracle: a signature's graph with its weights, in float64, exactly and with rounding."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,22 @@ from oracle import rounding
 from oracle.disturbances import STATE
 from oracle.perturbing import perturbed
 from oracle.raising import raised, widened
+
+# A sample may take so many times what the exact evaluation took, and at least so many seconds.
+PATIENCE, LEAST_SECONDS = 100, 60
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """What the oracle gives and how far from it rounding may lead, in the original's structure.
+
+    `correct` is for any correct implementation; `shader` for one within the precision that shading
+    languages document, `None` where the graph has nothing that they treat apart.
+    """
+
+    exact: Any
+    correct: Any
+    shader: Any | None
 
 
 class Oracle:
@@ -33,37 +51,58 @@ class Oracle:
         names = [tensor.name for tensor in frozen.outputs]
         self._fetches = tf.nest.pack_sequence_as(concrete.structured_outputs, names)
         self.frozen: graph_pb2.GraphDef = frozen.graph.as_graph_def()
+        captured = [inner for _, inner in concrete.graph.captures if inner.dtype == tf.resource]
+        self._weights = {tensor.op.name for tensor in captured}
+        self._endless = False
 
     def __call__(self, inputs: Arrays, fetches: Any = None) -> Any:
         """The outputs in the structure of the original, floats as float64 arrays.
 
         `fetches` asks for other tensors of the graph instead, by name in any structure.
         """
-        return self._exact.run(fetches or self._fetches, self._feed(inputs))
+        return self._exact.run(self._fetched(fetches), self._feed(inputs))
 
     def original(self, inputs: Arrays, fetches: Any = None) -> Any:
         """As the call, in the original's own dtypes."""
         feed = {self._feeds[name]: array for name, array in inputs.items()}
-        return self._original.run(fetches or self._fetches, feed)
+        return self._original.run(self._fetched(fetches), feed)
 
-    def deviations(self, inputs: Arrays, fetches: Any = None) -> "Deviations":
+    def deviations(self, inputs: Arrays, fetches: Any = None) -> Deviations:
         """How far rounding may carry each element; see `oracle.rounding` for the rule."""
+        started = time.monotonic()
         exact = self(inputs, fetches)
-        return Deviations(
-            exact,
-            self._sampled(inputs, fetches, exact, rounding.CORRECT),
-            self._sampled(inputs, fetches, exact, rounding.SHADER) if self.shaded else None,
-        )
+        limit = max(LEAST_SECONDS, PATIENCE * (time.monotonic() - started))
+        sampled = partial(self._sampled, inputs, fetches, exact, limit)
+        shader = sampled(rounding.SHADER) if self.shaded else None
+        return Deviations(exact, sampled(rounding.CORRECT), shader)
 
-    def _sampled(self, inputs: Arrays, fetches: Any, exact: Any, precision: Sequence[float]) -> Any:
-        """The largest deviation of any sample from `exact`, in its structure."""
+    def _sampled(
+        self, inputs: Arrays, fetches: Any, exact: Any, seconds: float, precision: tuple[Any, ...]
+    ) -> Any:
+        """The largest deviation of any sample from `exact`, in its structure.
+
+        One that fails says nothing: a sample may leave what the model asserts, or never converge.
+        """
+        samples, *factors = precision
         session, feed = self._perturbed, self._feed(inputs)
+        options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * seconds))
         largest = tf.nest.map_structure(lambda array: np.zeros(np.shape(array)), exact)
-        for salt in range(1, rounding.SAMPLES + 1):
-            session.run("portproof_assign", {"portproof_state:0": [salt, *precision]})
-            sample = session.run(fetches or self._fetches, feed)
-            largest = tf.nest.map_structure(_farther, largest, exact, sample)
+        for salt in range(1, samples + 1):
+            if self._endless:
+                break
+            session.run("portproof_assign", {"portproof_state:0": [salt, *factors]})
+            try:
+                sample = session.run(self._fetched(fetches), feed, options)
+            except tf.errors.DeadlineExceededError:
+                self._endless = True  # as the others would be
+            except tf.errors.OpError:
+                continue
+            else:
+                largest = tf.nest.map_structure(_farther, largest, exact, sample)
         return largest
+
+    def _fetched(self, fetches: Any) -> Any:
+        return self._fetches if fetches is None else fetches
 
     def is_array(self, node: str) -> bool:
         """Whether a node's first output is an array of numbers, not a resource or a list."""
@@ -87,33 +126,32 @@ class Oracle:
 
     @cached_property
     def _perturbed(self) -> Any:
-        return _session(perturbed(self.frozen), with_state=True)
+        return _session(perturbed(self.frozen, self._weights), with_state=True)
 
     def _feed(self, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
         return {self._feeds[name]: widened(array) for name, array in inputs.items()}
 
 
-class Deviations:
-    """What the oracle gives and how far from it rounding may lead, in one structure.
-
-    `correct` is for any correct implementation; `shader` for one within the precision that shading
-    languages document, `None` where the graph has nothing that they treat apart.
-    """
-
-    def __init__(self, exact: Any, correct: Any, shader: Any) -> None:
-        self.exact, self.correct, self.shader = exact, correct, shader
-
-
 def _farther(largest: Any, exact: Any, sample: Any) -> Any:
     """The larger of what was found and of this sample's deviation.
 
-    A sample that is not finite where the oracle is says nothing of how far one may be off.
+    A sample that is not finite where the oracle is, or of another shape, says nothing.
     """
-    if np.asarray(exact).dtype != np.float64:
+    if np.asarray(exact).dtype != np.float64 or np.shape(sample) != np.shape(exact):
         return largest
     with np.errstate(invalid="ignore"):
         away = np.abs(sample - exact)
     return np.maximum(largest, np.where(np.isfinite(away), away, 0.0))
+
+
+def narrowed(deviation: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A deviation as it is kept: in float32, which is as exact as it is meant, or as float64.
+
+    float64 for outputs of that dtype, whose range float32 does not have.
+    """
+    kept = np.float64 if dtype == np.float64 else np.float32
+    small: np.ndarray[Any, Any] = np.minimum(np.asarray(deviation), np.finfo(kept).max)
+    return small.astype(kept)
 
 
 def _session(graph_def: graph_pb2.GraphDef, with_state: bool = False) -> Any:

@@ -4,7 +4,8 @@ Each node that `oracle.rounding` lists is followed by a call of a small function
 result (and some are preceded by one that moves their operands) up or down by the table's amount.
 """
 
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Collection, Iterator, MutableSequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
@@ -12,25 +13,32 @@ from tensorflow.python.framework import op_def_registry
 
 from oracle.disturbances import Library
 from oracle.raising import raised
-from oracle.rounding import ELEMENTWISE, ROUNDOFF, TABLE
+from oracle.rounding import ROUNDOFF, Elementwise, row
 
 _EXACT, _OPERANDS = "/exact", "/operands"
+# What these give is about a tensor, not of its values.
+_ABOUT = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 
 Nodes = MutableSequence[node_def_pb2.NodeDef]
 
 
-def perturbed(frozen: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+def perturbed(frozen: graph_pb2.GraphDef, weights: Collection[str]) -> graph_pb2.GraphDef:
     """A raised copy of a frozen graph, disturbed as the variable `disturbances.STATE` says.
 
-    Names of tensors stay: a name now stands for the disturbed tensor.
+    `weights` are the constants that were variables. Names of tensors stay: a name now stands for
+    the disturbed tensor.
     """
     graph = raised(frozen)
     library = Library()
-    _Body(graph.node, _units(frozen.node), library, inside=False).disturb()
-    originals = {f.signature.name: f.node_def for f in frozen.library.function}
+    sources = {node.name for node in frozen.node if _is_value(node) or node.name in weights}
+    _Body(graph.node, _listed(frozen.node, sources), library, inside=False).disturb()
+    originals = {f.signature.name: f for f in frozen.library.function}
     for function in graph.library.function:
-        units = _units(originals[function.signature.name])
-        body = _Body(function.node_def, units, library, inside=True)
+        original = originals[function.signature.name]
+        sources = {arg.name for arg in original.signature.input_arg if arg.type in ROUNDOFF}
+        sources |= {node.name for node in original.node_def if _is_value(node)}
+        listed = _listed(original.node_def, sources)
+        body = _Body(function.node_def, listed, library, inside=True)
         body.disturb()
         for key, ref in function.ret.items():
             function.ret[key] = body.moved(ref)
@@ -38,15 +46,48 @@ def perturbed(frozen: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     return graph
 
 
-def _units(nodes: Nodes) -> dict[str, float]:
-    """The unit roundoff of the dtype that each listed node makes, by its name; floats alone."""
-    made = {n.name: n.attr[_output(n.op).type_attr].type for n in nodes if n.op in TABLE}
-    return {name: ROUNDOFF[dtype] for name, dtype in made.items() if dtype in ROUNDOFF}
+def _is_value(node: node_def_pb2.NodeDef) -> bool:
+    """Whether a node is a float input, or a constant of more than a scalar: a weight, a table."""
+    dtype = node.attr["dtype"].type if "dtype" in node.attr else None
+    if dtype not in ROUNDOFF:
+        return False
+    if node.op == "Const":
+        shape = node.attr["value"].tensor.tensor_shape
+        return any(dim.size != 1 for dim in shape.dim)
+    return bool(node.op == "Placeholder")
 
 
-def _output(op: str) -> Any:
-    """The definition of an op's first output."""
-    return op_def_registry.get(op).output_arg[0]
+def _listed(nodes: Nodes, sources: Collection[str]) -> dict[str, int]:
+    """The nodes that have a rule and depend on a source's values, with the dtype that they make."""
+    known = {node.name: node for node in nodes}
+    before = {name: [_name(ref) for ref in node.input] for name, node in known.items()}
+    moved = set(sources)
+    found: dict[str, int] = {}
+    for name in TopologicalSorter(before).static_order():
+        node = known.get(name)
+        if node is None or node.op in _ABOUT or not moved.intersection(before[name]):
+            continue
+        moved.add(name)
+        dtype = _made(node)
+        if dtype is not None and dtype in ROUNDOFF and row(node.op) is not None:
+            found[name] = dtype
+    return found
+
+
+def _name(ref: str) -> str:
+    # What a node only waits for is no value of its; it gets a name that no node has.
+    return ref.split(":")[0]
+
+
+def _made(node: node_def_pb2.NodeDef) -> int | None:
+    """The dtype of a node's one output, or of the first of several; None of a list of them."""
+    definition = op_def_registry.get(node.op)
+    if definition is None or not definition.output_arg:
+        return None
+    first = definition.output_arg[0]
+    if first.number_attr or first.type_list_attr:
+        return None
+    return int(node.attr[first.type_attr].type if first.type_attr else first.type)
 
 
 class _Body:
@@ -57,15 +98,16 @@ class _Body:
     """
 
     def __init__(
-        self, nodes: Nodes, units: dict[str, float], library: Library, *, inside: bool
+        self, nodes: Nodes, listed: dict[str, int], library: Library, *, inside: bool
     ) -> None:
-        self._nodes, self._units, self._library, self._inside = nodes, units, library, inside
+        self._nodes, self._listed, self._library, self._inside = nodes, listed, library, inside
         self._first: dict[str, str] = {}  # disturbed nodes, and their first output's argument
 
     def disturb(self) -> None:
         """Put each listed node between the calls that disturb it, in place."""
-        listed = [node for node in self._nodes if node.name in self._units]
-        self._first = {node.name: _output(node.op).name for node in listed}
+        listed = [node for node in self._nodes if node.name in self._listed]
+        definitions = {node.name: op_def_registry.get(node.op) for node in listed}
+        self._first = {name: found.output_arg[0].name for name, found in definitions.items()}
         added = [new for node in listed for new in self._wrapped(node)]
         self._nodes.extend(added)
         for node in self._nodes:
@@ -87,20 +129,21 @@ class _Body:
 
     def _wrapped(self, node: node_def_pb2.NodeDef) -> Iterator[node_def_pb2.NodeDef]:
         """The nodes that come before this one, which becomes the last of them: a call."""
-        unit, types = self._units[node.name], list(_input_types(node))
+        rule, dtype, types = row(node.op), self._listed[node.name], list(_input_types(node))
+        assert rule
         exact = node_def_pb2.NodeDef()
         exact.CopyFrom(node)
         exact.name = node.name + _EXACT
         data = [ref for ref in node.input if not ref.startswith("^")]
         given = list(data)
-        if node.op not in ELEMENTWISE:
-            operands = self._library.operands(node.op, node.attr, unit, types)
+        if not isinstance(rule, Elementwise):
+            operands = self._library.operands(rule, node.attr, dtype, types)
             before = _call(node.name + _OPERANDS, operands, data)
             yield before
             exact.input[: len(data)] = [self._output(before.name, n) for n in range(len(data))]
             given.append(self._output(before.name, len(data)))
         made = f"{exact.name}:{self._first[node.name]}:0" if self._inside else exact.name
-        result = self._library.result(node.op, unit, types)
+        result = self._library.result(rule, dtype, types)
         yield exact
         node.CopyFrom(_call(node.name, result, [*given, made]))
 
@@ -118,5 +161,8 @@ def _call(name: str, function: Any, inputs: list[str]) -> node_def_pb2.NodeDef:
 def _input_types(node: node_def_pb2.NodeDef) -> Iterator[int]:
     """The dtype of each data input, as the op's definition says."""
     for arg in op_def_registry.get(node.op).input_arg:
+        if arg.type_list_attr:
+            yield from node.attr[arg.type_list_attr].list.type
+            continue
         dtype = node.attr[arg.type_attr].type if arg.type_attr else arg.type
         yield from [dtype] * (node.attr[arg.number_attr].i if arg.number_attr else 1)

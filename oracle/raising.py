@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, types_pb2
 
+_COMPILED = "_XlaMustCompile"
 _RAISED = {types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16}
 
 
@@ -14,12 +15,13 @@ def raised(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
 
     In its nodes and its library functions every type attribute and constant that is float32,
     float16 or bfloat16 becomes float64. The values of the weights stay what they are: float64
-    holds each exactly.
+    holds each exactly. Nothing is left to be compiled by XLA, which takes no functions with state.
     """
     graph = graph_pb2.GraphDef.FromString(graph.SerializeToString())
     for node in graph.node:
         _raise_node(node)
     for function in graph.library.function:
+        function.attr.pop(_COMPILED, None)
         for arg in (*function.signature.input_arg, *function.signature.output_arg):
             if arg.type in _RAISED:
                 arg.type = types_pb2.DT_DOUBLE
@@ -34,6 +36,7 @@ def widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _raise_node(node: node_def_pb2.NodeDef) -> None:
+    node.attr.pop(_COMPILED, None)
     for attr in node.attr.values():
         _raise_attr(attr)
 

@@ -4,7 +4,10 @@
 reference is, up to rounding: its error is at most the reference's own, and the largest deviation
 that `SAMPLES` evaluations of the same graph in float64 show there, in each of which the result of
 every operation is off by `AMPLITUDE` times what one correct operation may be off by, up or down.
-That deviation is taken to be at least one unit in the last place of the oracle's value.
+That deviation is taken to be at least one unit in the last place of the oracle's value. And the n
+elements of an output together use on average at most 1/(2 AMPLITUDE) of their bounds, and a share of
+the rest that falls with 1/sqrt(n). That much they would use if every rounding, which is half its
+largest on average, went the same way everywhere; a weight that is off does that, rounding does not.
 
 **Why.** What a float32 program may differ by is not a property of the program but of the graph and
 its input: a sum that cancels loses all its digits in any order of summation, and a table lookup
@@ -16,9 +19,9 @@ a value stands at a step (a rounding, a comparison, a relu) the samples fall on 
 
 **How far one operation may be off** is taken in units in the last place (ULP):
 
-- `+ - *` and conversions: half a unit, being correctly rounded (IEEE 754-2019, section 4.3). Of a
-  sum, half a unit of its larger operand, so that `(a + b) + c` may be computed as `a + (b + c)`.
-  Whole numbers below the dtype's precision are exact in any order, and are left alone.
+- `+ - *` and conversions: half a unit, being correctly rounded (IEEE 754-2019, section 4.3), and
+  nothing where the dtype can hold the result. Of a sum, half a unit of its larger operand, so that
+  `(a + b) + c` may be computed as `a + (b + c)`.
 - elementary functions: what OpenCL C 3.0 demands of float (section 7.4, "Relative Error as ULPs",
   the full profile), the one standard that states it for all of them.
 - sums of n terms, and what is made of them (matrix products, convolutions, means, pooling). Added
@@ -31,7 +34,13 @@ a value stands at a step (a rounding, a comparison, a relu) the samples fall on 
   a rounded 1/n), and three of each term: the product, and its factors where an implementation
   folded a scale into them. That errors grow with sqrt(n), not n, is what is seen and proven under
   random rounding (N. J. Higham and T. Mary, "A New Approach to Probabilistic Rounding Error
-  Analysis", SIAM J. Sci. Comput. 41, 2019).
+  Analysis", SIAM J. Sci. Comput. 41, 2019). It is not so of thousands of equal terms added one by
+  one, whose roundings are equal too: such a sum is less than float32 can do, and is said to be.
+  Sums of whole numbers that stay below the dtype's precision are exact.
+- operations that the tables do not have: four units, unless they only move, choose or compare.
+
+What does not depend on the values of inputs and weights (sizes, positions, scalars) is left alone.
+A sample that fails, does not end, or gives other shapes or no number says nothing.
 
 `AMPLITUDE` is the distance in standard deviations, roughly, at which a correct program is still
 called faithful where one operation decides; the largest of 16 samples of a sum of many is seldom
@@ -54,9 +63,10 @@ from tensorflow.core.framework import types_pb2
 SAMPLES = 16
 AMPLITUDE = 4.0
 
-# Factors of what a correct operation and of what a shader's may be off by.
-CORRECT = (AMPLITUDE, 0.0)
-SHADER = (AMPLITUDE, 1.0)
+# How many samples, and the factors of what a correct operation and a shader's may be off by. What
+# shaders promise is the worst already, of which fewer samples tell enough.
+CORRECT = (SAMPLES, AMPLITUDE, 0.0)
+SHADER = (SAMPLES // 4, AMPLITUDE, 1.0)
 
 # Half a unit in the last place of 1: what one correct rounding is off by, at most, relatively.
 ROUNDOFF = {
@@ -75,14 +85,14 @@ Shader = Callable[[list[Tensor], Tensor, float], Tensor]
 class Elementwise:
     """An operation whose result is off by `ulps` of itself; a sum's (`of_operands`) of those.
 
-    `floor` is the least size that this is relative to. `exact_whole`: whole numbers give whole
-    numbers, and are exact.
+    `floor` is the least size that this is relative to. `exact`: a result that the dtype
+    can hold is not rounded at all.
     """
 
     ulps: float = 0.5
     of_operands: bool = False
     floor: float = 0.0
-    exact_whole: bool = False
+    exact: bool = False
     shader: Shader | None = None
 
 
@@ -168,11 +178,12 @@ def _error_function(inputs: list[Tensor], _: Tensor, u: float) -> Tensor:
 
 ELEMENTWISE: dict[str, Elementwise] = {
     **dict.fromkeys(
-        ("Add", "AddN", "AddV2", "Sub", "BiasAdd"), Elementwise(of_operands=True, exact_whole=True)
+        ("Add", "AddN", "AddV2", "Sub", "BiasAdd"), Elementwise(of_operands=True, exact=True)
     ),
-    **dict.fromkeys(
-        ("Mul", "MulNoNan", "Square", "Cast", "FloorMod"), Elementwise(exact_whole=True)
-    ),
+    **dict.fromkeys(("Mul", "MulNoNan", "Square", "Cast", "LeakyRelu"), Elementwise(exact=True)),
+    **dict.fromkeys(("Xlogy", "Xlog1py", "Xdivy"), Elementwise(4)),
+    **dict.fromkeys(("Lgamma", "Digamma", "Igamma", "Igammac"), Elementwise(16, floor=1)),
+    **dict.fromkeys(("Erfinv", "Ndtri", "BesselI0e", "BesselI1e"), Elementwise(16)),
     "SquaredDifference": Elementwise(1.5),
     **dict.fromkeys(
         ("RealDiv", "Div", "DivNoNan", "Reciprocal", "Inv", "Softsign"),
@@ -248,6 +259,24 @@ def _pooled_terms(_: list[Tensor], attr: Any) -> Tensor:
     return tf.constant(count)
 
 
+def _one_term(_: list[Tensor], __: Any) -> Tensor:
+    return tf.constant(1)
+
+
+def _all_terms(inputs: list[Tensor], _: Any) -> Tensor:
+    return tf.size(inputs[0])
+
+
+def _all_rows(inputs: list[Tensor], _: Any) -> Tensor:
+    return tf.size(inputs[1])
+
+
+def _scattered_terms(inputs: list[Tensor], _: Any) -> Tensor:
+    """As many as there are updates: all of them may meet in one place."""
+    indices = inputs[0] if inputs[0].dtype.is_integer else inputs[1]
+    return tf.reduce_prod(tf.shape(indices)[:-1])
+
+
 def _einsum_terms(inputs: list[Tensor], attr: Any) -> Tensor:
     """The sizes of the labels that the output does not have."""
     left, right = attr["equation"].s.decode().replace(" ", "").split("->")
@@ -285,7 +314,13 @@ CONTRACTIONS: dict[str, Contraction] = {
     "Einsum": Contraction(_einsum_terms),
     **dict.fromkeys(("Sum", "Prod"), Contraction(_reduced_terms)),
     "Mean": Contraction(_reduced_terms, ulps=2.5),
-    "Cumsum": Contraction(_cumulated_terms),
+    **dict.fromkeys(("Cumsum", "Cumprod"), Contraction(_cumulated_terms)),
+    **dict.fromkeys(("UnsortedSegmentSum", "SegmentSum", "SegmentMean"), Contraction(_all_rows)),
+    "ScatterNd": Contraction(_scattered_terms, 1),
+    **dict.fromkeys(("TensorScatterAdd", "TensorScatterSub"), Contraction(_scattered_terms, 2)),
+    "L2Loss": Contraction(_all_terms),
+    # floor(a / b), which steps where the quotient is rounded.
+    **dict.fromkeys(("FloorDiv", "FloorMod"), Contraction(_one_term)),
     "AvgPool": Contraction(_pooled_terms, ulps=2.5),
     "BiasAddGrad": Contraction(_filter_terms(0, -1)),
 }
@@ -312,9 +347,40 @@ COMPOSITE: dict[str, Composite] = {
     "Selu": Composite(_exponent, 3, shader=_exp_of_negative),
 }
 
-TABLE: dict[str, Elementwise | Contraction | Composite] = {
-    **ELEMENTWISE,
-    **CONTRACTIONS,
-    **COMPOSITE,
-}
+Row = Elementwise | Contraction | Composite
+TABLE: dict[str, Row] = {**ELEMENTWISE, **CONTRACTIONS, **COMPOSITE}
 SHADED = {name for name, row in TABLE.items() if not isinstance(row, Contraction) and row.shader}
+
+# What gives back values that it was given, or counts, compares and decides.
+EXACT = frozenset(
+    (
+        *("Abs", "Neg", "Sign", "Floor", "Ceil", "Round", "Rint", "Relu", "Relu6", "ReluGrad"),
+        *("Relu6Grad", "Maximum", "Minimum", "Max", "Min", "ArgMax", "ArgMin", "MaxPool"),
+        *("MaxPoolGrad", "MaxPool3D", "MaxPool3DGrad", "MaxPoolWithArgmax", "ClipByValue"),
+        *("Identity", "IdentityN", "Snapshot", "StopGradient", "PreventGradient", "Bitcast"),
+        *("CheckNumerics", "EnsureShape", "Const", "Placeholder", "PlaceholderWithDefault"),
+        *("Reshape", "Squeeze", "ExpandDims", "Transpose", "ConjugateTranspose", "Tile"),
+        *("BroadcastTo", "Concat", "ConcatV2", "ConcatOffset", "Pack", "Unpack", "Split"),
+        *("SplitV", "Slice", "StridedSlice", "StridedSliceGrad", "Gather", "GatherV2"),
+        *("GatherNd", "ResourceGather", "Pad", "PadV2", "MirrorPad", "ReverseV2"),
+        *("ReverseSequence", "Roll", "SpaceToBatchND", "BatchToSpaceND", "SpaceToBatch"),
+        *("BatchToSpace", "SpaceToDepth", "DepthToSpace", "ExtractImagePatches", "OneHot"),
+        *("Select", "SelectV2", "Where", "Switch", "Merge", "Enter", "Exit", "NextIteration"),
+        *("RefSwitch", "Fill", "ZerosLike", "OnesLike", "Range", "Diag", "DiagPart"),
+        *("MatrixDiag", "MatrixDiagV2", "MatrixDiagV3", "MatrixDiagPart", "MatrixDiagPartV2"),
+        *("MatrixDiagPartV3", "MatrixSetDiag", "MatrixSetDiagV2", "MatrixSetDiagV3"),
+        *("MatrixBandPart", "TopK", "TopKV2", "Unique", "UniqueV2", "DynamicPartition"),
+        *("DynamicStitch", "ParallelDynamicStitch", "TensorScatterUpdate", "TensorScatterMax"),
+        *("TensorScatterMin", "UnsortedSegmentMax", "UnsortedSegmentMin", "SegmentMax"),
+        *("SegmentMin", "ResizeNearestNeighbor", "NextAfter", "Real", "Imag", "FakeParam"),
+        *("ReadVariableOp", "DeepCopy", "TensorListGetItem", "TensorListStack"),
+        *("TensorListGather", "TensorListConcat", "TensorListConcatV2", "TensorListPopBack"),
+        *("TensorArrayReadV3", "TensorArrayGatherV3", "TensorArrayConcatV3"),
+    )
+)
+UNLISTED = Elementwise(4)
+
+
+def row(op: str) -> Row | None:
+    """The rule for an op of float results; None for one that is exact."""
+    return None if op in EXACT else TABLE.get(op, UNLISTED)

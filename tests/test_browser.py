@@ -3,9 +3,13 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
+import portproof
 from bundle.bundle import Bundle
 from tests.damage import damaged, sign
 from verify.check import check
@@ -114,3 +118,37 @@ def test_int32_beyond_2_to_the_24_is_wrong_on_the_gpu_and_exact_on_wasm(report: 
     """So the work was not handed to the CPU, which would be exact on all three."""
     edge = {c.runtime: c.verdict for c in report.of("my_module").cells if c.regime == "edge"}
     assert edge == dict(zip(CHROMIUM, ["wrong", "wrong", "exact"], strict=True))
+
+
+def test_the_report_says_where_int32_ends(report: Report) -> None:
+    cells = {c.runtime: c for c in report.of("my_module").cells if c.regime == "edge"}
+    for runtime in ("tfjs-chromium-webgl", "tfjs-chromium-webgpu"):
+        [region] = cells[runtime].envelope
+        assert str(region).startswith("exact for |x * weight| < 2^24 (beyond: ")
+        assert (region.input, region.verdict) == ("x", "exact")
+        assert 2**24 / 3.6 < region.high < 2**24 / 3
+    [region] = cells["tfjs-chromium-wasm"].envelope
+    assert str(region) == "exact for every x that was tried"
+
+
+class Shaded(tf.Module):
+    """A function that shaders approximate: near zero, tanh by exponentials loses its digits."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def tanh(self, x: Any) -> dict[str, Any]:
+        return {"y": tf.tanh(x) * 3}
+
+
+def test_what_a_shader_promises_is_close_and_named(tmp_path: Path) -> None:
+    x = np.linspace(-0.01, 0.01, 200, dtype=np.float32)
+    bundle = portproof.export(Shaded(), tmp_path / "shaded", inputs={"x": x})
+    report = check([bundle], select(["tfjs-chromium-webgl", "tfjs-node-wasm"], []))
+    typical = {c.runtime: c for c in report.cells if c.regime == "typical"}
+    webgl = typical["tfjs-chromium-webgl"]
+    assert webgl.verdict == "close", webgl
+    assert "what shaders promise of Tanh" in webgl.detail
+    assert webgl.bound_ratio
+    assert webgl.shader_ratio
+    assert webgl.shader_ratio < 1 < webgl.bound_ratio
+    assert typical["tfjs-node-wasm"].verdict in ("exact", "faithful")
+    assert report.ok

@@ -47,7 +47,9 @@ def test_the_json_has_the_documented_fields(artifacts: Path) -> None:
     assert {"schema", "ok", "bundle", "environment", "cells"} <= report.keys()
     fields = "model format variant runtime signature output regime verdict max_abs mean_abs"
     fields += " row_mean_abs max_rel mean_rel max_ulp sqnr row_sqnr cosine row_cosine equal flushed"
-    fields += " error_ratio bound_ratio shader_ratio worst samples seconds detail envelope"
+    fields += (
+        " error_ratio bound_ratio bound_mean shader_ratio worst samples seconds detail envelope"
+    )
     assert list(report["cells"][0]) == fields.split()
     typical = report["cells"][0]
     assert (typical["runtime"], typical["regime"], typical["verdict"]) == (
@@ -57,6 +59,19 @@ def test_the_json_has_the_documented_fields(artifacts: Path) -> None:
     )
     assert typical["samples"] == 204
     assert report["environment"]["runtimes"]["litert"]["ai-edge-litert"]
+
+
+def test_strict_makes_edge_cases_count(artifacts: Path) -> None:
+    """The reference kernels give the largest float for infinity, which is an edge."""
+    bundle, runtime = artifacts / "quadratic", ("--runtime", "litert-reference")
+    assert run("verify", bundle, *runtime).returncode == 0
+    assert not json.loads((bundle / "report.json").read_text())["strict"]
+    done = run("verify", bundle, *runtime, "--strict")
+    assert done.returncode == 1
+    assert "not proven" in done.stdout
+    report = json.loads((bundle / "report.json").read_text())
+    assert report["strict"]
+    assert not report["ok"]
 
 
 def test_a_changed_file_is_refused_before_anything_runs(artifacts: Path) -> None:

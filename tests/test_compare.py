@@ -80,7 +80,7 @@ def test_ulp_distance_counts_steps(value: float, steps: int) -> None:
         assert distance in ({walked, walked - 1} if through_zero else {walked})
 
 
-FINITE = st.floats(-(2.0**100), 2.0**100, width=32)
+FINITE = st.floats(-(2.0**100), 2.0**100, width=32).filter(lambda x: x == 0 or abs(x) > 2e-38)
 
 
 @given(
@@ -223,6 +223,26 @@ def test_lsbs_are_counted_from_the_variants_own_numbers() -> None:
     allowance = Allowance(Budget(step=0.1, lsb=1.5, sqnr=5))
     assert judge(own + np.float32(0.1), spec, measure, allowance)[0] == "close"
     assert judge(own - np.float32(0.2), spec, measure, allowance)[0] == "wrong"
+
+
+@pytest.mark.parametrize("bound", [np.nan, np.inf, -1.0])
+def test_a_damaged_bound_lets_nothing_pass(bound: float) -> None:
+    ones = np.ones(2, np.float32)
+    with pytest.raises(ValueError, match="a bound is"):
+        compare(ones * 2, Measure(ones, np.ones(2), np.array([bound, 1.0], np.float32)))
+
+
+def test_what_is_off_everywhere_by_much_of_its_bound_is_no_rounding() -> None:
+    reference = np.linspace(1, 2, 1000, dtype=np.float32)
+    measure = replace(strict(reference), rounding=np.full(1000, 1e-4, np.float32))
+    signs = np.where(np.arange(1000) % 7 == 0, 8e-5, 1e-5).astype(np.float32)
+    assert decide(compare(reference + signs, measure))[0] == "faithful"
+    verdict, reason = decide(compare(reference + np.float32(5e-5), measure))
+    assert verdict == "wrong"
+    assert "on average" in reason
+    # Of few elements no mean can be told from a chance.
+    few = measure.rows(slice(1))
+    assert decide(compare(reference[:1] + np.float32(5e-5), few))[0] == "faithful"
 
 
 def test_a_budget_declares_something() -> None:

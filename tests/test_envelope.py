@@ -54,6 +54,13 @@ def test_what_is_wrong_on_its_own_data_has_no_region() -> None:
     assert envelope("x", "", 4, [point(4, 1, "wrong"), point(8, 1, "wrong")], "faithful") is None
 
 
+def test_bad_from_the_first_point_on_is_no_unlimited_region() -> None:
+    found = [point(0.25, 1, "exact"), point(1, 1, "wrong")]
+    assert str(envelope("x", "", 0.3, found, "faithful")) == "exact for |x| < 1 (beyond: too far)"
+    found = [point(0.25, 1, "wrong"), point(1, 1, "exact")]
+    assert str(envelope("x", "", 0.3, found, "faithful")) == "exact for |x| > 0.25 (below: too far)"
+
+
 def test_of_one_magnitude_the_bad_one_counts() -> None:
     found = [point(1, 1, "exact"), point(2, 1, "exact"), point(2, 1, "wrong")]
     region = envelope("x", "", 1, found, "faithful")
@@ -79,7 +86,7 @@ def test_the_limit_lies_between_good_and_bad(power: int, factor: int, named: boo
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint16", "int32"])
 def test_points_span_the_dtype(dtype: str) -> None:
     rows = np.array([[1, 2], [3, 0], [5, 1]], dtype)
-    found = points(rows, per_octave=8)
+    found = points(rows)
     sizes = [magnitude(row) for row in found]
     info = np.finfo(dtype) if rows.dtype.kind == "f" else np.iinfo(dtype)
     assert found.dtype == rows.dtype
@@ -89,6 +96,12 @@ def test_points_span_the_dtype(dtype: str) -> None:
     assert min(sizes) <= (float(info.smallest_normal) if rows.dtype.kind == "f" else 0)
 
 
+def test_large_rows_get_fewer_points() -> None:
+    assert 16 <= len(points(np.ones((2, 300, 300, 3), np.float32))) <= 34
+    assert len(points(np.arange(6, dtype=np.float32).reshape(2, 3))) > 250
+    assert 10 < len(points(np.ones((1, 3), np.float32), few=True)) <= 33
+
+
 def test_points_of_nothing() -> None:
-    assert not len(points(np.zeros((3, 2), np.float32), 8))
-    assert not len(points(np.ones((3, 2), bool), 8))
+    assert not len(points(np.zeros((3, 2), np.float32)))
+    assert not len(points(np.ones((3, 2), bool)))

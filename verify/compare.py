@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Measure:
     shader: Array | None = None
     own: Array | None = None
 
-    def rows(self, rows: slice) -> "Measure":
+    def rows(self, rows: Any) -> "Measure":
         """The measure of some rows."""
         return Measure(*(None if a is None else a[rows] for a in vars(self).values()))  # type: ignore[arg-type]
 
@@ -45,6 +46,9 @@ def compare(got: Array, measure: Measure) -> Metrics:
         array = getattr(measure, field.name)
         if array is not None and array.shape != reference.shape:
             raise ValueError(f"the {field.name} is {describe(array)}, not {list(reference.shape)}")
+    for bound in (measure.rounding, measure.shader):
+        if bound is not None and not (np.isfinite(bound) & (bound >= 0)).all():
+            raise ValueError("a bound is no number, infinite or negative")
     if not reference.size:  # rows without elements prove nothing, and are no samples
         return Metrics()
     pass_ = _Pass(got, measure)
@@ -75,7 +79,7 @@ class _Pass:
         self._sums = np.zeros((6, rows))
         self._counts = dict.fromkeys(("equal", "nonzero", "flushed"), 0)
         self._most: dict[str, float] = {}
-        self._sum_rel, self._max_ulp = 0.0, 0
+        self._sum_rel, self._sum_ratio, self._max_ulp = 0.0, 0.0, 0
         self._worst: Worst | None = None
         self._worst_by, self._misplaced = -1.0, ""
 
@@ -169,7 +173,9 @@ class _Pass:
             if array is not None:
                 within = error / (reference_error + np.maximum(array[rows, columns], unit))
                 self._keep(f"{name}_ratio", float(within.max()))
-                ratio = within if name == "rounding" else ratio
+                if name == "rounding":
+                    ratio = within
+                    self._sum_ratio += float(within.sum())
         return ratio
 
     def _note_misplaced(self, rows: slice, columns: slice, got: Array, reference: Array) -> None:
@@ -225,6 +231,7 @@ class _Pass:
             **self._counts,
             sum_abs=float(total.sum()),
             sum_rel=self._sum_rel,
+            sum_ratio=self._sum_ratio,
             signal=float(signal.sum()),
             power=float(power.sum()),
             dot=float(dot.sum()),

@@ -94,8 +94,10 @@ def _until_bad(points: Sequence[Point], needed: Verdict) -> _Walk:
 
 def _upper(name: str, formula: str, walk: _Walk) -> str:
     """In words; in a power of two where the limit of the input or of the output is one."""
-    if walk.bad is None or not walk.good:
+    if walk.bad is None:
         return ""
+    if not walk.good:  # the first point beyond the model's own data
+        return f"|{name}| < {walk.bad.given:g} (beyond: {walk.bad.reason})"
     last = walk.good[-1]
     made = max(point.made for point in walk.good)
     beyond = f" (beyond: {walk.bad.reason})"
@@ -108,6 +110,8 @@ def _upper(name: str, formula: str, walk: _Walk) -> str:
 
 
 def _lower(name: str, walk: _Walk) -> str:
-    if walk.bad is None or not walk.good:
+    if walk.bad is None:
         return ""
+    if not walk.good:
+        return f"|{name}| > {walk.bad.given:g} (below: {walk.bad.reason})"
     return f"|{name}| >= {walk.good[-1].given:g} (below: {walk.bad.reason})"

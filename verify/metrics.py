@@ -28,7 +28,8 @@ class Metrics:
     Differences from the reference: `abs`, `rel` (where the reference is not zero) and `ulp`; sums
     `signal` of reference^2, `power` of got^2, `dot` of got * reference, `noise` of their
     difference squared. Against the oracle: `error`, the `reference_error`, and `bound_ratio` and
-    `shader_ratio`, the largest error in units of what is allowed at its place; None without one.
+    `shader_ratio`, the largest error in units of what is allowed at its place, None without one;
+    `sum_ratio` sums the first of these.
     """
 
     samples: int = 0
@@ -39,6 +40,7 @@ class Metrics:
     flushed: int = 0
     sum_abs: float = 0.0
     sum_rel: float = 0.0
+    sum_ratio: float = 0.0
     signal: float = 0.0
     power: float = 0.0
     dot: float = 0.0
@@ -70,6 +72,11 @@ class Metrics:
         return self.sum_rel / max(self.nonzero, 1)
 
     @property
+    def bound_mean(self) -> float | None:
+        """The mean error in units of what is allowed at its place."""
+        return None if self.bound_ratio is None else self.sum_ratio / max(self.finite, 1)
+
+    @property
     def sqnr(self) -> float:
         """Signal to quantisation noise, 10 log10(signal / noise), in dB; infinite without noise."""
         return decibel(self.signal, self.noise)
@@ -91,7 +98,7 @@ class Metrics:
 
 _SUMS = (
     *("samples", "elements", "finite", "equal", "nonzero", "flushed", "sum_abs", "sum_rel"),
-    *("signal", "power", "dot", "noise"),
+    *("sum_ratio", "signal", "power", "dot", "noise"),
 )
 _LARGEST = (
     *("max_abs", "max_rel", "max_ulp", "row_mean_abs", "error", "reference_error"),

@@ -64,6 +64,7 @@ class Cell(BaseModel):
     flushed: int = 0
     error_ratio: float | None = None
     bound_ratio: float | None = None
+    bound_mean: float | None = None
     shader_ratio: float | None = None
     worst: WorstElement | None = None
     samples: int = 0
@@ -185,7 +186,7 @@ def described(metrics: Metrics, case: str) -> dict[str, Any]:
         worst_element = WorstElement(case=case, **vars(metrics.worst))
     names = (
         *("max_abs", "mean_abs", "row_mean_abs", "max_rel", "mean_rel", "sqnr", "row_sqnr"),
-        *("cosine", "row_cosine", "error_ratio", "bound_ratio", "shader_ratio"),
+        *("cosine", "row_cosine", "error_ratio", "bound_ratio", "bound_mean", "shader_ratio"),
     )
     return {
         **{name: plain(getattr(metrics, name)) for name in names},

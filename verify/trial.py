@@ -9,14 +9,16 @@ from typing import Any
 from bundle import tensors
 from bundle.bundle import Bundle
 from bundle.manifest import REGIMES, Artifact, Endpoint, Regime, Sweep, Vector
+from bundle.signature import TensorSpec
 from bundle.tensors import Arrays
 from verify.compare import Measure
 from verify.envelope import Envelope, Point, envelope, magnitude
+from verify.float_format import Array
 from verify.metrics import Metrics, merged
 from verify.process import RunnerError, RunnerProcess
 from verify.report import GATING, Cell, described
 from verify.runtimes.runtime import Runtime
-from verify.verdict import Allowance, Verdict, judge, unexpected, worst
+from verify.verdict import PASSING, Allowance, Verdict, judge, unexpected, worst
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,20 @@ def _outcome(trial: Trial, vector: Vector, output: str, arrays: Arrays, answer: 
     if vector.sweep and got is not None and metrics is not None:
         outcome.sweep = vector.sweep
         given = arrays[f"inputs/{vector.sweep.input}"]
-        rows = [slice(n, n + 1) for n in range(len(given))] if trial.batched else [slice(None)]
-        for row in rows:
+        for row in _points(given, held_to.reference, spec, trial.batched):
             part = held_to.rows(row)
             found = judge(got[row], spec, part, allowance)
             sizes = magnitude(given[row]), magnitude(part.reference)
             outcome.points.append(Point(*sizes, found[0], found[1]))
     return outcome
+
+
+def _points(given: Array, made: Array, spec: TensorSpec, batched: bool) -> Iterator[Any]:
+    """What selects each point of a sweep, where an output has points: else it mixes all rows."""
+    if not batched:
+        yield ...
+    elif spec.shape[:1] == (None,) and len(made) == len(given):
+        yield from (slice(n, n + 1) for n in range(len(given)))
 
 
 def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") -> Answer:
@@ -247,7 +256,7 @@ def _envelopes(
     for outcome in outcomes:
         if outcome.sweep:
             swept.setdefault(outcome.sweep.input, []).append(outcome)
-    if not swept:
+    if not swept or typical not in PASSING:
         return ()
     own = trial.own_data
     found = []

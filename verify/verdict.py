@@ -1,5 +1,6 @@
 """Metrics -> verdict: the one place that decides."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,8 @@ Verdict = Literal["exact", "faithful", "close", "wrong", "failed", "absent"]
 
 # From best to worst; `absent` is no grade.
 GRADES: tuple[Verdict, ...] = ("exact", "faithful", "close", "wrong", "failed")
+# 1 / (2 AMPLITUDE) of `oracle/rounding.py`, which says why.
+MEAN = 0.125
 PASSING: frozenset[Verdict] = frozenset({"exact", "faithful", "close"})
 
 
@@ -40,8 +43,9 @@ def decide(
 
     NaN and infinities must be where the reference has them; integers must be exact. A float
     output is `faithful` where each element is at most as far from the oracle as rounding carries a
-    correct evaluation of this graph on this input, which the bundle states for each element; how
-    that is derived, and every constant of it, is in `oracle/rounding.py`.
+    correct evaluation of this graph on this input, which the bundle states for each element, and
+    all of them on average at most a share of that. How it is derived, and why, is in
+    `oracle/rounding.py`.
 
     `close` is what exceeds that and lies within what was declared, in this order: a shader's
     documented precision, zeros in the place of denormals, an artifact's budget. `own` are the
@@ -53,8 +57,9 @@ def decide(
         return "wrong", metrics.misplaced
     if metrics.bound_ratio is None:  # an integer
         return "wrong", f"differs by up to {metrics.max_ulp}{_where(metrics)}"
+    on_average = mean_share(metrics)
     flushed = f"{metrics.flushed} denormals flushed to zero" if metrics.flushed else ""
-    if metrics.bound_ratio <= 1:
+    if metrics.bound_ratio <= 1 and on_average <= 1:
         return ("close", flushed) if flushed else ("faithful", "")
     if allowance.shaded and metrics.shader_ratio is not None and metrics.shader_ratio <= 1:
         reason = f"within what shaders promise of {', '.join(allowance.shaded)}"
@@ -62,7 +67,19 @@ def decide(
     if allowance.budget:
         excess = over_budget(metrics, own or metrics, allowance.budget)
         return ("wrong", excess) if excess else ("close", f"within {allowance.budget}")
+    if metrics.bound_ratio <= 1:
+        return "wrong", f"{on_average:.3g} times the rounding error allowed on average"
     return "wrong", f"{metrics.bound_ratio:.3g} times the rounding error allowed{_where(metrics)}"
+
+
+def mean_share(metrics: Metrics) -> float:
+    """The mean error in units of what is allowed of a mean, by the second part of the rule.
+
+    Of one element that is all of its bound, of many a share of it: MEAN + (1 - MEAN) / sqrt(n).
+    """
+    if metrics.bound_mean is None:
+        return 0.0
+    return metrics.bound_mean / (MEAN + (1 - MEAN) / math.sqrt(max(metrics.finite, 1)))
 
 
 def over_budget(metrics: Metrics, own: Metrics, budget: Budget) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from export.start import start
@@ -23,7 +24,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="portproof-") as folder:
-        results: Results = run(arguments.names or list(ALL), Path(folder), log=print)
+        log = partial(print, flush=True)
+        results: Results = run(arguments.names or list(ALL), Path(folder), log)
     print("\n".join(results.table()))
     if arguments.write:
         RESULTS.write_text("\n".join(results.page()) + "\n")

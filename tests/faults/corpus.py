@@ -88,7 +88,7 @@ def _of_keras(of: Right, model: keras.Model, folder: Path, on_trial: list[str]) 
     for title, weights_alone, wrong in mutations.faulty(model):
         source = architectures.source_of(of.name, wrong)
         formats = [f for f in on_trial if weights_alone or f != "checkpoint"]
-        if title == "output renamed":  # tfjs-layers goes by the layers' names, which stay
+        if title in mutations.OF_NAMES:  # tfjs-layers goes by the layers' names, which stay
             formats = [f for f in formats if f != "tfjs-layers"]
         if weights_alone:
             formats = [formats[(turn + n) % len(formats)] for n in range(WEIGHT_FORMATS)]

@@ -14,7 +14,7 @@ from verify.report import GATING
 from verify.runtimes import RUNTIMES
 from verify.runtimes.runtime import Runtime
 from verify.trial import Answer, Trial, ask, measure
-from verify.verdict import Verdict, judge, unexpected, worst
+from verify.verdict import Verdict, judge, mean_share, unexpected, worst
 
 OURS = "Portproof"
 JUDGES = (OURS, *TOLERANCES)
@@ -31,6 +31,7 @@ class Seen:
     verdict: Verdict = "exact"
     reason: str = ""
     bound_ratio: float = 0.0
+    mean_share: float = 0.0
     flagged: dict[str, set[tuple[Regime, str, str]]] = field(
         default_factory=lambda: {judge: set() for judge in JUDGES}
     )
@@ -120,6 +121,7 @@ def _judge(
         _note(seen, key, verdict, reason)
         if metrics and vector.regime in GATING:
             seen.bound_ratio = max(seen.bound_ratio, metrics.bound_ratio or 0.0)
+            seen.mean_share = max(seen.mean_share, mean_share(metrics))
         for tolerance in flags(got, held_to.reference):
             seen.flagged[tolerance].add(key)
 

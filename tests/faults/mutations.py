@@ -242,6 +242,9 @@ OF_GRAPH: dict[str, Mutation] = {
 }
 
 
+OF_NAMES = ("two outputs swapped", "output renamed")
+
+
 def faulty(model: keras.Model) -> Iterator[tuple[str, bool, keras.Model]]:
     """Every mutation that applies: its title, whether weights alone differ, the wrong model."""
     for table in (OF_WEIGHTS, OF_GRAPH):

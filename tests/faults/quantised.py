@@ -21,8 +21,9 @@ from verify.trial import Trial, ask
 
 ARCHITECTURES = ("dense", "conv", "depthwise", "softmax", "pooling")
 SIGNATURE = "serving_default"
-# Another kernel may round a requantised sum to the neighbour, here and there.
-LSB, MEAN_LSB = 2, 0.25
+# Another kernel may round a requantised sum to the neighbour here and there, of which the next layer
+# makes several steps (XNNPACK: up to four, of the depthwise model).
+LSB, MEAN_LSB = 5, 0.25
 # Below what the reference kernels reach in their worst row.
 SQNR_MARGIN = 1
 
@@ -188,7 +189,11 @@ def _changed(
 def _equivalent(bundle: Bundle, runners: Runners) -> bool:
     """Whether no output of the reference kernels moves by more than one step of its scale."""
     artifact = bundle.manifest.artifacts[0]
-    for vector, outputs in _computed(bundle, runners):
+    try:
+        computed = list(_computed(bundle, runners))
+    except AssertionError:  # the kernels refuse the file
+        return False
+    for vector, outputs in computed:
         arrays = bundle.read(vector)
         for name, array in outputs.items():
             step = artifact.budgets[SIGNATURE][name].step

@@ -19,6 +19,7 @@ class FaultResult:
     caught: frozenset[str]
     counted: frozenset[str]
     bound_ratio: float
+    mean_share: float
     reason: str
 
     def __str__(self) -> str:
@@ -35,6 +36,7 @@ class RewriteResult:
     verdict: str
     flagged: frozenset[str]
     bound_ratio: float
+    mean_share: float
     reason: str
     known: str = ""
 
@@ -64,6 +66,7 @@ class Results:
                     if any(regime != "edge" for regime, _, _ in found)
                 ),
                 seen.bound_ratio,
+                seen.mean_share,
                 seen.reason,
             )
         )
@@ -80,6 +83,7 @@ class Results:
                 seen.verdict,
                 flagged,
                 seen.bound_ratio,
+                seen.mean_share,
                 seen.reason,
                 known,
             )
@@ -147,8 +151,16 @@ class Results:
         yield "Written by `make faults`; how it is made is in `tests/faults/`."
         yield ""
         yield from self.table()
+        yield ""
+        yield "What is missed changes one weight by one unit in its last place, or by 64: as much as"
+        yield "float32 errs on the way to the output, in any order of summation."
         yield from _listed(
-            "Missed", [f"{m} ({m.bound_ratio:.2g} of what is allowed)" for m in self.misses]
+            "Missed",
+            [
+                f"{m} ({m.bound_ratio:.2g} of what is allowed of an element, "
+                f"{m.mean_share:.2g} of a mean)"
+                for m in self.misses
+            ],
         )
         yield from _listed("False alarms", [f"{a}: {a.reason}" for a in self.alarms])
         known = [f"{r}: {r.known}" for r in self.rewrites if r.known and r.verdict == "wrong"]
@@ -170,13 +182,19 @@ class Results:
         equivalent = Counter(f.title for f in self.equivalent)
         for title, count in sorted(every.items()):
             yield f"| {title} | {caught[title]} | {count} | {equivalent[title]} |"
-        ratios = sorted(r.bound_ratio for r in self.ran)
         yield ""
-        if ratios:
-            yield (
-                "The largest error of a harmless rewrite, in units of what is allowed: "
-                f"{ratios[-1]:.2f}; of half of them at most {ratios[len(ratios) // 2]:.2f}."
-            )
+        yield "## How far inside"
+        yield ""
+        for what in ("bound_ratio", "mean_share"):
+            shares = sorted(getattr(r, what) for r in self.ran if r.verdict == "faithful")
+            if shares:
+                yield (
+                    f"- Harmless rewrites, {_NORMS[what]} in units of what is allowed: at most "
+                    f"{shares[-1]:.2f}, half of them at most {shares[len(shares) // 2]:.2f}."
+                )
+
+
+_NORMS = {"bound_ratio": "largest error", "mean_share": "mean error"}
 
 
 def _listed(title: str, items: list[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ def load(module: Any, function: Any, *, oracle: bool) -> Infer:
     With `oracle`, `reference/NODE`, and for floats `oracle/NODE`, `rounding/NODE` and, where
     shaders may do worse, `shader/NODE`; its `about` has the nodes in the order of computation.
     """
-    from oracle.graph import Oracle
+    from oracle.graph import Oracle, narrowed
 
     graph = Oracle(function)
     nodes = list(_ordered(graph.frozen))
@@ -36,9 +36,10 @@ def load(module: Any, function: Any, *, oracle: bool) -> Infer:
             if np.asarray(exact).dtype != np.float64:
                 continue
             found[f"oracle/{name}"] = np.asarray(exact)
-            found[f"rounding/{name}"] = np.asarray(deviations.correct[name], np.float32)
+            dtype = found[f"reference/{name}"].dtype
+            found[f"rounding/{name}"] = narrowed(deviations.correct[name], dtype)
             if deviations.shader is not None:
-                found[f"shader/{name}"] = np.asarray(deviations.shader[name], np.float32)
+                found[f"shader/{name}"] = narrowed(deviations.shader[name], dtype)
         return found
 
     infer: Any = measured if oracle else tensors

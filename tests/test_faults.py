@@ -1,0 +1,74 @@
+"""A part of the corpus: what `make faults` measures of every architecture, of two of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults import tolerances
+from tests.faults.examine import JUDGES, OURS
+from tests.faults.results import Results
+from tests.faults.run import run
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder: Path = tmp_path_factory.mktemp("faults")
+    return run(["softmax", "integers"], folder, log=lambda _: None)
+
+
+def test_every_fault_is_caught_that_float32_can_show(results: Results) -> None:
+    assert len(results.real) > 60
+    missed = {fault.title for fault in results.misses}
+    # One unit in the last place of one weight, of which float32 itself makes more on the way.
+    assert missed <= {"lowest mantissa bit of a weight"}
+
+
+def test_nothing_harmless_is_flagged(results: Results) -> None:
+    assert len(results.ran) > 40
+    assert not results.alarms
+    # Not by a hair, either: what is right is far inside its bound.
+    faithful = [rewrite for rewrite in results.ran if rewrite.verdict == "faithful"]
+    assert max(rewrite.bound_ratio for rewrite in faithful) < 0.75
+    assert max(rewrite.mean_share for rewrite in faithful) < 0.75
+
+
+def test_the_tolerances_of_others_do_worse(results: Results) -> None:
+    """Else the corpus would be too coarse to tell them apart."""
+
+    def errors(judge: str) -> int:
+        missed = sum(judge not in fault.caught for fault in results.real)
+        return missed + sum(judge in rewrite.flagged for rewrite in results.ran)
+
+    assert all(errors(OURS) < errors(judge) for judge in JUDGES if judge != OURS)
+
+
+def test_the_page_tells_all_of_it(results: Results) -> None:
+    page = "\n".join(results.page())
+    assert f"{len(results.real)} faults" in page
+    for fault in [*results.misses, *results.equivalent]:
+        assert str(fault) in page
+    for rewrite in results.rewrites:
+        if rewrite.verdict in ("wrong", "failed"):
+            assert str(rewrite) in page
+
+
+def test_empty_results_are_no_success() -> None:
+    assert not Results().as_good_as_told()
+
+
+def pairs() -> Iterator[tuple[str, float, bool]]:
+    yield "numpy.allclose", 1e-6, True
+    yield "numpy.allclose", 1e-4, False
+    yield "atol 1e-3", 9e-4, True
+    yield "atol 1e-3", 2e-3, False
+    yield "cosine > 0.99", 0.05, True
+
+
+@pytest.mark.parametrize(("name", "off", "passes"), pairs())
+def test_the_tolerances_are_what_they_say(name: str, off: float, passes: bool) -> None:
+    reference = np.array([1.0, 1.0], np.float32)
+    got = reference + np.array([off, 0], np.float32)
+    assert (name not in tolerances.flags(got, reference)) == passes
+    assert tolerances.flags(None, reference) == frozenset(tolerances.TOLERANCES)
