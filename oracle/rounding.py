@@ -5,9 +5,10 @@ reference is, up to rounding: its error is at most the reference's own, and the 
 that `SAMPLES` evaluations of the same graph in float64 show there, in each of which the result of
 every operation is off by `AMPLITUDE` times what one correct operation may be off by, up or down.
 That deviation is taken to be at least one unit in the last place of the oracle's value. And the n
-elements of an output together use on average at most 1/(2 AMPLITUDE) of their bounds, and a share of
-the rest that falls with 1/sqrt(n). That much they would use if every rounding, which is half its
-largest on average, went the same way everywhere; a weight that is off does that, rounding does not.
+elements of an output together use on average at most 1/(2 AMPLITUDE) of their bounds, and a share
+of the rest that falls with 1/sqrt(n). That much they would use if every rounding, which is half
+its largest on average, went the same way everywhere; a weight that is off does that, rounding
+does not.
 
 **Why.** What a float32 program may differ by is not a property of the program but of the graph and
 its input: a sum that cancels loses all its digits in any order of summation, and a table lookup

@@ -21,8 +21,8 @@ from verify.trial import Trial, ask
 
 ARCHITECTURES = ("dense", "conv", "depthwise", "softmax", "pooling")
 SIGNATURE = "serving_default"
-# Another kernel may round a requantised sum to the neighbour here and there, of which the next layer
-# makes several steps (XNNPACK: up to four, of the depthwise model).
+# Another kernel may round a requantised sum to the neighbour here and there, of which the next
+# layer makes several steps (XNNPACK: up to four, of the depthwise model).
 LSB, MEAN_LSB = 5, 0.25
 # Below what the reference kernels reach in their worst row.
 SQNR_MARGIN = 1

@@ -152,8 +152,8 @@ class Results:
         yield ""
         yield from self.table()
         yield ""
-        yield "What is missed changes one weight by one unit in its last place, or by 64: as much as"
-        yield "float32 errs on the way to the output, in any order of summation."
+        yield "What is missed changes one weight by one unit in its last place, or by 64: as much"
+        yield "as float32 errs on the way to the output, in any order of summation."
         yield from _listed(
             "Missed",
             [
