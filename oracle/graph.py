@@ -38,7 +38,7 @@ class Deviations:
 class Oracle:
     """A concrete function's graph, frozen (`convert_variables_to_constants_v2`) and raised.
 
-    `nodes` are the frozen graph's, as they were in the original's own dtypes.
+    `frozen` is that graph in the original's own dtypes. Inputs are arrays by the signature's names.
     """
 
     def __init__(self, concrete: Any) -> None:
@@ -73,8 +73,10 @@ class Oracle:
         exact = self(inputs, fetches)
         limit = max(LEAST_SECONDS, PATIENCE * (time.monotonic() - started))
         sampled = partial(self._sampled, inputs, fetches, exact, limit)
-        shader = sampled(rounding.SHADER) if self.shaded else None
-        return Deviations(exact, sampled(rounding.CORRECT), shader)
+        correct, shader = sampled(rounding.CORRECT), None
+        if self.shaded:  # of which fewer samples are taken
+            shader = tf.nest.map_structure(np.maximum, sampled(rounding.SHADER), correct)
+        return Deviations(exact, correct, shader)
 
     def _sampled(
         self, inputs: Arrays, fetches: Any, exact: Any, seconds: float, precision: tuple[Any, ...]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from rich.console import Console
 
 import portproof
 from bundle.bundle import Bundle
@@ -16,6 +17,7 @@ from verify.check import check
 from verify.process import Limits
 from verify.report import Report
 from verify.runtimes import select
+from verify.table import render
 
 CHROMIUM = ["tfjs-chromium-webgl", "tfjs-chromium-webgpu", "tfjs-chromium-wasm"]
 ALL_TFJS = [*CHROMIUM, "tfjs-node-cpu", "tfjs-node-wasm", "litert-chromium-wasm", "litert"]
@@ -152,3 +154,7 @@ def test_what_a_shader_promises_is_close_and_named(tmp_path: Path) -> None:
     assert webgl.shader_ratio < 1 < webgl.bound_ratio
     assert typical["tfjs-node-wasm"].verdict in ("exact", "faithful")
     assert report.ok
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(render(report, 200))
+    assert "within what shaders promise of Tanh" in captured.get()

@@ -16,7 +16,7 @@ SOURCES = [
     for path in (REPOSITORY / folder).rglob("*.py")
     if "node_modules" not in path.parts
 ] + [REPOSITORY / "portproof.py"]
-HEAVY = {"tensorflow", "keras", "tensorflowjs", "export"}
+HEAVY = {"tensorflow", "keras", "tensorflowjs", "export", "oracle"}
 
 
 def module_level_imports(tree: ast.Module) -> set[str]:

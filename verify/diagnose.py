@@ -5,7 +5,7 @@ it is and in float64, every tensor by its name; what they are, from the runtime 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,9 @@ class _Lab:
     def __init__(self, runtime: Runtime, reference: Runtime, limits: Limits) -> None:
         self._runtime, self._reference = runtime, reference
         self._suspect = RunnerProcess(runtime.command(), runtime.environment, limits)
-        self._witness = RunnerProcess(reference.command(), reference.environment, limits)
+        # Every tensor of the graph, many times over, takes longer than a call of the model.
+        patient = replace(limits, request=10 * limits.request)
+        self._witness = RunnerProcess(reference.command(), reference.environment, patient)
 
     def __enter__(self) -> "_Lab":
         return self

@@ -85,6 +85,10 @@ def _notes(report: Report) -> Iterable[Text]:
     for reason in report.refused.values():
         yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
     yield from _lines("", report.failures)
+    close = [cell for cell in report.cells if cell.verdict == "close" and cell.regime in GATING]
+    if close:
+        yield Text("close (beyond rounding, and within what is declared):")
+        yield from _lines("  ", close)
     edge = [cell for cell in report.bad if cell not in report.failures]
     if edge:
         yield Text("edge (reported, not counted):")
