@@ -32,7 +32,10 @@ def raised(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
 
 def widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A float array as float64, any other as it is. NumPy calls bfloat16 a void kind."""
-    return array.astype(np.float64) if array.dtype.kind in "fV" else array
+    if array.dtype.kind not in "fV":
+        return array
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        return array.astype(np.float64)
 
 
 def _raise_node(node: node_def_pb2.NodeDef) -> None:
@@ -50,5 +53,6 @@ def _raise_attr(attr: attr_value_pb2.AttrValue) -> None:
             if item in _RAISED:
                 attr.list.type[n] = types_pb2.DT_DOUBLE
     elif kind == "tensor" and attr.tensor.dtype in _RAISED:
-        value = tf.make_ndarray(attr.tensor).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            value = tf.make_ndarray(attr.tensor).astype(np.float64)
         attr.tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))

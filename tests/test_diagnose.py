@@ -23,6 +23,7 @@ PORTPROOF = os.fspath(Path(sys.executable).parent / "portproof")
 
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    keras.utils.clear_session()  # so that both models, and their tensors, have the same names
     source = architectures.source_of("conv", architectures.model("conv"))
     return write(source, tmp_path_factory.mktemp("right") / "conv")
 
@@ -30,6 +31,7 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The same model with another weight in its layer `second`."""
+    keras.utils.clear_session()
     model = architectures.model("conv")
     kernel, bias = model.get_layer("second").get_weights()
     kernel[1, 1, 2, 3] *= 1.01
@@ -96,6 +98,7 @@ def test_what_a_runtime_refuses_is_named(tmp_path: Path) -> None:
 
 
 def test_a_saved_model_of_another_graph_is_no_reference(right: Bundle, tmp_path: Path) -> None:
+    keras.utils.clear_session()
     model = architectures.model("conv")
     model.get_layer("first").activation = keras.activations.tanh
     other = write(architectures.source_of("conv", model), tmp_path / "other" / "conv")

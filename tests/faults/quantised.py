@@ -1,6 +1,7 @@
 """Integer models with a declared budget, and files in which a scale or a zero point is off."""
 
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def _converted(of: Right) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = calibration
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    content: bytes = converter.convert()
+    with warnings.catch_warnings():  # the converter calibrates in an interpreter that is deprecated
+        warnings.filterwarnings("ignore", "[^a-z]*tf.lite.Interpreter is deprecated", UserWarning)
+        content: bytes = converter.convert()
     return content
 
 

@@ -13,6 +13,14 @@ SMALL = (
     *("low mantissa bit of a variable", "first activation", "last activation"),
 )
 
+MISSES = (
+    "Misses are expected of faults that are smaller than what they hide in: one weight off by 1",
+    "or by 64 units in its last place, beside float32's own errors on the way to the output; the",
+    "scale or zero point of an int8 activation, which its writer and its reader share, beside the",
+    "steps that kernels may differ by. Any other miss, and any false alarm, makes `make faults`",
+    "fail.",
+)
+
 
 @dataclass(frozen=True)
 class FaultResult:
@@ -159,11 +167,7 @@ class Results:
         yield ""
         yield from self.table()
         yield ""
-        yield "Misses are expected of faults that are smaller than what they hide in: one weight off"
-        yield "by 1 or by 64 units in its last place, beside float32's own errors on the way to the"
-        yield "output; the scale or zero point of an int8 activation, which its writer and its reader"
-        yield "share, beside the steps that kernels may differ by. Any other miss, and any false alarm,"
-        yield "makes `make faults` fail."
+        yield from MISSES
         yield from _listed(
             "Missed",
             [
