@@ -77,7 +77,7 @@ def _converted(of: Right) -> bytes:
     converter.representative_dataset = calibration
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with warnings.catch_warnings():  # the converter calibrates in an interpreter that is deprecated
-        warnings.filterwarnings("ignore", "[^a-z]*tf.lite.Interpreter is deprecated", UserWarning)
+        warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter", UserWarning)
         content: bytes = converter.convert()
     return content
 
