@@ -106,6 +106,11 @@ class Oracle:
     def _fetched(self, fetches: Any) -> Any:
         return self._fetches if fetches is None else fetches
 
+    @property
+    def outputs(self) -> Any:
+        """The names of the tensors that are the outputs, in the structure of the original."""
+        return self._fetches
+
     def is_array(self, node: str) -> bool:
         """Whether a node's first output is an array of numbers, not a resource or a list."""
         outputs = self._original.graph.get_operation_by_name(node).outputs

@@ -345,11 +345,11 @@ def test_a_float64_model_has_bounds_of_its_own_range() -> None:
 
 def test_a_models_bound_is_far_from_its_runtimes_and_from_its_faults() -> None:
     """A whole Keras model: float32 errs by less than half of what is allowed, a fault by more."""
-    keras.utils.set_random_seed(3)
     x = keras.Input((12, 4), name="x")
     hidden = keras.layers.LSTM(8, return_sequences=True)(x)
     hidden = keras.layers.LayerNormalization()(hidden + keras.layers.Dense(8)(x))
     model = keras.Model(x, keras.layers.Dense(3, "tanh")(hidden))
+    model.set_weights([data(*w.shape) / 2 for w in model.get_weights()])
     exact, allowed = bound(lambda x: model(x, training=False), data(100, 12, 4))
     error = np.abs(model(data(100, 12, 4), training=False).numpy() - exact)
     assert (error < allowed / 2).all()

@@ -70,7 +70,9 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "ZeroPadding2D": lambda: sequential(layers.ZeroPadding2D(((1, 0), (2, 1))), shape=(3, 3, 2)),
     **{
         f"{kind}Pooling{n}D": lambda kind=kind, n=n: sequential(
-            getattr(layers, f"{kind}Pooling{n}D")(2, strides=1, padding="same"),
+            getattr(layers, f"{kind}Pooling{n}D")(
+                2, strides=1, padding="same" if kind == "Max" else "valid"
+            ),
             shape=(6, 5, 2)[3 - n - 1 :],
         )
         for kind in ("Max", "Average")

@@ -150,7 +150,6 @@ KERAS: dict[str, Callable[[], keras.Model]] = {
 
 def model(name: str) -> keras.Model:
     """A Keras architecture with its weights drawn, the same at every call."""
-    keras.utils.set_random_seed(22)
     made = KERAS[name]()
     random = np.random.default_rng(22)
     made.set_weights([_drawn(v, random) for v in made.weights])

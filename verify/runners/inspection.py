@@ -17,7 +17,8 @@ def load(module: Any, function: Any, *, oracle: bool) -> Infer:
     """A signature whose inner tensors are computed, by the names of the nodes that make them.
 
     With `oracle`, `reference/NODE`, and for floats `oracle/NODE`, `rounding/NODE` and, where
-    shaders may do worse, `shader/NODE`; its `about` has the nodes in the order of computation.
+    shaders may do worse, `shader/NODE`; its `about` has the nodes in the order of computation, and
+    those that make the `outputs`.
     """
     from oracle.graph import Oracle, narrowed
 
@@ -43,7 +44,10 @@ def load(module: Any, function: Any, *, oracle: bool) -> Infer:
         return found
 
     infer: Any = measured if oracle else tensors
-    infer.about = {"nodes": [_described(node) for node in nodes]} if oracle else {}
+    infer.about = {}
+    if oracle:
+        ends = {name: _node(tensor) for name, tensor in graph.outputs.items()}
+        infer.about = {"nodes": [_described(node) for node in nodes], "outputs": ends}
     infer.module = module
     checked: Infer = infer
     return checked
