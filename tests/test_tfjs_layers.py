@@ -185,6 +185,12 @@ def with_op() -> keras.Model:
 
 
 REFUSED = {
+    "average pooling past the edge": (
+        lambda: sequential(
+            layers.AveragePooling2D(2, padding="same", name="mean"), shape=(5, 5, 2)
+        ),
+        "layer mean .AveragePooling2D. has padding='same'",
+    ),
     "Subtract": (lambda: merged(layers.Subtract), r"layer y is a Subtract.*Rescaling\(-1\)"),
     "an op": (with_op, "is a Square, which tfjs-layers does not have"),
     "own": (lambda: sequential(Own(name="own"), shape=(4,)), "layer own is a Own"),
