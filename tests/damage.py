@@ -1,12 +1,19 @@
-"""Copies of bundles whose files were changed and whose digests agree: only the numbers can tell."""
+"""Bundles whose files were changed and whose digests agree, and runtimes that answer wrongly.
 
+Only the numbers can tell.
+"""
+
+import os
 import shutil
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bundle import digest
 from bundle.bundle import Bundle, write_manifest
 from bundle.manifest import Artifact, Manifest
+from verify.runtimes.runtime import Runtime
 
 Damage = Callable[[Path], None]
 
@@ -16,6 +23,22 @@ def damaged(bundle: Bundle, target: Path, damage: Damage) -> Bundle:
     shutil.copytree(bundle.path, target)
     damage(target)
     return sign(target, bundle.manifest.model_copy(update={"model": target.name}))
+
+
+def grafted(right: Bundle, faulty: Path, format_: str, target: Path) -> Bundle:
+    """The right bundle, vectors and names, with one format's files from the folder `faulty`."""
+
+    def replace_files(folder: Path) -> None:
+        shutil.rmtree(folder / format_)
+        shutil.copytree(faulty / format_, folder / format_)
+
+    return damaged(right, target, replace_files)
+
+
+def spoiled(runtime: Runtime, fault: str) -> Runtime:
+    """The runtime behind a proxy that does wrong, see faulty_runner.py."""
+    proxy = [sys.executable, os.fspath(Path(__file__).parent / "faulty_runner.py"), fault]
+    return replace(runtime, command=lambda: [*proxy, *runtime.command()])
 
 
 def sign(folder: Path, manifest: Manifest) -> Bundle:

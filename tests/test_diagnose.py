@@ -1,7 +1,6 @@
 """Where inside a model a runtime leaves the reference: on models with a fault in a known place."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import portproof
 from bundle.bundle import Bundle
 from bundle.errors import PortproofError, UsageError
 from export.write import write
-from tests.damage import damaged
+from tests.damage import grafted
 from tests.faults import architectures
 from verify.diagnose import Diagnosis
 
@@ -41,11 +40,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def with_fault(right: Bundle, wrong: Bundle, format_: str, folder: Path) -> Bundle:
-    def graft(target: Path) -> None:
-        shutil.rmtree(target / format_)
-        shutil.copytree(wrong.path / format_, target / format_)
-
-    return damaged(right, folder / "conv", graft)
+    return grafted(right, wrong.path, format_, folder / "conv")
 
 
 def of(bundle: Bundle, runtime: str, format_: str = "", case: str = "") -> Diagnosis:

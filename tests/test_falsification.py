@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import zipfile
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ import pytest
 import portproof
 from bundle.bundle import Bundle
 from export.write import write
-from tests.damage import damaged, sign
+from tests.damage import damaged, grafted, sign, spoiled
 from tests.sources import heads
 from verify.check import check
 from verify.process import Limits
@@ -52,20 +51,10 @@ def reports(right: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     bundles = [right]
     for fault in FAULTS:
         faulty = write(heads(fault), folder / fault)
-        bundles += [graft(right, faulty, f, folder / title(fault, f)) for f in FORMATS]
+        bundles += [grafted(right, faulty.path, f, folder / title(fault, f)) for f in FORMATS]
     bundles += [flipped(right, format_, folder) for format_ in FORMATS]
     report = check(bundles, FAST)
     return {model: report.of(model) for model in report.bundle}
-
-
-def graft(right: Bundle, faulty: Bundle, format_: str, target: Path) -> Bundle:
-    """The right bundle, vectors and names, with one format's files from the faulty one."""
-
-    def replace_files(folder: Path) -> None:
-        shutil.rmtree(folder / format_)
-        shutil.copytree(faulty.path / format_, folder / format_)
-
-    return damaged(right, target, replace_files)
 
 
 def flipped(right: Bundle, format_: str, folder: Path) -> Bundle:
@@ -164,11 +153,6 @@ def test_a_checkpoint_that_does_not_fit_is_caught(
     assert verdicts(report, "checkpoint") == {"tensorflow": {"failed"}}
     assert verdicts(report, "savedmodel")["tensorflow"] <= {"exact", "faithful"}
     assert report.exit_status == 1
-
-
-def spoiled(runtime: Runtime, fault: str) -> Runtime:
-    proxy = [sys.executable, os.fspath(Path(__file__).parent / "faulty_runner.py"), fault]
-    return replace(runtime, command=lambda: [*proxy, *runtime.command()])
 
 
 def named(*names: str) -> list[Runtime]:

@@ -9,7 +9,6 @@ from export.start import start
 
 start()
 
-import portproof  # noqa: E402
 from tests.faults import architectures, corpus  # noqa: E402
 from tests.faults.results import Results  # noqa: E402
 from tests.faults.run import run  # noqa: E402
@@ -33,5 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert portproof
     main()

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bundle import tensors
+from bundle import digest, tensors
 from bundle.bundle import Bundle
 from bundle.errors import ExportError
 from export.formats import FORMATS
@@ -19,7 +19,7 @@ from export.resolve import resolve
 from export.source import Source, keras_feed, keras_outputs
 from export.write import write
 from oracle.graph import Oracle
-from tests.damage import damaged
+from tests.damage import grafted
 from tests.faults import architectures, mutations
 
 BUILT_IN = ("quadratic", "quadratic_keras", "my_module")
@@ -119,27 +119,12 @@ def written(
         written = _artifacts(source, Path(made), formats)
         for format_ in written:
             name = f"{of.name} {title} {format_}".replace(" ", "-")
-
-            if _same_files(of.bundle.path / format_, Path(made) / format_):
+            usual = digest.describe_all(of.bundle.path, format_)
+            if digest.describe_all(Path(made), format_) == usual:
                 continue  # the format cannot hold this fault
-
-            def graft(target: Path, format_: str = format_) -> None:
-                shutil.rmtree(target / format_)
-                shutil.copytree(Path(made) / format_, target / format_)
-
-            bundle = damaged(of.bundle, folder / name, graft)
+            bundle = grafted(of.bundle, Path(made), format_, folder / name)
             yield Fault(of.name, format_, title, bundle, equivalent)
             shutil.rmtree(bundle.path)
-
-
-def _same_files(a: Path, b: Path) -> bool:
-    """Whether two folders hold the same bytes."""
-
-    def content(folder: Path) -> dict[Path, bytes]:
-        files = (path for path in folder.rglob("*") if path.is_file())
-        return {path.relative_to(folder): path.read_bytes() for path in files}
-
-    return content(a) == content(b)
 
 
 def _artifacts(source: Source, folder: Path, formats: list[str]) -> list[str]:
@@ -168,13 +153,11 @@ def _equivalent(of: Right, source: Source) -> bool:
     if source.signatures[name].outputs != of.source.signatures[name].outputs:
         return False
     oracle = Oracle(source.concrete(name))
-    for vector in of.bundle.vectors(name):
-        arrays = of.bundle.read(vector)
-        if vector.regime == "edge" or not _same(arrays, oracle, source, name):
-            if vector.regime == "edge":
-                continue
-            return False
-    return True
+    return all(
+        _same(of.bundle.read(vector), oracle, source, name)
+        for vector in of.bundle.vectors(name)
+        if vector.regime != "edge"
+    )
 
 
 def _same(arrays: tensors.Arrays, oracle: Oracle, source: Source, name: str) -> bool:

@@ -10,7 +10,7 @@ from tests.faults.examine import JUDGES, OURS, Seen
 # Faults of which some are too small to be told from rounding; page() says why.
 SMALL = (
     *("lowest mantissa bit", "low mantissa bit", "lowest bit of a variable"),
-    *("low mantissa bit of a variable", "first activation", "last activation"),
+    *("first activation", "last activation"),
 )
 
 MISSES = (

@@ -1,11 +1,8 @@
 """Runtimes that go wrong on right artifacts: on one row, some batches, some calls, some values."""
 
-import os
-import sys
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
+from tests.damage import spoiled
 from tests.faults.corpus import Right
 from tests.faults.examine import runtime
 from verify.runtimes.runtime import Runtime
@@ -25,13 +22,6 @@ TITLES = {
     "second call": "only the second call off by a thousandth",
     "nan to zero": "NaN turned to 0",
 }
-_PROXY = Path(__file__).parent.parent / "faulty_runner.py"
-
-
-def spoiled(where: Runtime, fault: str) -> Runtime:
-    """The runtime behind a proxy that does wrong."""
-    command = [sys.executable, os.fspath(_PROXY), fault, *where.command()]
-    return replace(where, command=lambda: command)
 
 
 def faulty(rights: list[Right], fault: str) -> Iterator[tuple[Right, str, Runtime]]:
