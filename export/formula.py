@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import tensorflow as tf
+
 from export.source import named
 
 _SIGNS = {"Mul": "*", "AddV2": "+", "Add": "+", "Sub": "-", "RealDiv": "/", "FloorDiv": "//"}
@@ -19,8 +21,8 @@ def formulas(concrete: Any) -> dict[str, str]:
     args, kwargs = concrete.structured_input_signature
     specs = [*args, *kwargs.values()]
     names |= {id(t): spec.name for t, spec in zip(concrete.inputs, specs, strict=False)}
-    outputs = zip(named(concrete.structured_outputs), concrete.outputs, strict=False)
-    made = {name: _formula(tensor, names) for name, tensor in outputs}
+    outputs = tf.nest.pack_sequence_as(concrete.structured_outputs, concrete.outputs)
+    made = {name: _formula(tensor, names) for name, tensor in named(outputs).items()}
     return {name: text for name, text in made.items() if text and " " in text}
 
 

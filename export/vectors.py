@@ -13,6 +13,7 @@ from bundle import digest, tensors
 from bundle.manifest import Sweep, Vector
 from bundle.tensors import Arrays
 from export.cases import Case, cases, training_cases
+from export.effort import most_rows
 from export.formula import formulas
 from export.source import Source, named
 from oracle.graph import Deviations, Oracle, narrowed
@@ -32,7 +33,9 @@ def write(source: Source, folder: Path) -> tuple[tuple[Vector, ...], dict[str, t
         drawn = training_cases if name in source.training else cases
         known = formulas(source.concrete(name))
         measured = _Measured(oracle)
-        for case in drawn(signature, source.examples[name]):
+        row = {key: array[:1] for key, array in source.examples[name].items() if array.ndim}
+        most = most_rows(signature, source.concrete(name), row)
+        for case in drawn(signature, source.examples[name], most):
             computed = _computed(source, name, case, measured)
             if computed:
                 sweep = Sweep(input=case.swept, of=known) if case.swept else None
@@ -93,8 +96,8 @@ def _computed(source: Source, name: str, case: Case, measured: _Measured) -> Arr
     """
     try:
         return _compute(source, name, case, case.inputs, measured)
-    except tf.errors.InvalidArgumentError:
-        if case.regime != "edge":
+    except (tf.errors.InvalidArgumentError, ValueError):
+        if case.regime != "edge" and not case.optional:
             raise
     accepted = _accepted(source, name, case) if case.swept else None
     return _compute(source, name, case, accepted, measured) if accepted else None

@@ -15,8 +15,10 @@ from bundle.signature import DTYPES
 from bundle.tensors import Arrays
 from oracle import rounding
 from oracle.disturbances import STATE
+from oracle.lowering import LOWERED
 from oracle.perturbing import perturbed
-from oracle.raising import raised, widened
+from oracle.raising import narrow_ops, raised, widened
+from oracle.splicing import spliced
 
 # A sample may take so many times what the exact evaluation took, and at least so many seconds.
 PATIENCE, LEAST_SECONDS = 100, 60
@@ -45,12 +47,12 @@ class Oracle:
         args, kwargs = concrete.structured_input_signature
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
         specs = tf.nest.flatten([*args, *kwargs.values()])
-        self._feeds = {
-            spec.name: tensor.name for spec, tensor in zip(specs, frozen.inputs, strict=True)
-        }
+        # After the inputs come tables and the like, which are not frozen.
+        given = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
+        self._feeds = {spec.name: tensor.name for spec, tensor in zip(specs, given, strict=True)}
         names = [tensor.name for tensor in frozen.outputs]
         self._fetches = tf.nest.pack_sequence_as(concrete.structured_outputs, names)
-        self.frozen: graph_pb2.GraphDef = frozen.graph.as_graph_def()
+        self.frozen: graph_pb2.GraphDef = spliced(frozen.graph.as_graph_def(), LOWERED)
         captured = [inner for _, inner in concrete.graph.captures if inner.dtype == tf.resource]
         self._weights = {tensor.op.name for tensor in captured}
         self._endless = False
@@ -122,6 +124,11 @@ class Oracle:
         functions = [node for f in self.frozen.library.function for node in f.node_def]
         ops = {node.op for node in [*self.frozen.node, *functions]}
         return tuple(sorted(ops & rounding.SHADED))
+
+    @cached_property
+    def narrow(self) -> tuple[str, ...]:
+        """The ops that are computed in float32 all the same, for TensorFlow has no other."""
+        return narrow_ops(self.frozen)
 
     @cached_property
     def _original(self) -> Any:

@@ -71,11 +71,14 @@ def _table(runtimes: tuple[str, ...], cells: list[Cell]) -> Table:
 def _entry(cells: list[Cell]) -> Text:
     gating = [cell for cell in cells if cell.regime in GATING]
     if not gating:
-        return Text("...", "dim")  # not judged yet
+        return Text()  # not judged yet, or of a variant that the runtime does not run
     verdict = overall(gating)
     text = Text(verdict, STYLES[verdict])
     ulps = [cell.max_ulp for cell in gating if cell.max_ulp is not None]
-    if verdict != "exact" and ulps:
+    noise = [cell.row_sqnr for cell in gating if cell.row_sqnr is not None]
+    if verdict == "close" and noise and gating[0].variant:
+        text.append(f" {min(noise):.0f} dB")
+    elif verdict != "exact" and ulps:
         text.append(f" {max(ulps)} ulp")
     return text
 

@@ -94,7 +94,7 @@ def trials(bundles: list[Bundle], runtime: Runtime) -> Iterator[Trial]:
     """Everything in some bundles that a runtime knows the format of."""
     for bundle in bundles:
         for artifact in bundle.manifest.artifacts:
-            if artifact.format in runtime.formats:
+            if artifact.name in runtime.formats:
                 for signature, endpoint in artifact.endpoints.items():
                     yield Trial(bundle, artifact, signature, endpoint, runtime)
 
@@ -181,9 +181,9 @@ def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") 
     `inspect` asks for the tensors inside instead of the outputs; they keep their names.
     """
     names, root, runtime = trial.endpoint, trial.bundle.path.resolve(), trial.runtime
-    by_row = trial.batched and runtime.rows != "any"
+    by_row = trial.batched and (runtime.rows != "any" or not names.dynamic)
     signature: str | None = trial.signature
-    if by_row and runtime.rows == "one_row":
+    if by_row and (runtime.rows == "one_row" or not names.dynamic):
         signature = names.one_row
         if signature is None:
             return Answer(error="takes no dynamic dimension, and the artifact has no other form")

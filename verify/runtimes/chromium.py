@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from verify.runtimes import javascript
-from verify.runtimes.runtime import Rows, Runtime
+from verify.runtimes.runtime import TFLITE, Rows, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
 NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
@@ -56,5 +56,5 @@ def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "an
 
 RUNTIMES = (
     *(_runtime("tfjs", backend, TFJS) for backend in ("webgl", "webgpu", "wasm")),
-    _runtime("litert", "wasm", ("tflite",), rows="one_row"),
+    _runtime("litert", "wasm", TFLITE, rows="one_row"),
 )

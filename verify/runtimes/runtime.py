@@ -12,12 +12,16 @@ from typing import Any, Literal
 # row at a time; one row at a time through the artifact's signature of one row.
 Rows = Literal["any", "one", "one_row"]
 
+# `tflite` and its variants.
+TFLITE = ("tflite", "tflite float16", "tflite dynamic-range", "tflite int8")
+
 
 @dataclass(frozen=True)
 class Runtime:
     """A program that loads an artifact and computes.
 
-    `missing` says why the runtime cannot run here and how to get it, or nothing. `backend` is what
+    `formats` are the full names of what it runs, variants by theirs. `missing` says why the runtime
+    cannot run here and how to get it, or nothing. `backend` is what
     its runner must name in each answer: the proof that no other computed. Runtimes with the same
     command and environment share one process; `options` go into each request. `shader` says that
     it computes in a GPU's shading language, of some of whose functions less is promised;
