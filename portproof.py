@@ -11,6 +11,7 @@ assert report.ok
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,11 +24,33 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from bundle.bundle import Bundle
+    from export.formats.format import Format
     from export.source import Source
     from verify.diagnose import Diagnosis
     from verify.report import Cell, Report
+    from verify.runtimes.runtime import Runtime
 
-__all__ = ["PortproofError", "diagnose", "export", "main", "train", "verify"]
+__all__ = [
+    *("Endpoint", "Format", "PortproofError", "Runtime", "Source", "Written", "add_format"),
+    *("add_runtime", "diagnose", "export", "main", "serve", "train", "verify"),
+]
+
+# What formats and runtimes of one's own are made of. Imported when asked for: some of it is heavy.
+_LAZY = {
+    "Endpoint": "bundle.manifest",
+    "Format": "export.formats.format",
+    "Runtime": "verify.runtimes.runtime",
+    "Source": "export.source",
+    "Written": "export.formats.format",
+    "serve": "verify.runners.loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'portproof' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
 
 ARTIFACTS = Path("artifacts")
 TRAINING = Path("training")
@@ -147,6 +170,20 @@ def diagnose(
     from verify.diagnose import diagnose
 
     yield from diagnose(Bundle.open(bundle), runtime, format_=format, case=case)
+
+
+def add_format(format: Format) -> None:  # noqa: A002
+    """Let `export` write a format of one's own too, from now on in this process."""
+    from export.formats import add
+
+    add(format)
+
+
+def add_runtime(runtime: Runtime) -> None:
+    """Let `verify` run artifacts in a runtime of one's own too, from now on in this process."""
+    from verify.runtimes import add
+
+    add(runtime)
 
 
 app = typer.Typer(
@@ -302,9 +339,9 @@ def _show(bundles: Paths = None) -> None:
 def _runtimes() -> None:
     """List the runtimes: what can run here, what is absent, and how to get it."""
     from verify import live
-    from verify.runtimes import RUNTIMES
+    from verify.runtimes import table
 
-    live.show_runtimes(RUNTIMES)
+    live.show_runtimes(table())
 
 
 def _start_tensorflow() -> None:

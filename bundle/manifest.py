@@ -155,7 +155,8 @@ class Manifest(Frozen):
     `layers` are the names of a Keras model's layers, by which to speak of its parts. `shaded`
     names, by signature, the functions in its graph of which shaders promise less. `structures`
     says how the original nests inputs and outputs, of signatures where it does; of those in
-    `drawn` nobody gave example inputs, and they were drawn from the signature.
+    `drawn` nobody gave example inputs, and they were drawn from the signature. `narrow` names, by
+    signature, the ops that the oracle computes in float32, for TensorFlow has no other kernel.
     """
 
     schema_: Literal["portproof/manifest/1"] = Field(default=SCHEMA, alias="schema")
@@ -169,6 +170,7 @@ class Manifest(Frozen):
     layers: tuple[str, ...] = ()
     structures: dict[str, Structure] = Field(default_factory=dict)
     drawn: tuple[str, ...] = ()
+    narrow: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     shaded: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     vectors: tuple[Vector, ...] = Field(min_length=1)
     plots: tuple[File, ...] = ()

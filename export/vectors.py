@@ -1,7 +1,7 @@
 """Test vectors: what the original computes for each case, what the oracle does, and how near."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,17 +19,28 @@ from export.source import Source, named
 from oracle.graph import Deviations, Oracle, narrowed
 
 
-def write(source: Source, folder: Path) -> tuple[tuple[Vector, ...], dict[str, tuple[str, ...]]]:
-    """Compute and write all cases of all signatures below `folder/vectors`.
+@dataclass
+class Written:
+    """The cases that were written; by signature, what its oracle says of its graph.
 
-    Also gives, by signature, the functions in its graph of which shaders promise less.
+    `shaded` are the functions of which shaders promise less, `narrow` what it has in float32 alone.
     """
+
+    vectors: list[Vector] = field(default_factory=list)
+    shaded: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    narrow: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def write(source: Source, folder: Path) -> Written:
+    """Compute and write all cases of all signatures below `folder/vectors`."""
     (folder / "vectors").mkdir()
-    written, shaded = [], {}
+    written = Written()
     for name, signature in source.signatures.items():
         oracle = Oracle(source.concrete(name))
         if oracle.shaded:
-            shaded[name] = oracle.shaded
+            written.shaded[name] = oracle.shaded
+        if oracle.narrow:
+            written.narrow[name] = oracle.narrow
         drawn = training_cases if name in source.training else cases
         known = formulas(source.concrete(name))
         measured = _Measured(oracle)
@@ -39,8 +50,8 @@ def write(source: Source, folder: Path) -> tuple[tuple[Vector, ...], dict[str, t
             computed = _computed(source, name, case, measured)
             if computed:
                 sweep = Sweep(input=case.swept, of=known) if case.swept else None
-                written.append(_write_case(folder, name, case, sweep, computed))
-    return tuple(written), shaded
+                written.vectors.append(_write_case(folder, name, case, sweep, computed))
+    return written
 
 
 class _Measured:

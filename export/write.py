@@ -15,7 +15,7 @@ import tensorflow as tf
 from bundle import atomic, digest
 from bundle.bundle import MANIFEST, Bundle, write_manifest
 from bundle.errors import ExportError, PortproofError, UsageError
-from bundle.manifest import Artifact, LeftOut, Manifest, Origin, Vector
+from bundle.manifest import Artifact, LeftOut, Manifest, Origin
 from export import budgets, tracing, vectors
 from export.formats import SAVEDMODEL, select
 from export.formats.format import Format
@@ -55,8 +55,8 @@ def write(
         ):
             trained = replace(trained, training={})
         log(f"{source.name}: test vectors")
-        cases, shaded = _write_vectors(trained, folder)
-        artifacts, cases = budgets.declared(trained, folder, artifacts, cases)
+        written = _write_vectors(trained, folder)
+        artifacts, cases = budgets.declared(trained, folder, artifacts, written.vectors)
         if source.draw_plots:
             log(f"{source.name}: plots")
             (folder / "plots").mkdir()
@@ -72,7 +72,8 @@ def write(
             layers=layers(source),
             structures=dict(source.structures),
             drawn=tuple(sorted(source.drawn)),
-            shaded=shaded,
+            shaded=written.shaded,
+            narrow=written.narrow,
             vectors=cases,
             plots=digest.describe_all(folder, "plots"),
         )
@@ -110,9 +111,7 @@ def _write_artifacts(
     return tuple(artifacts), tuple(left_out)
 
 
-def _write_vectors(
-    source: Source, folder: Path
-) -> tuple[tuple[Vector, ...], dict[str, tuple[str, ...]]]:
+def _write_vectors(source: Source, folder: Path) -> vectors.Written:
     try:
         return vectors.write(source, folder)
     except PortproofError:
@@ -140,6 +139,7 @@ def _write_artifact(format_: Format, source: Source, folder: Path) -> Artifact:
         files=digest.describe_all(folder, format_.folder),
         graph=format_.graph,
         notes=written.notes,
+        budgets=written.budgets,
     )
 
 

@@ -97,6 +97,14 @@ def _notes(report: Report) -> Iterable[Text]:
         yield Text("edge (reported, not counted):")
         yield from _lines("  ", edge)
     yield from _envelopes(report.cells)
+    yield from _not_covered(report)
+    for model, artifacts in report.notes.items():
+        for name, said in artifacts.items():
+            yield Text(f"note: {model} {name}: {'; '.join(said)}")
+
+
+def _not_covered(report: Report) -> Iterable[Text]:
+    """Absent runtimes, formats without an artifact, and what nothing ran or could be kept."""
     absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
     for runtime, reason in absent.items():
         yield Text(f"not covered: {runtime} is absent; {reason}", "yellow")

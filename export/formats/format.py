@@ -1,19 +1,29 @@
 """What the rest of `export` needs to know of a format."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bundle.manifest import Endpoint
-from export.source import Source
+from bundle.manifest import Budget, Endpoint
+
+if TYPE_CHECKING:  # a runtime's program that also holds its format must not pay for TensorFlow
+    from export.source import Source
 
 
 @dataclass(frozen=True)
 class Written:
-    """Where an artifact has its signatures, and what was done that a plain conversion does not."""
+    """Where an artifact has its signatures, and what was done that a plain conversion does not.
+
+    `budgets`, by signature and output, are what a variant declares of itself; those of TFLite's are
+    measured later (budgets.py).
+    """
 
     endpoints: dict[str, Endpoint]
     notes: tuple[str, ...] = ()
+    budgets: dict[str, dict[str, Budget]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

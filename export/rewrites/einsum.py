@@ -1,5 +1,7 @@
 """Einsum as transpositions and one matrix product."""
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +31,7 @@ def einsum(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     a = _arranged(operands[0], terms[0], [batch, own[0], shared], sizes)
     b = _arranged(operands[1], terms[1], [batch, shared, own[1]], sizes)
     made = [*batch, *own[0], *own[1]]
-    product = tf.reshape(tf.matmul(a, b), tf.stack([sizes[c] for c in made]) if made else [])
+    product = tf.reshape(tf.matmul(a, b), _shape([sizes[c] for c in made]))
     return tf.transpose(product, [made.index(c) for c in right]) if right else product
 
 
@@ -53,8 +55,13 @@ def _arranged(x: Tensor, term: str, groups: list[list[str]], sizes: dict[str, An
     x = tf.transpose(x, [term.index(c) for c in order])
     shape = [sizes[c] for c in groups[0]]
     for group in groups[1:]:
-        size: Any = 1
-        for c in group:
-            size = size * sizes[c]
-        shape.append(size)
-    return tf.reshape(x, tf.stack(shape))
+        shape.append(functools.reduce(operator.mul, [sizes[c] for c in group], 1))
+    return tf.reshape(x, _shape(shape))
+
+
+def _shape(sizes: list[Any]) -> Any:
+    """For a reshape. One unknown size is left to it: WebGPU cannot compute one in time."""
+    unknown = [n for n, size in enumerate(sizes) if not isinstance(size, int)]
+    if len(unknown) > 1:
+        return tf.stack(sizes)
+    return [-1 if n in unknown else size for n, size in enumerate(sizes)]
