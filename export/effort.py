@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from bundle.signature import Signature
 from export.quiet import quiet
+from oracle.frozen import freeze
 
 # Of one case: floating-point operations of the model, and elements of its inputs. The oracle
 # evaluates it some twenty times, and so does every runtime once, JavaScript among them.
@@ -29,9 +29,12 @@ def _operations(concrete: Any, row: dict[str, np.ndarray[Any, Any]]) -> float:
     """Floating-point operations for one row, as TensorFlow's profiler counts them in the graph."""
     specs = {n: tf.TensorSpec((1, *a.shape[1:]), a.dtype, name=n) for n, a in row.items()}
     function = tf.function(lambda **inputs: concrete(**inputs), autograph=False)
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function(**specs))
+    frozen = freeze(function.get_concrete_function(**specs))
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(frozen.graph, name="")
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
     with quiet():  # it names the ops whose shapes it does not know
-        counted = tf.compat.v1.profiler.profile(graph=frozen.graph, cmd="op", options=options)
+        counted = tf.compat.v1.profiler.profile(graph=graph, cmd="op", options=options)
     return float(counted.total_float_ops)

@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from oracle.frozen import freeze
 
 Change = Callable[[graph_pb2.GraphDef], graph_pb2.GraphDef]
 
@@ -32,13 +33,10 @@ def one_row(concrete: Any) -> Any:
 
 def changed(concrete: Any, change: Change) -> Any:
     """A flat function, with named outputs, of the frozen and changed graph of another one."""
-    frozen = convert_variables_to_constants_v2(
-        concrete, lower_control_flow=False, aggressive_inlining=True
-    )
-    graph = _with_own_functions(change(frozen.graph.as_graph_def()))
+    frozen = freeze(concrete, inline=True)
+    graph = _with_own_functions(change(frozen.graph))
     specs = concrete.structured_input_signature[1]
-    given = [tensor.name for tensor in frozen.inputs if tensor.dtype != tf.resource]
-    placeholders = dict(zip((spec.name for spec in specs.values()), given, strict=True))
+    placeholders = {name: tensor.name for name, tensor in frozen.inputs.items()}
     outputs = [tensor.name for tensor in frozen.outputs]
     names = sorted(concrete.structured_outputs)
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from oracle.frozen import freeze
 
 # What hands on the values that it was given, in whatever shape; the first input is the data.
 _PASSING = {
@@ -54,14 +55,9 @@ def ranges(concrete: Any) -> dict[str, Range]:
     `OneHot` (indices below the size), `(x - mean) / deviation` (as keras.layers.Normalization
     computes), and a small constant factor with an offset (keras.layers.Rescaling).
     """
-    frozen = convert_variables_to_constants_v2(concrete)
-    graph = _Graph(frozen.graph.as_graph_def())
-    args, kwargs = concrete.structured_input_signature
-    specs = tf.nest.flatten([*args, *kwargs.values()])
-    found = {
-        spec.name: graph.range_of(tensor.op.name)
-        for spec, tensor in zip(specs, frozen.inputs, strict=True)
-    }
+    frozen = freeze(concrete)
+    graph = _Graph(frozen.graph)
+    found = {name: graph.range_of(tensor.op.name) for name, tensor in frozen.inputs.items()}
     return {name: known for name, known in found.items() if known}
 
 

@@ -84,6 +84,21 @@ def test_a_saved_model_gives_every_signature_or_those_named(tmp_path: Path) -> N
     assert portproof.verify(bundle.path, runtimes=["tensorflow", "litert"]).ok
 
 
+def test_a_saved_models_inputs_keep_their_names(tmp_path: Path) -> None:
+    """Loaded, a function takes its inputs in an order that it does not say."""
+    spec = tf.TensorSpec([None], tf.float32)
+
+    class Difference(tf.Module):
+        @tf.function(input_signature=[spec, spec, spec])
+        def f(self, b: Any, a: Any, c: Any) -> dict[str, Any]:
+            return {"y": a - b * c}
+
+    module = Difference()
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"f": module.f})
+    bundle = portproof.export(tmp_path / "saved", tmp_path / "bundle")
+    assert portproof.verify(bundle.path, runtimes=["tensorflow", "litert", "tfjs-node-cpu"]).ok
+
+
 def test_a_function_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_models.py").write_text(
         "import tests.test_open as t\n"

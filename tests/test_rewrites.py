@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import portproof
 from bundle.bundle import Bundle
+from bundle.errors import ExportError
 from export.formats import select
 from export.keras_models import from_keras
 from export.modules import from_module
@@ -41,11 +42,11 @@ def _weights(*shape: int) -> Any:
     return tf.constant(RANDOM.standard_normal(shape), tf.float32)
 
 
-def _recurrent() -> Source:
-    x = keras.Input((5, 3), name="x")
+def _recurrent(name: str, length: int | None) -> Source:
+    x = keras.Input((length, 3), name="x")
     model = keras.Model(x, {"y": keras.layers.LSTM(4)(x)})
     inputs = RANDOM.standard_normal((6, 5, 3)).astype(np.float32)
-    return from_keras("recurrent", model, {"x": inputs})
+    return from_keras(name, model, {"x": inputs})
 
 
 MODELS = {
@@ -67,7 +68,9 @@ MODELS = {
     ("tflite", "AvgPool3D, which"): lambda: module(
         "average_pool", (4, 5, 6, 2), lambda x: tf.nn.avg_pool3d(x, 3, 1, "SAME")
     ),
-    ("tflite", "one row at a time"): _recurrent,
+    ("tflite", "loops of known length"): lambda: _recurrent("fixed", 5),
+    ("tfjs-graph", "loops of known length"): lambda: _recurrent("written_out", 5),
+    ("tflite", "one row at a time"): lambda: _recurrent("dynamic", None),
 }
 
 
@@ -106,6 +109,16 @@ def test_a_rewrite_is_said_and_proven_in_every_runtime(
     ]
     assert len({cell.runtime for cell in cells}) == (5 if format_ == "tfjs-graph" else 3)
     assert all(cell.passed for cell in cells), [(c.runtime, c.detail) for c in cells]
+
+
+def test_a_loop_of_unknown_length_is_refused_for_tfjs(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="give the sequence a fixed length"):
+        write(
+            _recurrent("dynamic", None),
+            tmp_path / "dynamic",
+            formats=select(["tfjs-graph"]),
+            asked=["tfjs-graph"],
+        )
 
 
 @pytest.mark.parametrize(("made", "right"), [(erf, math.erf), (erfc, math.erfc)])

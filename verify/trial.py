@@ -181,12 +181,11 @@ def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") 
     `inspect` asks for the tensors inside instead of the outputs; they keep their names.
     """
     names, root, runtime = trial.endpoint, trial.bundle.path.resolve(), trial.runtime
-    by_row = trial.batched and (runtime.rows != "any" or not names.dynamic)
-    signature: str | None = trial.signature
-    if by_row and (runtime.rows == "one_row" or not names.dynamic):
-        signature = names.one_row
-        if signature is None:
-            return Answer(error="takes no dynamic dimension, and the artifact has no other form")
+    fixed = trial.artifact.name in runtime.one_row or not names.dynamic
+    by_row = trial.batched and fixed
+    signature = names.one_row if by_row else trial.signature
+    if signature is None:
+        return Answer(error="takes no dynamic dimension, and the artifact has no other form")
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         given, made = Path(scratch, "inputs.safetensors"), Path(scratch, "outputs.safetensors")
         tensors.write(given, {names.inputs[name]: array for name, array in inputs.items()})

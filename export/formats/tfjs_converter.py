@@ -9,6 +9,7 @@ stand-ins in `sys.modules` for the length of that one import. They must not stay
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,27 @@ def _stand_ins() -> Iterator[None]:
 with _stand_ins():
     from tensorflowjs import write_weights as _weights
     from tensorflowjs.converters import tf_saved_model_conversion_v2 as _converter
+
+
+def _fuse_prelu_where_alone(graph: Any) -> Any:
+    """The converter's fusing of a PReLU into the product before it, where nothing else takes that.
+
+    Unguarded (converters/fuse_prelu.py), every other reader of the product gets the PReLU of it.
+    """
+    readers = Counter(ref.lstrip("^").split(":")[0] for node in graph.node for ref in node.input)
+    for node in graph.node:
+        if node.op == "Prelu" and readers[node.input[0].split(":")[0]] > 1:
+            node.op = _SHARED
+    made = _fuse_prelu(graph)
+    for node in made.node:
+        if node.op == _SHARED:
+            node.op = "Prelu"
+    return made
+
+
+_SHARED = "PreluOfSharedProduct"
+_fuse_prelu = _converter.fuse_prelu.fuse_prelu_with_fused_conv2d_or_matmul
+_converter.fuse_prelu.fuse_prelu_with_fused_conv2d_or_matmul = _fuse_prelu_where_alone
 
 
 def write_graph_model(graph: Any, signature: Any, folder: Path) -> None:

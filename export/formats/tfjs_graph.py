@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from bundle.errors import ExportError
 from bundle.manifest import Endpoint
@@ -15,8 +14,9 @@ from export.formats import SAVEDMODEL
 from export.formats.format import Written
 from export.formats.savedmodel import unchanged
 from export.formats.tfjs_converter import write_graph_model
-from export.rewrites import TFJS, rewritten
+from export.rewrites import TFJS, loops, rewritten
 from export.source import Source
+from oracle.frozen import Frozen, freeze
 
 # The dtypes that a TF.js tensor can have (tfjs-core/src/types.ts), of those in a bundle.
 DTYPES = ("float32", "int32", "bool")
@@ -50,11 +50,18 @@ def _check_dtypes(source: Source, name: str) -> None:
 
 def _write_signature(concrete: Any, folder: Path) -> tuple[str, ...]:
     """Write one signature's graph; what was rewritten in it."""
-    # Loops become the old operations for them, which are what TF.js runs.
-    frozen = convert_variables_to_constants_v2(
-        concrete, lower_control_flow=True, aggressive_inlining=True
-    )
-    graph, notes = rewritten(frozen.graph.as_graph_def(), TFJS)
+    frozen = freeze(concrete, inline=True)
+    straight = loops.unrolled(frozen.graph)
+    unrolled = (loops.NOTE,) if straight is not frozen.graph else ()
+    if loops.has_loops(straight):
+        if loops.has_lists(straight):
+            raise ExportError(
+                "TF.js does not get through a recurrent layer's loop, and this one cannot be "
+                "written out, for its length is not known: give the sequence a fixed length"
+            )
+        frozen = freeze(concrete, loops=False, inline=True)
+        straight = frozen.graph
+    graph, notes = rewritten(straight, TFJS)
     folder.mkdir(parents=True)
     write_graph_model(graph, _signature(concrete, frozen), folder)
     # The converter writes maps in an order that changes from run to run, and in TF.js the order
@@ -63,16 +70,14 @@ def _write_signature(concrete: Any, folder: Path) -> tuple[str, ...]:
     model = json.loads(path.read_text())
     model["signature"] = {part: dict(sorted(m.items())) for part, m in model["signature"].items()}
     path.write_text(json.dumps(model, sort_keys=True))
-    return notes
+    return (*unrolled, *notes)
 
 
-def _signature(concrete: Any, frozen: Any) -> meta_graph_pb2.SignatureDef:
+def _signature(concrete: Any, frozen: Frozen) -> meta_graph_pb2.SignatureDef:
     """The tensors of the frozen graph under the signature's names."""
     signature = meta_graph_pb2.SignatureDef()
-    given = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
-    specs = concrete.structured_input_signature[1].values()
-    for spec, tensor in zip(specs, given, strict=True):
-        signature.inputs[spec.name].CopyFrom(_info(tensor))
+    for name, tensor in frozen.inputs.items():
+        signature.inputs[name].CopyFrom(_info(tensor))
     for name, tensor in zip(sorted(concrete.structured_outputs), frozen.outputs, strict=True):
         signature.outputs[name].CopyFrom(_info(tensor))
     return signature

@@ -18,7 +18,7 @@ from export.formats import SAVEDMODEL
 from export.formats.format import Written
 from export.formats.savedmodel import unchanged
 from export.quiet import quiet
-from export.rewrites import TFLITE, rewritten, tensor_lists
+from export.rewrites import TFLITE, loops, rewritten, tensor_lists
 from export.source import Source
 
 # The dtype that a variant brings into the file.
@@ -28,13 +28,11 @@ _MAKES = {
     "int8": schema.TensorType.INT8,
 }
 
-_LOOPS = ("While", "StatelessWhile")
-
 
 def write(source: Source, root: Path, folder: str, variant: str = "") -> Written:
     """Write `root/folder/MODEL.tflite`, with all signatures under their own names.
 
-    A signature with a dynamic batch is in it a second time as `NAME_one_row`, with one row: LiteRT
+    A signature with a dynamic batch is in it a second time as `1_row_NAME`, with one row: LiteRT
     in the browser takes no dynamic dimension. Both share the weights. Where the dynamic one does
     not convert (a recurrent layer's loop holds lists whose size is then unknown), the one with one
     row is there alone. Variants: `float16`, `dynamic-range` and `int8`, which has float inputs and
@@ -43,7 +41,9 @@ def write(source: Source, root: Path, folder: str, variant: str = "") -> Written
     if variant == "int8":
         _check_calibration(source)
     batched = [name for name in source.functions if source.signatures[name].batched]
-    one_row = {name: f"{name}_one_row" for name in batched}
+    # A file's signatures are in the order of their names, and TensorFlow Lite Micro and OpenVINO
+    # read the first alone: the one whose shapes are fixed, of which fewer ops are left.
+    one_row = {name: f"1_row_{name}" for name in batched}
     if clash := set(one_row.values()) & set(source.functions):
         raise ExportError(f"{', '.join(clash)} is a name that this file needs: give it another.")
     content, notes = _converted(source, root / SAVEDMODEL, one_row, variant)
@@ -63,18 +63,22 @@ def write(source: Source, root: Path, folder: str, variant: str = "") -> Written
 
 
 def _check_calibration(source: Source) -> None:
-    """Raises ExportError where there is nothing to calibrate int8 on, or no way to."""
+    """Raises ExportError where there is nothing to calibrate int8 on."""
     if source.drawn:
         raise ExportError(
             "int8 is calibrated on the model's own data, and no example inputs were given: "
             "give some with --inputs data.npz, or inputs={...} in Python"
         )
-    for name in source.functions:
-        for operation in graphs.operations(source.concrete(name).graph):
-            if operation.type in _LOOPS:  # which ends the whole process, with no exception
+
+
+def _check_loops(functions: dict[str, Any]) -> None:
+    """Raises ExportError where calibration would end the whole process, with no exception."""
+    for function in functions.values():
+        for operation in graphs.operations(function.graph):
+            if operation.type in loops.LOOPS:
                 raise ExportError(
                     f"int8 is calibrated by TensorFlow's calibrator, which crashes at a loop "
-                    f"({operation.name}): build recurrent layers with unroll=True"
+                    f"({operation.name}): give the sequence a fixed length"
                 )
 
 
@@ -96,6 +100,8 @@ def _converted(
         if not functions or (refused and not notes):
             continue  # nothing that was not tried before
         try:
+            if variant == "int8":
+                _check_loops(functions)
             with tempfile.TemporaryDirectory(prefix="portproof-") as passing, quiet():
                 tf.saved_model.save(module, passing, signatures=functions)
                 return _convert(source, passing, list(functions), variant), notes
@@ -137,8 +143,9 @@ def _of_one_row(signatures: dict[str, Any], one_row: dict[str, str]) -> Way:
 
 
 def _rewritten(graph: Any, notes: list[str]) -> Any:
-    made, found = rewritten(graph, TFLITE)
-    notes += found
+    straight = loops.unrolled(graph)
+    made, found = rewritten(straight, TFLITE)
+    notes += [*([] if straight is graph else [loops.NOTE]), *found]
     return made
 
 
@@ -160,7 +167,7 @@ def _convert(source: Source, saved_model: str, keys: list[str], variant: str) ->
 def _calibration(source: Source, keys: list[str]) -> Iterator[Any]:
     """Each signature's examples, a row at a time where it is batched."""
     for key in keys:
-        name = key.removesuffix("_one_row") if key not in source.functions else key
+        name = key.removeprefix("1_row_") if key not in source.functions else key
         examples = source.examples[name]
         if not source.signatures[name].batched:
             yield key, dict(examples)

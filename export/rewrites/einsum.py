@@ -53,10 +53,8 @@ def _arranged(x: Tensor, term: str, groups: list[list[str]], sizes: dict[str, An
     """The operand with its labels in the groups' order, and each of the last two groups as one."""
     order = [c for group in groups for c in group]
     x = tf.transpose(x, [term.index(c) for c in order])
-    shape = [sizes[c] for c in groups[0]]
-    for group in groups[1:]:
-        shape.append(functools.reduce(operator.mul, [sizes[c] for c in group], 1))
-    return tf.reshape(x, _shape(shape))
+    rest = [functools.reduce(operator.mul, [sizes[c] for c in group], 1) for group in groups[1:]]
+    return tf.reshape(x, _shape([*(sizes[c] for c in groups[0]), *rest]))
 
 
 def _shape(sizes: list[Any]) -> Any:
