@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet(*, tell: bool = True) -> Iterator[None]:
     """Hold back the process's standard error; where the block raises, let it all be seen.
+
+    Without `tell` it is not: for what says all of it in its exception too.
 
     Python cannot reach it: it is written to the file descriptor, before a logger is set up, and
     whatever the log level.
@@ -21,8 +23,9 @@ def quiet() -> Iterator[None]:
         try:
             yield
         except BaseException:
-            chatter.seek(0)
-            os.write(kept, chatter.read())
+            if tell:
+                chatter.seek(0)
+                os.write(kept, chatter.read())
             raise
         finally:
             os.dup2(kept, 2)

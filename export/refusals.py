@@ -64,7 +64,8 @@ def _place(source: Source, op: str) -> str:
     for name in source.functions:
         for operation in operations(source.concrete(name).graph):
             if operation.type == op:
-                return f"{op}{_layer(source, operation.name)}{_line(operation)}"
+                kind = f" of {operation.outputs[0].dtype.name}" if operation.outputs else ""
+                return f"{op}{kind}{_layer(source, operation.name)}{_line(operation)}"
     return ""
 
 

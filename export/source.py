@@ -84,7 +84,9 @@ class Source:
 def call(function: Any, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
     """A flat function's outputs by name, as arrays."""
     outputs = function(**{name: tf.constant(array) for name, array in inputs.items()})
-    return {name: np.asarray(tensor) for name, tensor in named(outputs).items()}
+    # NumPy does not find out by itself what a bfloat16 tensor is.
+    tensors = {name: tf.convert_to_tensor(value) for name, value in named(outputs).items()}
+    return {name: np.asarray(tensor.numpy()) for name, tensor in tensors.items()}
 
 
 def is_concrete(function: Any) -> bool:

@@ -12,11 +12,15 @@ import tensorflow as tf
 import portproof
 from bundle.errors import ExportError, PortproofError, UsageError
 from bundle.manifest import Structure
+from bundle.signature import DTYPES
 from export.examples import read
+from export.formats import select
 from export.keras_models import from_keras
 from export.modules import from_module
 from export.open import open_source
 from export.source import Source
+from export.write import write
+from verify.report import Report
 
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
 
@@ -166,6 +170,38 @@ def test_nested_inputs_and_outputs_get_flat_names() -> None:
     )
     outputs = source.call("combine", source.examples["combine"])
     np.testing.assert_array_equal(outputs["sum_b_1"], -rows)
+
+
+@pytest.fixture(scope="module")
+def every_dtype(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """A module for each dtype with a scalar and two dynamic dimensions, verified."""
+    folder = tmp_path_factory.mktemp("dtypes")
+    paths = []
+    for name in DTYPES:
+        dtype = tf.as_dtype(name)
+        batch = tf.TensorSpec([None, None, 2], dtype, name="x")
+
+        class Module(tf.Module):
+            @tf.function(input_signature=[batch, tf.TensorSpec([], dtype, name="s")])
+            def f(self, x: Any, s: Any) -> dict[str, Any]:
+                made = tf.not_equal(x, s) if s.dtype == tf.bool else x + s
+                return {"y": made, "s": tf.identity(s)}
+
+        source = from_module(f"of_{name}", Module())
+        paths.append(write(source, folder / name, formats=select(["tflite"])).path)
+    return portproof.verify(*paths, runtimes=["tensorflow", "tensorflow-c", "litert"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_is_carried(dtype: str, every_dtype: Report) -> None:
+    found = [c for c in every_dtype.cells if c.model == f"of_{dtype}" and c.regime != "edge"]
+    assert {"savedmodel"} <= {cell.format for cell in found}
+    assert {cell.output for cell in found} == {"y", "s"}
+    assert all(cell.passed for cell in found), [(c.runtime, c.detail) for c in found]
+    if "tflite" not in {cell.format for cell in found}:
+        reason = every_dtype.left_out[f"of_{dtype}"]["tflite"]
+        assert f"no AddV2 of {dtype}" in reason
+        assert "test_open.py" in reason
 
 
 @pytest.mark.parametrize(

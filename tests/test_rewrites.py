@@ -1,6 +1,7 @@
 """Each rewrite gives the numbers of what it stands for, in every runtime that loads its format."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 

@@ -102,7 +102,7 @@ def _converted(
         try:
             if variant == "int8":
                 _check_loops(functions)
-            with tempfile.TemporaryDirectory(prefix="portproof-") as passing, quiet():
+            with tempfile.TemporaryDirectory(prefix="portproof-") as passing, quiet(tell=False):
                 tf.saved_model.save(module, passing, signatures=functions)
                 return _convert(source, passing, list(functions), variant), notes
         except Exception as error:
