@@ -19,9 +19,9 @@ class Endpoint(Frozen):
 
     `path` is what a runtime is given to load, relative to the bundle. `inputs` and `outputs` map
     the signature's names to the artifact's: converters rename tensors, Keras names layers.
-    `one_row` names the same signature with one row instead of a dynamic first dimension, where the
-    artifact has that too: for runtimes that take no dynamic dimension (LiteRT in the browser).
-    Where `dynamic` is false, the artifact has that form alone.
+    `one_row` is the path of a file with the same signature of one row instead of a dynamic first
+    dimension, where the artifact has that: for runtimes that take no dynamic dimension (LiteRT in
+    the browser, microcontrollers). Where `dynamic` is false, `path` is that file too.
     """
 
     path: str

@@ -128,7 +128,7 @@ class _Runner:
         resolvers: Sequence[Any] = (OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN),
     ) -> None:
         self._by_row = batched and not endpoint.dynamic
-        self._key = endpoint.one_row if self._by_row and endpoint.one_row else signature
+        self._key = signature
         self._path = str(path)
         self._resolvers = list(resolvers)
         self._runner: Any = None
@@ -168,7 +168,7 @@ def output_steps(path: Path, signature: str) -> dict[str, float]:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
     steps: dict[str, float] = {}
     for found in model.signatureDefs:
-        if found.signatureKey.decode() not in (signature, f"1_row_{signature}"):
+        if found.signatureKey.decode() != signature:
             continue
         graph = model.subgraphs[found.subgraphIndex]
         made_by = {int(o): operator for operator in graph.operators for o in operator.outputs}

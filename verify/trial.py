@@ -183,17 +183,17 @@ def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") 
     names, root, runtime = trial.endpoint, trial.bundle.path.resolve(), trial.runtime
     fixed = trial.artifact.name in runtime.one_row or not names.dynamic
     by_row = trial.batched and fixed
-    signature = names.one_row if by_row else trial.signature
-    if signature is None:
+    path = names.one_row if by_row else names.path
+    if path is None:
         return Answer(error="takes no dynamic dimension, and the artifact has no other form")
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         given, made = Path(scratch, "inputs.safetensors"), Path(scratch, "outputs.safetensors")
         tensors.write(given, {names.inputs[name]: array for name, array in inputs.items()})
         request = {
-            "artifact": str(root / names.path),
+            "artifact": str(root / path),
             "format": trial.artifact.format,
             "graph": str(root / trial.artifact.graph) if trial.artifact.graph else None,
-            "signature": signature,
+            "signature": trial.signature,
             "signatures": len(trial.artifact.endpoints),
             "by_row": by_row,
             "options": dict(runtime.options),

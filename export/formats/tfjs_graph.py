@@ -14,7 +14,7 @@ from export.formats import SAVEDMODEL
 from export.formats.format import Written
 from export.formats.savedmodel import unchanged
 from export.formats.tfjs_converter import write_graph_model
-from export.rewrites import TFJS, loops, rewritten
+from export.rewrites import TFJS, loops, rewritten, shapes
 from export.source import Source
 from oracle.frozen import Frozen, freeze
 
@@ -62,6 +62,7 @@ def _write_signature(concrete: Any, folder: Path) -> tuple[str, ...]:
         frozen = freeze(concrete, loops=False, inline=True)
         straight = frozen.graph
     graph, notes = rewritten(straight, TFJS)
+    graph = shapes.written_down(graph)
     folder.mkdir(parents=True)
     write_graph_model(graph, _signature(concrete, frozen), folder)
     # The converter writes maps in an order that changes from run to run, and in TF.js the order

@@ -5,10 +5,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-NOTE = (
-    "one row at a time: with a dynamic batch a recurrent layer's loop holds lists of unknown size, "
-    "which LiteRT has no op for"
-)
+NOTE = "the lists of tensors in a recurrent layer's loop sized for one row"
 # Which input of an op is the shape of a list's elements.
 _ELEMENT_SHAPE = {
     "TensorListReserve": 0,

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from verify.runtimes.runtime import TFLITE, Runtime, missing_package, python_command
+from verify.runtimes.runtime import Runtime, missing_package, python_command
 
 RUNTIMES = (
     Runtime(
@@ -12,6 +12,5 @@ RUNTIMES = (
         command=partial(python_command, "openvino_runner"),
         missing=partial(missing_package, "openvino", "portproof[openvino]"),
         backend="CPU",
-        one_row=TFLITE,  # the first signature of a file, which it takes for the only one
     ),
 )

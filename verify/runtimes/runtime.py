@@ -17,7 +17,7 @@ class Runtime:
     """A program that loads an artifact and computes.
 
     `formats` are the full names of what it runs, variants by theirs; those in `one_row` it runs a
-    row at a time, by the artifact's signature of one row, where the first dimension is dynamic.
+    row at a time, from the artifact's file of one row, where the first dimension is dynamic.
     `missing` says why the runtime
     cannot run here and how to get it, or nothing. `backend` is what
     its runner must name in each answer: the proof that no other computed. Runtimes with the same
