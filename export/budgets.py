@@ -4,7 +4,7 @@ A variant is run once in LiteRT at export. Its own noise against the original, i
 the SQNR that it declares, less 3 dB: a runtime may add as much noise as the variant has. Of an
 int8 output the numbers that the reference kernels give are kept in the vectors, and any runtime
 must give them up to a few steps of the output's scale, or twice what LiteRT's two sets of kernels
-differ by in this model.
+and the artifact's two files differ by in this model.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from bundle import digest, tensors
-from bundle.manifest import Artifact, Budget, Endpoint, Vector
+from bundle.manifest import Artifact, Budget, Vector
 from bundle.tensors import Arrays
 from export.quiet import quiet
 from export.source import Source
@@ -82,8 +82,11 @@ def _of_signature(
 ) -> dict[str, Budget]:
     path, endpoint = folder / artifact.endpoints[signature].path, artifact.endpoints[signature]
     batched = source.signatures[signature].batched
-    run = _Runner(path, signature, endpoint, batched)
-    other = _Runner(path, signature, endpoint, batched, (OpResolverType.BUILTIN,))
+    by_row = batched and not endpoint.dynamic
+    run = _Runner(path, signature, by_row)
+    others = [_Runner(path, signature, by_row, (OpResolverType.BUILTIN,))]
+    if endpoint.one_row and endpoint.dynamic:
+        others.append(_Runner(folder / endpoint.one_row, signature, True))
     noise: dict[str, _Noise] = {}
     for vector in vectors:
         if vector.signature != signature or vector.regime == "edge":
@@ -93,10 +96,11 @@ def _of_signature(
         for name, array in outputs.items():
             noise.setdefault(name, _Noise()).add(array, arrays[f"reference/{name}"], batched)
         if artifact.variant == "int8":
-            # Where XNNPACK refuses the file, as it does some, it says nothing of others.
-            with contextlib.suppress(RuntimeError, ValueError):
-                for name, array in other(tensors.grouped(arrays, "inputs")).items():
-                    noise[name].compare(array, outputs[name])
+            for other in others:
+                # Where XNNPACK refuses the file, as it does some, it says nothing of others.
+                with contextlib.suppress(RuntimeError, ValueError):
+                    for name, array in other(tensors.grouped(arrays, "inputs")).items():
+                        noise[name].compare(array, outputs[name])
             own = {f"int8/{name}": array for name, array in outputs.items()}
             tensors.write(folder / vector.file.path, {**arrays, **own})
     steps = output_steps(path, signature) if artifact.variant == "int8" else {}
@@ -123,12 +127,10 @@ class _Runner:
         self,
         path: Path,
         signature: str,
-        endpoint: Endpoint,
-        batched: bool,
+        by_row: bool,
         resolvers: Sequence[Any] = (OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN),
     ) -> None:
-        self._by_row = batched and not endpoint.dynamic
-        self._key = signature
+        self._by_row, self._key = by_row, signature
         self._path = str(path)
         self._resolvers = list(resolvers)
         self._runner: Any = None
