@@ -60,13 +60,13 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         "tfjs-chromium-webgpu",
         r"(product of shape 0|shapes 0,0|input \(0\)|Invalid .*size)",
         "a shape that depends on the batch (of a reshape, an initial state, a transposed "
-        "convolution) is computed on the GPU, where TF.js's WebGPU backend does not read it back in "
-        "time; with its default flags it would compute it on the CPU",
+        "convolution) is computed on the GPU, where TF.js's WebGPU backend does not read it back "
+        "in time; with its default flags it would compute it on the CPU",
     ),
     (
         "tfjs-chromium-webgl",
         r"Failed to compile fragment shader",
-        "TF.js's WebGL backend writes a shader that does not compile, for tensors of rank 6 and more",
+        "TF.js's WebGL backend writes a shader that does not compile, for tensors of many axes",
     ),
 )
 
