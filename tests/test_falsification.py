@@ -259,7 +259,9 @@ def test_an_artifact_that_no_runtime_knows_is_no_pass(
             update={
                 "format": "coreml",
                 "endpoints": {
-                    name: endpoint.model_copy(update={"path": "coreml/quadratic.tflite"})
+                    name: endpoint.model_copy(
+                        update={"path": "coreml/quadratic.tflite", "one_row": None}
+                    )
                     for name, endpoint in artifact.endpoints.items()
                 },
             }
