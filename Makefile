@@ -18,13 +18,13 @@ PROVEN := $(CHOSEN:%=training/%/proven)
 
 # The code that makes each step's files: when it changes, they are made again.
 BUNDLE_CODE := $(wildcard bundle/*.py)
-EXPORT_CODE := $(wildcard export/*.py export/formats/*.py oracle/*.py) $(BUNDLE_CODE)
+EXPORT_CODE := $(wildcard export/*.py export/formats/*.py export/rewrites/*.py oracle/*.py) $(BUNDLE_CODE)
 VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch]) $(BUNDLE_CODE)
 
 # What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify test faults lint lock clean
+.PHONY: all setup train export plots verify test faults zoo lint lock clean
 .DEFAULT_GOAL := all
 
 all: $(PROVEN)
@@ -57,6 +57,10 @@ test: $(INSTALLED) $(PROVEN)
 # What is caught, and what is flagged for nothing: a quarter of an hour. `make test` runs a part.
 faults: $(INSTALLED)
 	python -m tests.faults --write
+
+# Models that nobody here wrote, in every format and runtime. `make test` runs a part.
+zoo: $(INSTALLED)
+	python -m tests.zoo --write
 
 lint: .venv/installed
 	ruff check

@@ -10,25 +10,47 @@ assert report.ok
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bundle.errors import PortproofError
+from bundle.errors import PortproofError, UsageError
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     import tensorflow as tf
 
     from bundle.bundle import Bundle
+    from export.formats.format import Format
     from export.source import Source
     from verify.diagnose import Diagnosis
     from verify.report import Cell, Report
+    from verify.runtimes.runtime import Runtime
 
-__all__ = ["PortproofError", "diagnose", "export", "main", "train", "verify"]
+__all__ = [
+    *("Endpoint", "Format", "PortproofError", "Runtime", "Source", "Written", "add_format"),
+    *("add_runtime", "diagnose", "export", "main", "serve", "train", "verify"),
+]
+
+# What formats and runtimes of one's own are made of. Imported when asked for: some of it is heavy.
+_LAZY = {
+    "Endpoint": "bundle.manifest",
+    "Format": "export.formats.format",
+    "Runtime": "verify.runtimes.runtime",
+    "Source": "export.source",
+    "Written": "export.formats.format",
+    "serve": "verify.runners.loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'portproof' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
 
 ARTIFACTS = Path("artifacts")
 TRAINING = Path("training")
@@ -56,28 +78,46 @@ def train(
 
 
 def export(
-    model: str | Source | tf.Module | keras.Model,
+    model: str | Path | Source | tf.Module | keras.Model,
     path: str | Path | None = None,
     *,
-    signatures: Mapping[str, Any] | None = None,
-    inputs: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    folder: str | Path = ARTIFACTS,
+    signatures: Mapping[str, Any] | Sequence[str] | None = None,
+    inputs: Any = None,
+    formats: Sequence[str] | None = None,
+    imports: Sequence[str] = (),
     training: str | Path = TRAINING,
     log: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Export a model to every format, with its test vectors, as a bundle.
 
-    `model` is a built-in model's name (trained first if `training/NAME` holds no training), a
-    `tf.Module`, a `keras.Model`, or a Source. For the middle two, `inputs` gives an example array
-    for each input, or for several signatures a dict of such dicts, and `signatures` the
-    `tf.function`s to export where not all of the module's own. `path` is `artifacts/NAME` unless
-    given; a bundle that stands there is replaced when the new one is whole.
+    `model` is a `tf.Module`, a `keras.Model`, a Source, what `tf.saved_model.load` gave, a `.keras`
+    file, a SavedModel folder, "package.module:function" that returns one of these, or a built-in
+    model's name (trained first if `training/NAME` holds no training). `imports` are modules to
+    import first, that register a `.keras` file's own layers.
+    `signatures` are the ones to export of several: names, or `tf.function`s by name.
+    `inputs` are examples of the model's own data: an array by input name (the array alone where
+    there is one input; nested as the model's inputs are; for several signatures a dict of such
+    dicts), or a `tf.data.Dataset` of rows or batches. Without them, inputs are drawn from the
+    signature. `formats` narrows to some: `tflite`, or one variant of it, `"tflite int8"`.
+    The bundle is `path`, or else `folder/NAME`; one that stands there is replaced when the new
+    one is whole.
     Raises ExportError where the model cannot be exported, UsageError where the call is wrong.
     """
+    from export import formats as known
     from export import write
-    from export.resolve import resolve
+    from export.open import open_source
 
-    source = resolve(model, signatures, inputs, Path(training), log)
-    return write.write(source, path or ARTIFACTS / source.name, log)
+    chosen = known.select(formats)
+    source = open_source(
+        model,
+        signatures=signatures,
+        inputs=inputs,
+        imports=imports,
+        training=Path(training),
+        log=log,
+    )
+    return write.write(source, path or Path(folder) / source.name, log, chosen, formats or ())
 
 
 def verify(
@@ -132,6 +172,20 @@ def diagnose(
     yield from diagnose(Bundle.open(bundle), runtime, format_=format, case=case)
 
 
+def add_format(format: Format) -> None:  # noqa: A002
+    """Let `export` write a format of one's own too, from now on in this process."""
+    from export.formats import add
+
+    add(format)
+
+
+def add_runtime(runtime: Runtime) -> None:
+    """Let `verify` run artifacts in a runtime of one's own too, from now on in this process."""
+    from verify.runtimes import add
+
+    add(runtime)
+
+
 app = typer.Typer(
     help="Export a model to every format, and prove that each artifact gives its numbers.",
     no_args_is_help=True,
@@ -142,6 +196,9 @@ Runtimes = Annotated[list[str] | None, typer.Option(help="Only this runtime; rep
 Servers = Annotated[
     list[str] | None,
     typer.Option(help="A running TensorFlow Serving's URL of the model: http:// or grpc://."),
+]
+Models = Annotated[
+    list[str] | None, typer.Argument(help="Models; all built-in ones without an argument.")
 ]
 Names = Annotated[list[str] | None, typer.Argument(help="Built-in models; all without one.")]
 Paths = Annotated[list[Path] | None, typer.Argument(help="Bundles; all of artifacts without one.")]
@@ -155,19 +212,61 @@ def _train(
     resume: Annotated[bool, typer.Option(help="Go on where a training stopped.")] = False,
 ) -> None:
     """Train built-in models into training/NAME."""
-    for name in _start_tensorflow(names):
+    from export import models
+
+    chosen = list(dict.fromkeys(names or models.MODELS))
+    for name in chosen:
+        models.check(name)
+    _start_tensorflow()
+    for name in chosen:
         typer.echo(f"training {name}")
         train(name, seed=seed, epochs=epochs, resume=resume, log=typer.echo)
 
 
 @app.command("export")
 def _export(
-    names: Names = None,
+    model: Models = None,
     output: Annotated[Path, typer.Option(help="Where the bundles go.")] = ARTIFACTS,
+    inputs: Annotated[
+        Path | None, typer.Option(help="The model's own data: a .npz, .npy or .safetensors file.")
+    ] = None,
+    signature: Annotated[
+        list[str] | None, typer.Option(help="Only this signature; repeatable.")
+    ] = None,
+    format: Annotated[  # noqa: A002
+        list[str] | None, typer.Option(help="Only this format, or variant of one; repeatable.")
+    ] = None,
+    import_: Annotated[
+        list[str] | None,
+        typer.Option("--import", help="A module with the model's own layers; repeatable."),
+    ] = None,
 ) -> None:
-    """Export models to every format, with their test vectors, into artifacts/NAME."""
-    for name in _start_tensorflow(names):
-        bundle = export(name, output / name, log=typer.echo)
+    """Export models to every format, with their test vectors, into artifacts/NAME.
+
+    A model is a .keras file, a SavedModel folder, package.module:function, or a built-in model.
+    """
+    from export import formats, models, named
+
+    formats.check(format)
+    chosen = list(dict.fromkeys(model or models.MODELS))
+    for name in chosen:
+        named.check(name)
+    if inputs and len(chosen) > 1:
+        raise UsageError("--inputs are of one model: name it.")
+    _start_tensorflow()
+    from export.examples import read
+
+    examples = read(inputs) if inputs else None
+    for name in chosen:
+        bundle = export(
+            name,
+            folder=output,
+            signatures=signature,
+            inputs=examples,
+            formats=format,
+            imports=import_ or (),
+            log=typer.echo,
+        )
         typer.echo(f"exported {bundle.path}")
 
 
@@ -240,23 +339,17 @@ def _show(bundles: Paths = None) -> None:
 def _runtimes() -> None:
     """List the runtimes: what can run here, what is absent, and how to get it."""
     from verify import live
-    from verify.runtimes import RUNTIMES
+    from verify.runtimes import table
 
-    live.show_runtimes(RUNTIMES)
+    live.show_runtimes(table())
 
 
-def _start_tensorflow(names: list[str] | None) -> list[str]:
-    """The models meant, checked before the seconds that TensorFlow takes to start."""
-    from export import models
-
-    chosen = list(dict.fromkeys(names or models.MODELS))
-    for name in chosen:
-        models.check(name)
+def _start_tensorflow() -> None:
+    """Said, for it takes seconds."""
     typer.echo("starting TensorFlow", err=True)
     from export.start import start
 
     start()
-    return chosen
 
 
 def main() -> None:

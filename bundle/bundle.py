@@ -79,11 +79,12 @@ class Bundle:
         for artifact in artifacts:
             paths = [file.path for file in artifact.files]
             for signature, endpoint in artifact.endpoints.items():
-                stem = endpoint.path
                 if signature not in self.manifest.signatures:
                     raise BundleError(f"{self.path}: {MANIFEST} has no signature {signature}.")
-                if not any(p == stem or p.startswith((f"{stem}/", f"{stem}.")) for p in paths):
-                    raise BundleError(f"{self.path}: {stem} is no file of {artifact.name}.")
+                stems = [endpoint.path, *([] if endpoint.one_row is None else [endpoint.one_row])]
+                for stem in stems:
+                    if not any(p == stem or p.startswith((f"{stem}/", f"{stem}.")) for p in paths):
+                        raise BundleError(f"{self.path}: {stem} is no file of {artifact.name}.")
             if artifact.graph is not None and artifact.graph not in folders:
                 raise BundleError(f"{self.path}: {artifact.graph} is no artifact of this bundle.")
 

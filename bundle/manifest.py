@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from bundle.digest import File
 from bundle.signature import Frozen, Signature
+from bundle.structure import Names
 
 SCHEMA: Literal["portproof/manifest/1"] = "portproof/manifest/1"
 
@@ -18,14 +19,16 @@ class Endpoint(Frozen):
 
     `path` is what a runtime is given to load, relative to the bundle. `inputs` and `outputs` map
     the signature's names to the artifact's: converters rename tensors, Keras names layers.
-    `one_row` names the same signature with one row instead of a dynamic first dimension, where the
-    artifact has that too: for runtimes that take no dynamic dimension (LiteRT in the browser).
+    `one_row` is the path of a file with the same signature of one row instead of a dynamic first
+    dimension, where the artifact has that: for runtimes that take no dynamic dimension (LiteRT in
+    the browser, microcontrollers). Where `dynamic` is false, `path` is that file too.
     """
 
     path: str
     inputs: dict[str, str]
     outputs: dict[str, str]
     one_row: str | None = None
+    dynamic: bool = True
 
 
 class Budget(Frozen):
@@ -64,7 +67,8 @@ class Artifact(Frozen):
 
     `graph` is set for a format that holds weights alone (`checkpoint`): the path of the artifact
     whose graph they belong to. `budgets`, by signature and output, are what a variant that changes
-    numbers declares; plain float32 declares none.
+    numbers declares; plain float32 declares none. `notes` say what was done to make it that a
+    plain conversion does not.
     """
 
     format: str
@@ -73,10 +77,16 @@ class Artifact(Frozen):
     files: tuple[File, ...] = Field(min_length=1)
     graph: str | None = None
     budgets: dict[str, dict[str, Budget]] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return f"{self.format} {self.variant}".strip()
+
+    @property
+    def folder(self) -> str:
+        """Where its files are, below the bundle."""
+        return self.name.replace(" ", "-")
 
     @property
     def size(self) -> int:
@@ -110,10 +120,17 @@ class Vector(Frozen):
 
 
 class LeftOut(Frozen):
-    """A format that the model was not exported to, and why."""
+    """A format, or a variant of one, that the model was not exported to, and why."""
 
     format: str
     reason: str
+
+
+class Structure(Frozen):
+    """How the original nests a signature's inputs and outputs, with the flat names as leaves."""
+
+    inputs: Names
+    outputs: Names
 
 
 class Function(Frozen):
@@ -136,7 +153,10 @@ class Manifest(Frozen):
     """The whole of `manifest.json`.
 
     `layers` are the names of a Keras model's layers, by which to speak of its parts. `shaded`
-    names, by signature, the functions in its graph of which shaders promise less.
+    names, by signature, the functions in its graph of which shaders promise less. `structures`
+    says how the original nests inputs and outputs, of signatures where it does; of those in
+    `drawn` nobody gave example inputs, and they were drawn from the signature. `narrow` names, by
+    signature, the ops that the oracle computes in float32, for TensorFlow has no other kernel.
     """
 
     schema_: Literal["portproof/manifest/1"] = Field(default=SCHEMA, alias="schema")
@@ -148,6 +168,9 @@ class Manifest(Frozen):
     artifacts: tuple[Artifact, ...] = Field(min_length=1)
     left_out: tuple[LeftOut, ...] = ()
     layers: tuple[str, ...] = ()
+    structures: dict[str, Structure] = Field(default_factory=dict)
+    drawn: tuple[str, ...] = ()
+    narrow: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     shaded: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     vectors: tuple[Vector, ...] = Field(min_length=1)
     plots: tuple[File, ...] = ()

@@ -21,7 +21,7 @@ class Case:
     """Inputs to run as one call.
 
     `rows` are the positions of the example rows that they are; `swept` names the input that is
-    taken along its magnitudes.
+    taken along its magnitudes. An `optional` case is none where the original refuses it.
     """
 
     regime: Regime
@@ -29,36 +29,66 @@ class Case:
     inputs: Arrays
     swept: str | None = None
     rows: np.ndarray[Any, Any] | None = None
+    optional: bool = False
 
 
-def cases(signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[Case]:
+def cases(
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], most: int
+) -> Iterator[Case]:
     """Every case of one signature, in the order in which they are to be run.
 
     `batch` ends with its first case again: a stateful backend goes wrong on a later call. Where
     the first dimension is not dynamic there is one batch size, and `batch` is that call repeated.
+    Other dynamic dimensions are taken shorter and longer there. No case has more than `most` rows.
     """
-    yield Case("typical", "typical", dict(examples))
     rows = signature.batched
-    yield from _batches(examples, BATCHES if rows else ())
+    if rows and len(next(iter(examples.values()))) > most:
+        examples = _resized(examples, most)
+    yield Case("typical", "typical", dict(examples))
+    yield from _other_lengths(signature, examples)
+    yield from _batches(examples, BATCHES if rows else (), most)
     if rows:
         yield Case("edge", "edge-zero-rows", _resized(examples, 0))
     for kind in _kinds(signature):
         yield from _edge_cases(signature, examples, kind, rows)
     for name in signature.inputs:
-        yield from _sweep_cases(examples, name, rows)
+        yield from _sweep_cases(examples, name, rows, most)
 
 
 def training_cases(
-    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], most: int
 ) -> Iterator[Case]:
     """Cases of a training step: batches of sizes that one trains in, and no edge."""
+    if signature.batched and len(next(iter(examples.values()))) > most:
+        examples = _resized(examples, most)
     yield Case("typical", "typical", dict(examples))
-    yield from _batches(examples, TRAINING_BATCHES if signature.batched else ())
+    yield from _batches(examples, TRAINING_BATCHES if signature.batched else (), most)
+
+
+def _other_lengths(
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]
+) -> Iterator[Case]:
+    """All dynamic dimensions but the batch at half their length, and at half as much again."""
+    first = 1 if signature.batched else 0
+    dynamic = {
+        name: [axis for axis, dim in enumerate(spec.shape) if dim is None and axis >= first]
+        for name, spec in signature.inputs.items()
+    }
+    if not any(dynamic.values()):
+        return
+    for name, part in (("shorter", 0.5), ("longer", 1.5)):
+        inputs = dict(examples)
+        for key, axes in dynamic.items():
+            for axis in axes:
+                have = inputs[key].shape[axis]
+                inputs[key] = inputs[key].take(np.arange(int(have * part) + 1) % have, axis=axis)
+        yield Case("batch", f"batch-{name}", inputs, optional=True)
 
 
 def _batches(
-    examples: Mapping[str, np.ndarray[Any, Any]], sizes: tuple[int, ...]
+    examples: Mapping[str, np.ndarray[Any, Any]], sizes: tuple[int, ...], most: int
 ) -> Iterator[Case]:
+    sizes = tuple(dict.fromkeys(min(size, most) for size in sizes))
     names = [f"batch-{size}" for size in sizes]
     again = [(f"batch-{size}-again", size) for size in sizes[:1]]
     for name, size in (*zip(names, sizes, strict=True), *again):
@@ -143,14 +173,14 @@ def _edge_cases(
 
 
 def _sweep_cases(
-    examples: Mapping[str, np.ndarray[Any, Any]], name: str, rows: bool
+    examples: Mapping[str, np.ndarray[Any, Any]], name: str, rows: bool, most: int
 ) -> Iterator[Case]:
     """One input along its magnitudes, the others as they are. Batched: one case, a row a point."""
     if rows:
-        points = sweeps.points(examples[name])
+        points = sweeps.points(examples[name], most)
         if len(points):
             inputs = {**_resized(examples, len(points)), name: points}
             yield Case("edge", f"edge-sweep-{name}", inputs, name)
         return
-    for n, point in enumerate(sweeps.points(examples[name][None], few=True)):
+    for n, point in enumerate(sweeps.points(examples[name][None], sweeps.FEW)):
         yield Case("edge", f"edge-sweep-{name}-{n}", {**examples, name: point}, name)

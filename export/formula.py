@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import tensorflow as tf
+
 from export.source import named
+from oracle.frozen import input_names
 
 _SIGNS = {"Mul": "*", "AddV2": "+", "Add": "+", "Sub": "-", "RealDiv": "/", "FloorDiv": "//"}
 _PASSED = ("Identity", "ReadVariableOp")
@@ -16,11 +19,9 @@ def formulas(concrete: Any) -> dict[str, str]:
         for outer, inner in concrete.graph.captures
         if outer.ref() in variables
     }
-    args, kwargs = concrete.structured_input_signature
-    specs = [*args, *kwargs.values()]
-    names |= {id(t): spec.name for t, spec in zip(concrete.inputs, specs, strict=False)}
-    outputs = zip(named(concrete.structured_outputs), concrete.outputs, strict=False)
-    made = {name: _formula(tensor, names) for name, tensor in outputs}
+    names |= {id(t): name for t, name in zip(concrete.inputs, input_names(concrete), strict=False)}
+    outputs = tf.nest.pack_sequence_as(concrete.structured_outputs, concrete.outputs)
+    made = {name: _formula(tensor, names) for name, tensor in named(outputs).items()}
     return {name: text for name, text in made.items() if text and " " in text}
 
 

@@ -7,24 +7,26 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-ELEMENTS = 1 << 22  # of a sweep at most, so that large inputs get fewer points
-FEW = 32  # points where each is a call of its own, and at least so many where a row is large
+FEW = 32  # points where each is a call of its own, or a row is expensive
 
 
-def points(rows: Array, *, few: bool = False) -> Array:
+def points(rows: Array, most: int) -> Array:
     """Inputs of growing magnitude, `[points, ...]`, drawn from example rows `[rows, ...]`.
 
-    Floats: two example rows scaled by powers of two, which is exact, each time fourfold; where a
-    row is large or `few` are wanted, in larger steps. Integers, for which the last bit is what a
-    float loses: rows full of one odd value and its negative, eight (of `few`, one) between one
-    power of two and the next. Booleans have no magnitudes: no points.
+    Floats: two example rows scaled by powers of two, which is exact, each time fourfold; where no
+    more than `most` are wanted (`FEW` are taken in any case), in larger steps. Integers, for which
+    the last bit is what a float loses: rows full of one odd value and its negative, eight (where
+    few are wanted, one) between one power of two and the next. Booleans have no magnitudes: no
+    points.
     """
     if rows.dtype == np.bool_ or not rows.size:
         return rows[:0]
-    return _whole(rows, 1 if few else 8) if rows.dtype.kind in "iu" else _scaled(rows, few)
+    if rows.dtype.kind in "iu":
+        return _whole(rows, 1 if most < 8 * np.iinfo(rows.dtype).bits else 8)
+    return _scaled(rows, max(most, FEW))
 
 
-def _scaled(rows: Array, few: bool) -> Array:
+def _scaled(rows: Array, most: int) -> Array:
     limits: Any = ml_dtypes.finfo(rows.dtype)  # type: ignore[no-untyped-call]
     wide = rows.astype(np.float64)
     wide = wide[np.isfinite(wide).reshape(len(wide), -1).all(axis=1)]
@@ -36,8 +38,7 @@ def _scaled(rows: Array, few: bool) -> Array:
     own = int(np.frexp(sizes.max())[1])
     lowest = limits.minexp - limits.nmant + 1
     octaves = limits.maxexp - lowest
-    most = FEW if few else max(FEW, min(ELEMENTS // wide[0].size, octaves))
-    step = max(2, -(-octaves * len(chosen) // most))
+    step = max(2, -(-octaves * len(chosen) // min(most, octaves)))
     exponents = range(lowest, limits.maxexp + 1, step)
     scaled = [row * 2.0 ** (exponent - own) for exponent in exponents for row in chosen]
     return np.array(scaled).astype(rows.dtype)

@@ -5,11 +5,13 @@ from typing import Any
 import tensorflow as tf
 
 from bundle.manifest import Function
-from export.source import traces
+from export.source import is_concrete, traces
 
 
 def describe(name: str, function: Any) -> Function:
     """A function's name, its count of traces, and the inputs of each trace, as text."""
+    if is_concrete(function):  # loaded, and never traced again
+        return Function(name=name, traces=1, signatures=(_inputs(function),))
     return Function(
         name=name,
         traces=function.experimental_get_tracing_count(),

@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from bundle.errors import ExportError
 from export.formats.tfjs_layers import named_variables
-from export.source import Source, keras_feed, keras_outputs, train_step_name
+from export.keras_models import keras_feed, keras_outputs
+from export.source import Source, train_step_name
 
 LEARNING_RATE = 0.01  # as verify/runners/js/layers_model.mjs has it
 
@@ -61,7 +62,7 @@ def _step(
     weight_names = [tfjs_names[id(variable)] for variable in model.trainable_variables]
 
     def step(**given: Any) -> dict[str, Any]:
-        feed = keras_feed({name: given[name] for name in names.inputs})
+        feed = keras_feed(model, {name: given[name] for name in names.inputs})
         weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
         rest = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
         with tf.GradientTape() as tape:

@@ -1,7 +1,7 @@
 """Test vectors: what the original computes for each case, what the oracle does, and how near."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,31 +13,45 @@ from bundle import digest, tensors
 from bundle.manifest import Sweep, Vector
 from bundle.tensors import Arrays
 from export.cases import Case, cases, training_cases
+from export.effort import most_rows
 from export.formula import formulas
 from export.source import Source, named
 from oracle.graph import Deviations, Oracle, narrowed
 
 
-def write(source: Source, folder: Path) -> tuple[tuple[Vector, ...], dict[str, tuple[str, ...]]]:
-    """Compute and write all cases of all signatures below `folder/vectors`.
+@dataclass
+class Written:
+    """The cases that were written; by signature, what its oracle says of its graph.
 
-    Also gives, by signature, the functions in its graph of which shaders promise less.
+    `shaded` are the functions of which shaders promise less, `narrow` what it has in float32 alone.
     """
+
+    vectors: list[Vector] = field(default_factory=list)
+    shaded: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    narrow: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def write(source: Source, folder: Path) -> Written:
+    """Compute and write all cases of all signatures below `folder/vectors`."""
     (folder / "vectors").mkdir()
-    written, shaded = [], {}
+    written = Written()
     for name, signature in source.signatures.items():
         oracle = Oracle(source.concrete(name))
         if oracle.shaded:
-            shaded[name] = oracle.shaded
+            written.shaded[name] = oracle.shaded
+        if oracle.narrow:
+            written.narrow[name] = oracle.narrow
         drawn = training_cases if name in source.training else cases
         known = formulas(source.concrete(name))
         measured = _Measured(oracle)
-        for case in drawn(signature, source.examples[name]):
+        row = {key: array[:1] for key, array in source.examples[name].items() if array.ndim}
+        most = most_rows(signature, source.concrete(name), row)
+        for case in drawn(signature, source.examples[name], most):
             computed = _computed(source, name, case, measured)
             if computed:
                 sweep = Sweep(input=case.swept, of=known) if case.swept else None
-                written.append(_write_case(folder, name, case, sweep, computed))
-    return tuple(written), shaded
+                written.vectors.append(_write_case(folder, name, case, sweep, computed))
+    return written
 
 
 class _Measured:
@@ -93,8 +107,8 @@ def _computed(source: Source, name: str, case: Case, measured: _Measured) -> Arr
     """
     try:
         return _compute(source, name, case, case.inputs, measured)
-    except tf.errors.InvalidArgumentError:
-        if case.regime != "edge":
+    except (tf.errors.InvalidArgumentError, ValueError):
+        if case.regime != "edge" and not case.optional:
             raise
     accepted = _accepted(source, name, case) if case.swept else None
     return _compute(source, name, case, accepted, measured) if accepted else None

@@ -1,20 +1,26 @@
 """Source -> Bundle: the one place that runs the exporters."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from bundle import atomic, digest
 from bundle.bundle import MANIFEST, Bundle, write_manifest
 from bundle.errors import ExportError, PortproofError, UsageError
-from bundle.manifest import Artifact, LeftOut, Manifest, Origin, Vector
-from export import tracing, vectors
-from export.formats import FORMATS, Format
+from bundle.manifest import Artifact, LeftOut, Manifest, Origin
+from export import budgets, tracing, vectors
+from export.formats import SAVEDMODEL, select
+from export.formats.format import Format
+from export.keras_models import layers_of
+from export.refusals import refusal
 from export.source import Source
 from export.train_step import with_training
 
@@ -26,12 +32,14 @@ def write(
     source: Source,
     path: str | Path,
     log: Log = lambda _: None,
-    formats: Sequence[Format] = FORMATS,
+    formats: Sequence[Format] | None = None,
+    asked: Collection[str] = (),
 ) -> Bundle:
     """Export a source to `formats`, with its test vectors, as the bundle `path`.
 
-    A format that cannot carry the model is left out, which the manifest and the report say with
-    the reason. What stood at `path` is replaced when the new bundle is whole, and stays if
+    Without `formats` to all. A format that cannot carry the model is left out, which the manifest
+    and the report say with the reason; one of those `asked` for, by full name, raises ExportError
+    instead. What stood at `path` is replaced when the new bundle is whole, and stays if
     anything is raised. Raises UsageError where `path` holds something else than a bundle.
     """
     path = _replaceable(Path(path))
@@ -39,13 +47,16 @@ def write(
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         functions = tuple(tracing.describe(n, f) for n, f in source.functions.items())
         trained = with_training(source)
-        artifacts, left_out = _write_artifacts(trained, folder, formats, log)
+        artifacts, left_out = _write_artifacts(
+            trained, folder, select() if formats is None else formats, asked, log
+        )
         if not any(
             name in artifact.endpoints for name in trained.training for artifact in artifacts
         ):
             trained = replace(trained, training={})
         log(f"{source.name}: test vectors")
-        cases, shaded = _write_vectors(trained, folder)
+        written = _write_vectors(trained, folder)
+        artifacts, cases = budgets.declared(trained, folder, artifacts, written.vectors)
         if source.draw_plots:
             log(f"{source.name}: plots")
             (folder / "plots").mkdir()
@@ -59,7 +70,10 @@ def write(
             artifacts=artifacts,
             left_out=left_out,
             layers=layers(source),
-            shaded=shaded,
+            structures=dict(source.structures),
+            drawn=tuple(sorted(source.drawn)),
+            shaded=written.shaded,
+            narrow=written.narrow,
             vectors=cases,
             plots=digest.describe_all(folder, "plots"),
         )
@@ -80,27 +94,24 @@ def _replaceable(path: Path) -> Path:
 
 
 def _write_artifacts(
-    source: Source, folder: Path, formats: Sequence[Format], log: Log
+    source: Source, folder: Path, formats: Sequence[Format], asked: Collection[str], log: Log
 ) -> tuple[tuple[Artifact, ...], tuple[LeftOut, ...]]:
+    """The artifacts, and the formats that cannot carry the model; one of those asked for raises."""
     artifacts, left_out = [], []
     for format_ in formats:
-        if format_.of_keras and not source.keras_forms:
-            left_out.append(LeftOut(format=format_.name, reason="the source states no Keras form"))
-            continue
-        log(f"{source.name}: {format_.name}")
+        log(f"{source.name}: {format_.full_name}")
         try:
             artifacts.append(_write_artifact(format_, source, folder))
         except ExportError as error:
-            if not format_.optional:
+            if format_.name == SAVEDMODEL or format_.full_name in asked:
                 raise
-            log(f"{source.name}: left out {format_.name}: {error}")
-            left_out.append(LeftOut(format=format_.name, reason=str(error)))
+            shutil.rmtree(folder / format_.folder, ignore_errors=True)
+            log(f"{source.name}: left out {format_.full_name}: {error}")
+            left_out.append(LeftOut(format=format_.full_name, reason=str(error)))
     return tuple(artifacts), tuple(left_out)
 
 
-def _write_vectors(
-    source: Source, folder: Path
-) -> tuple[tuple[Vector, ...], dict[str, tuple[str, ...]]]:
+def _write_vectors(source: Source, folder: Path) -> vectors.Written:
     try:
         return vectors.write(source, folder)
     except PortproofError:
@@ -113,29 +124,28 @@ def _write_vectors(
 
 
 def _write_artifact(format_: Format, source: Source, folder: Path) -> Artifact:
+    if format_.of_keras and not source.keras_forms:
+        raise ExportError(f"only a keras.Model becomes one, and {source.name} is none")
     try:
-        endpoints = format_.write(source, folder)
+        written = format_.write(source, folder, format_.folder)
     except PortproofError:
         raise
     except Exception as error:  # whatever a converter raises, in one line instead of a traceback
-        reason = " ".join(str(error).split())[:600]
-        raise ExportError(
-            f"{source.name} cannot be written as {format_.name}: {type(error).__name__}: {reason}"
-        ) from error
+        raise refusal(format_, source, error) from error
     return Artifact(
         format=format_.name,
-        endpoints=endpoints,
-        files=digest.describe_all(folder, format_.name),
+        variant=format_.variant,
+        endpoints=written.endpoints,
+        files=digest.describe_all(folder, format_.folder),
         graph=format_.graph,
+        notes=written.notes,
+        budgets=written.budgets,
     )
 
 
 def layers(source: Source) -> tuple[str, ...]:
     """The names of a Keras model's layers, those inside other layers too."""
-    if not isinstance(source.model, keras.Model):
-        return ()
-    found = [layer.name for layer in source.model._flatten_layers(include_self=False)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(layer.name for layer in layers_of(source.model)))
 
 
 def origin(source: Source) -> Origin:
@@ -143,9 +153,16 @@ def origin(source: Source) -> Origin:
     sha = hashlib.sha256()
     for name, signature in sorted(source.signatures.items()):
         sha.update(f"{name}{signature}\n".encode())
-    values = [np.asarray(variable) for variable in source.model.variables]
+    values = [np.asarray(variable) for variable in source.variables]
     for value in values:
         sha.update(f"{value.dtype}{value.shape}\n".encode())
         sha.update(value.tobytes())
-    kind = "keras.Model" if isinstance(source.model, keras.Model) else "tf.Module"
-    return Origin(kind=kind, digest=sha.hexdigest(), parameters=sum(v.size for v in values))
+    return Origin(
+        kind=_kind(source.model), digest=sha.hexdigest(), parameters=sum(v.size for v in values)
+    )
+
+
+def _kind(model: Any) -> str:
+    if isinstance(model, keras.Model):
+        return "keras.Model"
+    return "tf.Module" if isinstance(model, tf.Module) else "SavedModel"

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from bundle.signature import DTYPES
 from bundle.tensors import Arrays
 from oracle import rounding
 from oracle.disturbances import STATE
+from oracle.frozen import freeze
+from oracle.lowering import LOWERED
 from oracle.perturbing import perturbed
-from oracle.raising import raised, widened
+from oracle.raising import narrow_ops, raised, widened
+from oracle.splicing import spliced
 
 # A sample may take so many times what the exact evaluation took, and at least so many seconds.
 PATIENCE, LEAST_SECONDS = 100, 60
@@ -42,15 +44,11 @@ class Oracle:
     """
 
     def __init__(self, concrete: Any) -> None:
-        args, kwargs = concrete.structured_input_signature
-        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-        specs = tf.nest.flatten([*args, *kwargs.values()])
-        self._feeds = {
-            spec.name: tensor.name for spec, tensor in zip(specs, frozen.inputs, strict=True)
-        }
+        frozen = freeze(concrete)
+        self._feeds = {name: tensor.name for name, tensor in frozen.inputs.items()}
         names = [tensor.name for tensor in frozen.outputs]
         self._fetches = tf.nest.pack_sequence_as(concrete.structured_outputs, names)
-        self.frozen: graph_pb2.GraphDef = frozen.graph.as_graph_def()
+        self.frozen: graph_pb2.GraphDef = spliced(frozen.graph, LOWERED)
         captured = [inner for _, inner in concrete.graph.captures if inner.dtype == tf.resource]
         self._weights = {tensor.op.name for tensor in captured}
         self._endless = False
@@ -122,6 +120,11 @@ class Oracle:
         functions = [node for f in self.frozen.library.function for node in f.node_def]
         ops = {node.op for node in [*self.frozen.node, *functions]}
         return tuple(sorted(ops & rounding.SHADED))
+
+    @cached_property
+    def narrow(self) -> tuple[str, ...]:
+        """The ops that are computed in float32 all the same, for TensorFlow has no other."""
+        return narrow_ops(self.frozen)
 
     @cached_property
     def _original(self) -> Any:

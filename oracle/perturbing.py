@@ -12,8 +12,8 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.python.framework import op_def_registry
 
 from oracle.disturbances import Library
-from oracle.raising import raised
-from oracle.rounding import ROUNDOFF, Elementwise, row
+from oracle.raising import input_types, is_narrow, raised
+from oracle.rounding import ROUNDOFF, UNLISTED, Elementwise, Row, row
 
 _EXACT, _OPERANDS = "/exact", "/operands"
 # What these give is about a tensor, not of its values.
@@ -57,20 +57,22 @@ def _is_value(node: node_def_pb2.NodeDef) -> bool:
     return bool(node.op == "Placeholder")
 
 
-def _listed(nodes: Nodes, sources: Collection[str]) -> dict[str, int]:
+def _listed(nodes: Nodes, sources: Collection[str]) -> dict[str, tuple[Row, int]]:
     """The nodes that have a rule and depend on a source's values, with the dtype that they make."""
     known = {node.name: node for node in nodes}
     before = {name: [_name(ref) for ref in node.input] for name, node in known.items()}
     moved = set(sources)
-    found: dict[str, int] = {}
+    found: dict[str, tuple[Row, int]] = {}
     for name in TopologicalSorter(before).static_order():
         node = known.get(name)
         if node is None or node.op in _ABOUT or not moved.intersection(before[name]):
             continue
         moved.add(name)
         dtype = _made(node)
-        if dtype is not None and dtype in ROUNDOFF and row(node.op) is not None:
-            found[name] = dtype
+        rule = row(node.op)
+        if dtype is not None and dtype in ROUNDOFF and rule is not None:
+            # What is not raised is several nodes by now, of which the last has its name.
+            found[name] = (UNLISTED if is_narrow(node) else rule, dtype)
     return found
 
 
@@ -98,7 +100,12 @@ class _Body:
     """
 
     def __init__(
-        self, nodes: Nodes, listed: dict[str, int], library: Library, *, inside: bool
+        self,
+        nodes: Nodes,
+        listed: dict[str, tuple[Row, int]],
+        library: Library,
+        *,
+        inside: bool,
     ) -> None:
         self._nodes, self._listed, self._library, self._inside = nodes, listed, library, inside
         self._first: dict[str, str] = {}  # disturbed nodes, and their first output's argument
@@ -129,8 +136,7 @@ class _Body:
 
     def _wrapped(self, node: node_def_pb2.NodeDef) -> Iterator[node_def_pb2.NodeDef]:
         """The nodes that come before this one, which becomes the last of them: a call."""
-        rule, dtype, types = row(node.op), self._listed[node.name], list(_input_types(node))
-        assert rule
+        (rule, dtype), types = self._listed[node.name], list(input_types(node))
         exact = node_def_pb2.NodeDef()
         exact.CopyFrom(node)
         exact.name = node.name + _EXACT
@@ -156,13 +162,3 @@ def _call(name: str, function: Any, inputs: list[str]) -> node_def_pb2.NodeDef:
     node.attr["Tin"].list.type.extend(arg.type for arg in signature.input_arg)
     node.attr["Tout"].list.type.extend(arg.type for arg in signature.output_arg)
     return node
-
-
-def _input_types(node: node_def_pb2.NodeDef) -> Iterator[int]:
-    """The dtype of each data input, as the op's definition says."""
-    for arg in op_def_registry.get(node.op).input_arg:
-        if arg.type_list_attr:
-            yield from node.attr[arg.type_list_attr].list.type
-            continue
-        dtype = node.attr[arg.type_attr].type if arg.type_attr else arg.type
-        yield from [dtype] * (node.attr[arg.number_attr].i if arg.number_attr else 1)

@@ -1,33 +1,84 @@
 """A frozen graph, raised to float64."""
 
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, types_pb2
+from tensorflow.core.framework import attr_value_pb2, graph_pb2, types_pb2
+from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
+from tensorflow.python.framework import kernels, op_def_registry
 
 _COMPILED = "_XlaMustCompile"
-_RAISED = {types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16}
+_RAISED = {
+    **dict.fromkeys(
+        (types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16), types_pb2.DT_DOUBLE
+    ),
+    types_pb2.DT_COMPLEX64: types_pb2.DT_COMPLEX128,
+}
+_WIDE = {types_pb2.DT_DOUBLE: np.float64, types_pb2.DT_COMPLEX128: np.complex128}
 
 
 def raised(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """A copy of a frozen graph that computes in float64.
 
     In its nodes and its library functions every type attribute and constant that is float32,
-    float16 or bfloat16 becomes float64. The values of the weights stay what they are: float64
-    holds each exactly. Nothing is left to be compiled by XLA, which takes no functions with state.
+    float16 or bfloat16 becomes float64 (and complex64 complex128). The values of the weights stay
+    what they are: float64 holds each exactly. Nothing is left to be compiled by XLA, which takes
+    no functions with state. An op that TensorFlow has for float32 alone stays so, between
+    conversions (`narrow_ops` names them); `oracle.lowering` knows better for some.
     """
+    originals = graph
     graph = graph_pb2.GraphDef.FromString(graph.SerializeToString())
-    for node in graph.node:
-        _raise_node(node)
+    nodes = [node for original in originals.node for node in _raised_node(original)]
+    del graph.node[:]
+    graph.node.extend(nodes)
     for function in graph.library.function:
         function.attr.pop(_COMPILED, None)
         for arg in (*function.signature.input_arg, *function.signature.output_arg):
-            if arg.type in _RAISED:
-                arg.type = types_pb2.DT_DOUBLE
+            arg.type = _RAISED.get(arg.type, arg.type)
         for node in function.node_def:
-            _raise_node(node)
+            _raise_attrs(node)
     return graph
+
+
+def narrow_ops(graph: graph_pb2.GraphDef) -> tuple[str, ...]:
+    """The ops of a frozen graph that have no float64 form, and keep float32's rounding."""
+    return tuple(sorted({node.op for node in graph.node if is_narrow(node)}))
+
+
+def is_narrow(node: Node) -> bool:
+    """Whether an op takes or makes floats, and TensorFlow has it for the CPU in float32 alone."""
+    definition = op_def_registry.get(node.op)
+    if definition is None:
+        return False
+    if node.op == "Bitcast":  # another size of float would be another number of integers
+        return any(node.attr[name].type in _RAISED for name in ("T", "type"))
+    args = (*definition.input_arg, *definition.output_arg)
+    if any(arg.type == types_pb2.DT_FLOAT for arg in args):
+        return True
+    attrs = {arg.type_attr for arg in args if arg.type_attr}
+    return any(
+        node.attr[name].type in _RAISED and not _computes(node.op, name, node.attr[name].type)
+        for name in attrs
+    )
+
+
+@cache
+def _computes(op: str, attr: str, dtype: int) -> bool:
+    """Whether the CPU has a kernel of this op for the wide form of a dtype."""
+    found: Any = kernels.get_registered_kernels_for_op(op)
+    for kernel in found.kernel:
+        allowed = [
+            value
+            for constraint in kernel.constraint
+            if constraint.name == attr
+            for value in constraint.allowed_values.list.type
+        ]
+        if kernel.device_type == "CPU" and (not allowed or _RAISED[dtype] in allowed):
+            return True
+    return not found.kernel  # a call, or what is never run
 
 
 def widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -38,7 +89,60 @@ def widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return array.astype(np.float64)
 
 
-def _raise_node(node: node_def_pb2.NodeDef) -> None:
+def _raised_node(original: Node) -> Iterator[Node]:
+    node = Node.FromString(original.SerializeToString())
+    if is_narrow(node):
+        yield from _between_conversions(node)
+        return
+    _raise_attrs(node)
+    yield node
+
+
+def _between_conversions(node: Node) -> Iterator[Node]:
+    """The node as it is, taking and giving float64."""
+    name, definition = node.name, op_def_registry.get(node.op)
+    node.name = f"{name}/float32"
+    for n, dtype in enumerate(_types(node, definition.input_arg)):
+        if dtype in _RAISED:
+            cast = _cast(f"{name}/given_{n}", node.input[n], _RAISED[dtype], dtype)
+            node.input[n] = cast.name
+            yield cast
+    yield node
+    outputs = []
+    for n, dtype in enumerate(_types(node, definition.output_arg)):
+        ref = f"{node.name}:{n}" if n else node.name
+        if dtype in _RAISED:
+            cast = _cast(f"{name}/made_{n}", ref, dtype, _RAISED[dtype])
+            ref, dtype = cast.name, _RAISED[dtype]
+            yield cast
+        outputs.append((ref, dtype))
+    last = Node(name=name, op="IdentityN", input=[ref for ref, _ in outputs])
+    last.attr["T"].list.type.extend(dtype for _, dtype in outputs)
+    yield last
+
+
+def _types(node: Node, args: Any) -> Iterator[int]:
+    """The dtype of each input or output, as the op's definition says."""
+    for arg in args:
+        if arg.type_list_attr:
+            yield from node.attr[arg.type_list_attr].list.type
+            continue
+        dtype = node.attr[arg.type_attr].type if arg.type_attr else arg.type
+        yield from [dtype] * (node.attr[arg.number_attr].i if arg.number_attr else 1)
+
+
+def input_types(node: Node) -> Iterator[int]:
+    """The dtype of each data input."""
+    return _types(node, op_def_registry.get(node.op).input_arg)
+
+
+def _cast(name: str, ref: str, given: int, made: int) -> Node:
+    cast = Node(name=name, op="Cast", input=[ref])
+    cast.attr["SrcT"].type, cast.attr["DstT"].type = given, made
+    return cast
+
+
+def _raise_attrs(node: Node) -> None:
     node.attr.pop(_COMPILED, None)
     for attr in node.attr.values():
         _raise_attr(attr)
@@ -46,13 +150,13 @@ def _raise_node(node: node_def_pb2.NodeDef) -> None:
 
 def _raise_attr(attr: attr_value_pb2.AttrValue) -> None:
     kind = attr.WhichOneof("value")
-    if kind == "type" and attr.type in _RAISED:
-        attr.type = types_pb2.DT_DOUBLE
+    if kind == "type":
+        attr.type = _RAISED.get(attr.type, attr.type)
     elif kind == "list":
         for n, item in enumerate(attr.list.type):
-            if item in _RAISED:
-                attr.list.type[n] = types_pb2.DT_DOUBLE
+            attr.list.type[n] = _RAISED.get(item, item)
     elif kind == "tensor" and attr.tensor.dtype in _RAISED:
+        wide = _WIDE[_RAISED[attr.tensor.dtype]]
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-            value = tf.make_ndarray(attr.tensor).astype(np.float64)
+            value = tf.make_ndarray(attr.tensor).astype(wide)
         attr.tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))

@@ -54,4 +54,4 @@ def sign(folder: Path, manifest: Manifest) -> Bundle:
 
 
 def _described(folder: Path, artifact: Artifact) -> Artifact:
-    return artifact.model_copy(update={"files": digest.describe_all(folder, artifact.format)})
+    return artifact.model_copy(update={"files": digest.describe_all(folder, artifact.folder)})

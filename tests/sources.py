@@ -1,14 +1,25 @@
 """Small sources for the tests, right ones and wrong ones."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from bundle.bundle import Bundle
+from export.formats import select
 from export.source import Source
+from export.write import write
 
+# The formats that claim to be float32: variants declare budgets of error.
+FLOAT32 = ("savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph", "tfjs-layers")
 X = np.linspace(-2, 2, 33, dtype=np.float32)
+
+
+def exported(source: Source, path: Path) -> Bundle:
+    """The source as a bundle of the formats that claim to be float32."""
+    return write(source, path, formats=select(FLOAT32))
 
 
 class Heads(tf.Module):

@@ -135,7 +135,7 @@ def test_what_a_runtime_loads_must_be_the_artifacts_own_files(
     copy: Path, field: str, value: str
 ) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
-    [tflite] = [a for a in manifest["artifacts"] if a["format"] == "tflite"]
+    [tflite] = [a for a in manifest["artifacts"] if (a["format"], a["variant"]) == ("tflite", "")]
     tflite["endpoints"]["serving_default"][field] = value
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="is no file of tflite"):

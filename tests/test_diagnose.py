@@ -8,13 +8,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import portproof
 from bundle.bundle import Bundle
 from bundle.errors import PortproofError, UsageError
-from export.write import write
+from export.modules import from_module
 from tests.damage import grafted
 from tests.faults import architectures
+from tests.sources import exported
 from verify.diagnose import Diagnosis
 
 PORTPROOF = os.fspath(Path(sys.executable).parent / "portproof")
@@ -24,7 +26,7 @@ PORTPROOF = os.fspath(Path(sys.executable).parent / "portproof")
 def right(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     keras.utils.clear_session()  # so that both models, and their tensors, have the same names
     source = architectures.source_of("conv", architectures.model("conv"))
-    return write(source, tmp_path_factory.mktemp("right") / "conv")
+    return exported(source, tmp_path_factory.mktemp("right") / "conv")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     kernel[1, 1, 2, 3] *= 1.01
     model.get_layer("second").set_weights([kernel, bias])
     source = architectures.source_of("conv", model)
-    return write(source, tmp_path_factory.mktemp("wrong") / "conv")
+    return exported(source, tmp_path_factory.mktemp("wrong") / "conv")
 
 
 def with_fault(right: Bundle, wrong: Bundle, format_: str, folder: Path) -> Bundle:
@@ -84,9 +86,13 @@ def test_a_right_model_agrees(runtime: str, right: Bundle) -> None:
 
 
 def test_what_a_runtime_refuses_is_named(tmp_path: Path) -> None:
-    source = architectures.source_of("attention", architectures.model("attention"))
-    bundle = write(source, tmp_path / "attention")
-    found = of(bundle, "tfjs-node-wasm")
+    class Diagonal(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 3, 3], tf.float32, name="x")])
+        def diagonal(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": tf.einsum("bii->bi", x)}
+
+    bundle = exported(from_module("diagonal", Diagonal()), tmp_path / "diagonal")
+    [found] = portproof.diagnose(bundle.path, "tfjs-node-wasm")
     assert "Einsum" in found.refused
     assert [node.op for node in found.suspects] == ["Einsum"]
     assert not found.agrees
@@ -96,7 +102,7 @@ def test_a_saved_model_of_another_graph_is_no_reference(right: Bundle, tmp_path:
     keras.utils.clear_session()
     model = architectures.model("conv")
     model.get_layer("first").activation = keras.activations.tanh
-    other = write(architectures.source_of("conv", model), tmp_path / "other" / "conv")
+    other = exported(architectures.source_of("conv", model), tmp_path / "other" / "conv")
     bundle = with_fault(right, other, "savedmodel", tmp_path)
     with pytest.raises(PortproofError, match="neither the SavedModel nor the checkpoint"):
         of(bundle, "litert")

@@ -86,7 +86,7 @@ def test_the_limit_lies_between_good_and_bad(power: int, factor: int, named: boo
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint16", "int32"])
 def test_points_span_the_dtype(dtype: str) -> None:
     rows = np.array([[1, 2], [3, 0], [5, 1]], dtype)
-    found = points(rows)
+    found = points(rows, 1000)
     sizes = [magnitude(row) for row in found]
     info = np.finfo(dtype) if rows.dtype.kind == "f" else np.iinfo(dtype)
     assert found.dtype == rows.dtype
@@ -97,11 +97,15 @@ def test_points_span_the_dtype(dtype: str) -> None:
 
 
 def test_large_rows_get_fewer_points() -> None:
-    assert 16 <= len(points(np.ones((2, 300, 300, 3), np.float32))) <= 34
-    assert len(points(np.arange(6, dtype=np.float32).reshape(2, 3))) > 250
-    assert 10 < len(points(np.ones((1, 3), np.float32), few=True)) <= 33
+    assert 16 <= len(points(np.ones((2, 300, 300, 3), np.float32), 4)) <= 34
+    assert len(points(np.arange(6, dtype=np.float32).reshape(2, 3), 1000)) > 250
+    assert (
+        10
+        < len(points(np.ones((1, 3), np.int64), 32))
+        < len(points(np.ones((1, 3), np.int64), 1000))
+    )
 
 
 def test_points_of_nothing() -> None:
-    assert not len(points(np.zeros((3, 2), np.float32)))
-    assert not len(points(np.ones((3, 2), bool)))
+    assert not len(points(np.zeros((3, 2), np.float32), 9))
+    assert not len(points(np.ones((3, 2), bool), 9))

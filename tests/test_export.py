@@ -16,7 +16,7 @@ from bundle import tensors
 from bundle.bundle import Bundle
 from bundle.errors import ExportError, UsageError
 from export.cases import cases, special_values
-from export.formats import tfjs_converter
+from export.formats import names, select, tfjs_converter
 from export.write import write
 from oracle.graph import Oracle
 from tests.sources import X, heads
@@ -67,7 +67,9 @@ def test_every_model_is_in_every_format(bundles: dict[str, Bundle]) -> None:
         assert formats >= {"savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph"}
         # Only a Keras model whose tensors have a dimension beside the batch is a layers model.
         assert ("tfjs-layers" in formats) == (bundle.manifest.model == "quadratic_keras")
-        assert bool(bundle.manifest.left_out) == ("tfjs-layers" not in formats)
+        found = [artifact.name for artifact in bundle.manifest.artifacts]
+        left_out = [one.format for one in bundle.manifest.left_out]
+        assert sorted([*found, *left_out]) == sorted(names())
 
 
 def test_plots_are_part_of_a_trained_bundle(bundles: dict[str, Bundle]) -> None:
@@ -93,7 +95,7 @@ def test_vectors_of_a_signature_without_a_dynamic_dimension() -> None:
     fixed = signature.model_copy(
         update={"inputs": {"x": signature.inputs["x"].model_copy(update={"shape": (2,)})}}
     )
-    found = list(cases(fixed, {"x": np.ones(2, np.float32)}))
+    found = list(cases(fixed, {"x": np.ones(2, np.float32)}, 1000))
     assert {case.regime for case in found} == {"typical", "batch", "edge"}
     assert all(case.inputs["x"].shape == (2,) for case in found)
     assert len(special_values(fixed.inputs["x"])["infinity"]) == 2
@@ -163,8 +165,8 @@ def test_the_python_api_takes_a_module(tmp_path: Path) -> None:
 
     bundle = portproof.export(Scale(), tmp_path / "s", inputs={"x": np.ones((3, 2), np.float32)})
     # No Keras form was stated, so there is none; every other format is there.
-    formats = [artifact.format for artifact in bundle.manifest.artifacts]
-    assert formats == ["savedmodel", "checkpoint", "tflite", "tfjs-graph"]
+    formats = {artifact.format for artifact in bundle.manifest.artifacts}
+    assert formats == {"savedmodel", "checkpoint", "tflite", "tfjs-graph"}
     assert portproof.verify(bundle.path, runtimes=["litert"]).ok
 
 
@@ -177,18 +179,32 @@ def test_a_failed_export_leaves_the_old_bundle(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no such op: Frobnicate\nat line 7")
 
-    monkeypatch.setattr(tfjs_converter._converter, "convert_tf_saved_model", fail)
+    monkeypatch.setattr(tfjs_converter._converter, "optimize_graph", fail)
     with pytest.raises(ExportError, match=r"heads cannot be written as tfjs-graph.*Frobnicate at"):
-        write(heads(), tmp_path / "heads")
+        write(heads(), tmp_path / "heads", asked=["tfjs-graph"])
     assert digests(tmp_path) == before
+
+
+def test_a_format_that_nobody_asked_for_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no such op: Frobnicate")
+
+    monkeypatch.setattr(tfjs_converter._converter, "optimize_graph", fail)
+    bundle = write(heads(), tmp_path / "heads", formats=select(["tflite", "tfjs-graph"]))
+    assert [artifact.name for artifact in bundle.manifest.artifacts] == ["savedmodel", "tflite"]
+    [left_out] = bundle.manifest.left_out
+    assert left_out.format == "tfjs-graph"
+    assert "Frobnicate" in left_out.reason
+    assert not (bundle.path / "tfjs-graph").exists()
 
 
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        (None, "give example inputs"),
         ({"z": X}, r"given for \['z'\], and the signature's inputs are \['x'\]"),
-        ({"x": X.astype(np.float64)}, r"float64\[33\], and the signature says float32\[\?\]"),
+        ({"x": X.astype(np.int32)}, r"int32\[33\], and the signature says float32\[\?\]"),
         ({"x": X[:, None]}, r"float32\[33, 1\], and"),
         ({"x": X[:0]}, "empty, which proves nothing"),
     ],
@@ -234,13 +250,16 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "my_module" / "thesis.tex").read_text() == "years"
 
 
-def test_two_outputs_of_one_layer_need_names(tmp_path: Path) -> None:
+def test_two_outputs_of_one_layer_are_numbered(tmp_path: Path) -> None:
     a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
     dense = keras.layers.Dense(1, name="d")
     model = keras.Model([a, b], [dense(a), dense(b)])
     inputs = {"a": np.ones((3, 2), np.float32), "b": np.zeros((3, 2), np.float32)}
-    with pytest.raises(ExportError, match=r"several outputs of one layer \(d, d\).*dict"):
-        portproof.export(model, tmp_path / "x", inputs=inputs)
+    bundle = portproof.export(model, tmp_path / "x", inputs=inputs, formats=["keras"])
+    assert list(bundle.manifest.signatures["serving_default"].outputs) == ["d_0", "d_1"]
+    structure = bundle.manifest.structures["serving_default"]
+    assert (structure.inputs, structure.outputs) == (["a", "b"], ["d_0", "d_1"])
+    assert portproof.verify(bundle.path, runtimes=["keras"]).ok
 
 
 def test_a_model_that_says_nothing_of_its_inputs_is_refused(tmp_path: Path) -> None:

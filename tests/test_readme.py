@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from bundle.bundle import Bundle
@@ -48,6 +50,24 @@ def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
     assert Bundle.open(tmp_path / "artifacts" / "scale").manifest.signatures.keys() == {"scale"}
 
 
+def test_an_own_model_is_proven_by_the_commands_shown(tmp_path: Path) -> None:
+    [commands] = re.findall(r"<!-- own model.*?-->\n```console\n(.*?)```", README, flags=re.DOTALL)
+    setup, *own = commands.splitlines()
+    assert setup == "make setup"
+    x = keras.Input((3,), name="x")
+    keras.Model(x, {"y": keras.layers.Dense(40, "relu")(x)}).save(tmp_path / "my_model.keras")
+    np.savez(tmp_path / "data.npz", x=np.linspace(-1, 1, 60).reshape(20, 3))
+    printed = [shell(command, tmp_path) for command in own]
+    assert "proven: " in printed[-1]
+    bundle = Bundle.open(tmp_path / "artifacts" / "my_model")
+    assert "tflite int8" in [artifact.name for artifact in bundle.manifest.artifacts]
+
+
+def test_the_example_of_a_format_is_the_file() -> None:
+    [shown] = blocks("py")
+    assert shown == (REPOSITORY / "examples" / "numpy_format.py").read_text()
+
+
 def test_the_table_is_the_one_that_is_printed(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     [shown] = re.findall(r"<!-- table.*?-->\n```\n(.*?)```", README, flags=re.DOTALL)
     for name, bundle in bundles.items():
@@ -60,7 +80,7 @@ def test_the_table_is_the_one_that_is_printed(bundles: dict[str, Bundle], tmp_pa
 def skeleton(table: str) -> list[list[str]]:
     """A table without its figures, which may be others on another processor."""
     rows = [line for line in table.splitlines() if "  " in line.strip() and ":" not in line]
-    verdict = re.compile(r"^(exact|faithful)( \d+ ulp)?$")
+    verdict = re.compile(r"^(exact|faithful|close)( -?\d+ (ulp|dB))?$")
     return [
         ["" if verdict.match(entry) else entry for entry in re.split(r"\s{2,}", row.strip())]
         for row in rows

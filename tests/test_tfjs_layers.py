@@ -10,14 +10,14 @@ from keras import layers
 
 from bundle.bundle import Bundle
 from bundle.errors import ExportError
-from export.formats import FORMATS
+from export.formats import select
 from export.formats.tfjs_layer_configs import LAYERS
 from export.formats.tfjs_layers import named_variables, topology
-from export.source import from_keras
+from export.keras_models import from_keras
 from export.write import write
 from verify.check import check
 from verify.report import Report
-from verify.runtimes import select
+from verify.runtimes import select as runtimes
 
 RANDOM = np.random.default_rng(3)
 
@@ -135,7 +135,7 @@ def exported(name: str, model: keras.Model, folder: Path) -> Bundle:
         if "seed" not in variable.path:
             variable.assign(RANDOM.uniform(0.2, 1.0, variable.shape).astype(np.float32))
     source = from_keras(name, model, {"serving_default": examples(model)})
-    bundle = write(source, folder / name, formats=[f for f in FORMATS if f.name == "tfjs-layers"])
+    bundle = write(source, folder / name, formats=select(["tfjs-layers"]), asked=["tfjs-layers"])
     assert "tfjs-layers" not in {left.format for left in bundle.manifest.left_out}
     return bundle
 
@@ -148,7 +148,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     for name, build in MODELS.items():
         keras.utils.clear_session()
         bundles.append(exported(name, build(), folder))
-    return check(bundles, select(["tfjs-node-cpu"], []))
+    return check(bundles, runtimes(["tfjs-node-cpu"], []))
 
 
 def test_every_row_of_the_table_has_a_model() -> None:

@@ -8,7 +8,7 @@ import portproof
 from bundle.bundle import Bundle
 from bundle.errors import ExportError
 from bundle.show import describe as show
-from export.source import from_module
+from export.modules import from_module
 from export.tracing import describe
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bundle.bundle import Bundle
 from bundle.errors import UsageError
+from bundle.manifest import Manifest
 from verify import trial
 from verify.process import Limits, RunnerProcess
 from verify.report import Cell, Environment, Report, finished
@@ -61,6 +62,7 @@ def check(
                 for bundle in bundles
                 if bundle.manifest.left_out
             },
+            notes={b.manifest.model: notes for b in bundles if (notes := _notes(b.manifest))},
             unknown=dict(unknown or {}),
             interrupted=interrupted,
             environment=_environment(versions),
@@ -69,6 +71,18 @@ def check(
             cells=[cell for found in cells.values() for cell in found],
         )
     )
+
+
+def _notes(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """What is to be known of a bundle beside its verdicts."""
+    notes = {artifact.name: artifact.notes for artifact in manifest.artifacts if artifact.notes}
+    said = []
+    if manifest.drawn:
+        names = ", ".join(manifest.drawn)
+        said.append(f"no example inputs were given: those of {names} were drawn")
+    for signature, ops in manifest.narrow.items():
+        said.append(f"the oracle of {signature} computes {', '.join(ops)} in float32")
+    return {**notes, **({"vectors": tuple(said)} if said else {})}
 
 
 def _side_by_side(work: Callable[["_Crew"], None], crews: list["_Crew"]) -> bool:

@@ -87,7 +87,7 @@ def diagnose(
     chosen = [
         trial
         for trial in trials([bundle], runtime)
-        if trial.artifact.format in runtime.inspects and format_ in ("", trial.artifact.format)
+        if trial.artifact.name in runtime.inspects and format_ in ("", trial.artifact.name)
     ]
     if not chosen:
         raise UsageError(

@@ -96,6 +96,8 @@ class Report(BaseModel):
 
     `refused` maps a bundle's path to why nothing of it was run: it is not what was exported.
     `left_out` maps each model to the formats that it was not exported to, and why.
+    `notes` maps each model to its artifacts of which something is to be known: what was done that a
+    plain conversion does not, and under `vectors` how these were come by.
     `unknown` maps each model to artifacts whose format no runtime of the table knows, and `unkept`
     each bundle's path to why its report.json could not be written.
     `interrupted` says that Ctrl-C ended it, so cells are missing.
@@ -112,6 +114,7 @@ class Report(BaseModel):
     environment: Environment
     refused: dict[str, str] = {}
     left_out: dict[str, dict[str, str]] = {}
+    notes: dict[str, dict[str, tuple[str, ...]]] = {}
     unknown: dict[str, list[str]] = {}
     unkept: dict[str, str] = {}
     interrupted: bool = False
@@ -166,6 +169,7 @@ class Report(BaseModel):
             "bundle": {model: self.bundle[model]},
             "refused": {},
             "left_out": {name: why for name, why in self.left_out.items() if name == model},
+            "notes": {name: said for name, said in self.notes.items() if name == model},
             "unknown": {name: what for name, what in self.unknown.items() if name == model},
             "cells": cells,
         }

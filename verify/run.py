@@ -60,7 +60,7 @@ def _unknown(bundles: Sequence[Bundle], runtimes: Sequence[Runtime]) -> dict[str
     """Artifacts that would otherwise be passed over, for no runtime runs their format."""
     known = {name for runtime in runtimes for name in runtime.formats}
     found = {
-        bundle.manifest.model: [a.name for a in bundle.manifest.artifacts if a.format not in known]
+        bundle.manifest.model: [a.name for a in bundle.manifest.artifacts if a.name not in known]
         for bundle in bundles
     }
     return {model: names for model, names in found.items() if names}

@@ -71,11 +71,14 @@ def _table(runtimes: tuple[str, ...], cells: list[Cell]) -> Table:
 def _entry(cells: list[Cell]) -> Text:
     gating = [cell for cell in cells if cell.regime in GATING]
     if not gating:
-        return Text("...", "dim")  # not judged yet
+        return Text()  # not judged yet, or of a variant that the runtime does not run
     verdict = overall(gating)
     text = Text(verdict, STYLES[verdict])
     ulps = [cell.max_ulp for cell in gating if cell.max_ulp is not None]
-    if verdict != "exact" and ulps:
+    noise = [cell.row_sqnr for cell in gating if cell.row_sqnr is not None]
+    if verdict == "close" and noise and gating[0].variant:
+        text.append(f" {min(noise):.0f} dB")
+    elif verdict != "exact" and ulps:
         text.append(f" {max(ulps)} ulp")
     return text
 
@@ -94,6 +97,14 @@ def _notes(report: Report) -> Iterable[Text]:
         yield Text("edge (reported, not counted):")
         yield from _lines("  ", edge)
     yield from _envelopes(report.cells)
+    yield from _not_covered(report)
+    for model, artifacts in report.notes.items():
+        for name, said in artifacts.items():
+            yield Text(f"note: {model} {name}: {'; '.join(said)}")
+
+
+def _not_covered(report: Report) -> Iterable[Text]:
+    """Absent runtimes, formats without an artifact, and what nothing ran or could be kept."""
     absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
     for runtime, reason in absent.items():
         yield Text(f"not covered: {runtime} is absent; {reason}", "yellow")

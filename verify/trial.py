@@ -94,7 +94,7 @@ def trials(bundles: list[Bundle], runtime: Runtime) -> Iterator[Trial]:
     """Everything in some bundles that a runtime knows the format of."""
     for bundle in bundles:
         for artifact in bundle.manifest.artifacts:
-            if artifact.format in runtime.formats:
+            if artifact.name in runtime.formats:
                 for signature, endpoint in artifact.endpoints.items():
                     yield Trial(bundle, artifact, signature, endpoint, runtime)
 
@@ -181,20 +181,19 @@ def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") 
     `inspect` asks for the tensors inside instead of the outputs; they keep their names.
     """
     names, root, runtime = trial.endpoint, trial.bundle.path.resolve(), trial.runtime
-    by_row = trial.batched and runtime.rows != "any"
-    signature: str | None = trial.signature
-    if by_row and runtime.rows == "one_row":
-        signature = names.one_row
-        if signature is None:
-            return Answer(error="takes no dynamic dimension, and the artifact has no other form")
+    fixed = trial.artifact.name in runtime.one_row or not names.dynamic
+    by_row = trial.batched and fixed
+    path = names.one_row if by_row else names.path
+    if path is None:
+        return Answer(error="takes no dynamic dimension, and the artifact has no other form")
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         given, made = Path(scratch, "inputs.safetensors"), Path(scratch, "outputs.safetensors")
         tensors.write(given, {names.inputs[name]: array for name, array in inputs.items()})
         request = {
-            "artifact": str(root / names.path),
+            "artifact": str(root / path),
             "format": trial.artifact.format,
             "graph": str(root / trial.artifact.graph) if trial.artifact.graph else None,
-            "signature": signature,
+            "signature": trial.signature,
             "signatures": len(trial.artifact.endpoints),
             "by_row": by_row,
             "options": dict(runtime.options),

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from bundle.manifest import Endpoint
+from export.formats.format import Written
 from export.formats.savedmodel import trackable, unchanged
 from export.source import Source
 
 
-def write(source: Source, root: Path) -> dict[str, Endpoint]:
+def write(source: Source, root: Path, folder: str) -> Written:
     """Write `root/checkpoint/variables.*`, as `tf.train.Checkpoint(model=model).write` does."""
-    path = "checkpoint/variables"
+    path = f"{folder}/variables"
     tf.train.Checkpoint(model=trackable(source.model)).write(str(root / path))
-    return {name: unchanged(path, source, name) for name in source.functions}
+    return Written({name: unchanged(path, source, name) for name in source.functions})

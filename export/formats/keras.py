@@ -10,24 +10,35 @@ import keras
 
 from bundle.errors import ExportError
 from bundle.manifest import Endpoint
-from export.source import Source, keras_outputs, keras_structure
+from export.formats.format import Written
+from export.keras_models import foreign, keras_outputs, keras_structure
+from export.source import Source
 
 # The earliest time that a zip entry can hold. Any fixed one would do.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write(source: Source, root: Path) -> dict[str, Endpoint]:
+def write(source: Source, root: Path, folder: str) -> Written:
     """Write `root/keras/SIGNATURE.keras` for each Keras form that the source states."""
-    (root / "keras").mkdir()
-    return {
-        signature: _write_form(source, signature, model, root)
-        for signature, model in source.keras_forms.items()
-    }
+    (root / folder).mkdir()
+    return Written(
+        {
+            signature: _write_form(source, signature, model, root, folder)
+            for signature, model in source.keras_forms.items()
+        }
+    )
 
 
-def _write_form(source: Source, signature: str, model: keras.Model, root: Path) -> Endpoint:
+def _write_form(
+    source: Source, signature: str, model: keras.Model, root: Path, folder: str
+) -> Endpoint:
+    if found := list(dict.fromkeys(foreign(keras.saving.serialize_keras_object(model)))):
+        raise ExportError(
+            f"{source.name} is made with {', '.join(found)}, which Keras does not have: a file of "
+            "it loads where your code is, and nowhere else"
+        )
     stem = source.name if len(source.keras_forms) == 1 else quote(signature, safe="")
-    path = f"keras/{stem}.keras"
+    path = f"{folder}/{stem}.keras"
     file = root / path
     model.save(file)
     _make_reproducible(file)

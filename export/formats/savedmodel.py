@@ -8,18 +8,17 @@ import tensorflow as tf
 
 from bundle.manifest import Endpoint
 from export.formats import canonical_graph
+from export.formats.format import Written
 from export.source import Source
 
-FOLDER = "savedmodel"
 
-
-def write(source: Source, root: Path) -> dict[str, Endpoint]:
+def write(source: Source, root: Path, folder: str) -> Written:
     """Write `root/savedmodel`. Its SignatureDef has the source's own names."""
-    path = root / FOLDER
+    path = root / folder
     concrete = {name: source.concrete(name) for name in source.functions}
     tf.saved_model.save(trackable(source.model), str(path), signatures=concrete)
     canonical_graph.rewrite(path)
-    return {name: unchanged(FOLDER, source, name) for name in source.functions}
+    return Written({name: unchanged(folder, source, name) for name in source.functions})
 
 
 def unchanged(path: str, source: Source, signature: str) -> Endpoint:
@@ -34,7 +33,13 @@ def unchanged(path: str, source: Source, signature: str) -> Endpoint:
 
 def trackable(model: Any) -> Any:
     """What of a model is saved: the model itself, or the weights of a `keras.Model` alone."""
-    return _Mirror(model, {}, leave_out=("optimizer",)) if isinstance(model, keras.Model) else model
+    if not isinstance(model, keras.Model):
+        return model
+    mirror = _Mirror(model, {}, leave_out=("optimizer",))
+    reached = {id(found) for found in tf.train.TrackableView(mirror).descendants()}
+    # Keras tracks the cells of StackedRNNCells for itself alone.
+    mirror.others = [v.value for v in model.variables if id(v.value) not in reached]
+    return mirror
 
 
 class _Mirror(tf.Module):  # type: ignore[misc]
@@ -52,12 +57,15 @@ class _Mirror(tf.Module):  # type: ignore[misc]
         self, original: Any, known: dict[int, Any], leave_out: tuple[str, ...] = ()
     ) -> None:
         self._original, self._known, self._leave_out = original, known, leave_out
+        self.others: list[Any] = []
         known[id(original)] = self
 
     def _trackable_children(self, _: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         # Always the children of a checkpoint: for a SavedModel, Keras adds its bookkeeping lists.
         children = self._original._trackable_children("checkpoint", **kwargs)
-        return {n: self._mirrored(c) for n, c in children.items() if n not in self._leave_out}
+        others = {f"other_{n}": variable for n, variable in enumerate(self.others)}
+        mirrored = {n: self._mirrored(c) for n, c in children.items() if n not in self._leave_out}
+        return {**mirrored, **others}
 
     def _mirrored(self, child: Any) -> Any:
         if isinstance(child, keras.Variable):

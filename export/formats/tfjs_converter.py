@@ -9,12 +9,18 @@ stand-ins in `sys.modules` for the length of that one import. They must not stay
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import keras  # noqa: F401  first: see above
+import tensorflow as tf
+from google.protobuf.json_format import MessageToDict
+
+from export.rewrites.fused import unfused
 
 _UNUSED = (
     "tensorflow_decision_forests",
@@ -46,10 +52,44 @@ with _stand_ins():
     from tensorflowjs.converters import tf_saved_model_conversion_v2 as _converter
 
 
-def convert_tf_saved_model(saved_model: str, output: str, *, signature_def: str) -> None:
-    """Convert one signature of a SavedModel folder to a TF.js graph model folder."""
-    cast(ModuleType, _converter).convert_tf_saved_model(
-        saved_model, output, signature_def=signature_def
+def _fuse_prelu_where_alone(graph: Any) -> Any:
+    """The converter's fusing of a PReLU into the product before it, where nothing else takes that.
+
+    Unguarded (converters/fuse_prelu.py), every other reader of the product gets the PReLU of it.
+    """
+    readers = Counter(ref.lstrip("^").split(":")[0] for node in graph.node for ref in node.input)
+    for node in graph.node:
+        if node.op == "Prelu" and readers[node.input[0].split(":")[0]] > 1:
+            node.op = _SHARED
+    made = _fuse_prelu(graph)
+    for node in made.node:
+        if node.op == _SHARED:
+            node.op = "Prelu"
+    return made
+
+
+_SHARED = "PreluOfSharedProduct"
+_fuse_prelu = _converter.fuse_prelu.fuse_prelu_with_fused_conv2d_or_matmul
+_converter.fuse_prelu.fuse_prelu_with_fused_conv2d_or_matmul = _fuse_prelu_where_alone
+
+
+def write_graph_model(graph: Any, signature: Any, folder: Path) -> None:
+    """Write a frozen GraphDef as a TF.js graph model, with the names of a SignatureDef.
+
+    Raises ValueError where TF.js does not have one of its ops.
+    """
+    converter = cast(Any, _converter)
+    imported = tf.Graph()
+    with imported.as_default():
+        tf.graph_util.import_graph_def(graph, name="")
+    converter.define_transform_graph_func()
+    optimized = unfused(converter.optimize_graph(imported, signature))
+    converter.write_artifacts(
+        MessageToDict(optimized),
+        converter.extract_weights(optimized),
+        str(folder / "model.json"),
+        tf.__version__,
+        signature,
     )
 
 

@@ -148,7 +148,8 @@ LAYERS: dict[str, Callable[[keras.Layer, Config], Config]] = {
     "DepthwiseConv2D": _convolution(dilation_rate=[1, 1]),
     "SeparableConv2D": _convolution(dilation_rate=[1, 1]),
     "Cropping2D": _only(data_format="channels_last"),
-    "UpSampling2D": _only(data_format="channels_last"),
+    # Bilinear, it takes the corners of pixels for their centers.
+    "UpSampling2D": _only(interpolation="nearest", data_format="channels_last"),
     "ZeroPadding2D": _only(data_format="channels_last"),
     **{f"MaxPooling{n}D": _only(data_format="channels_last") for n in (1, 2)},
     # With `same` padding its gradient there divides by the whole window, past the edges too.

@@ -15,25 +15,27 @@ import keras
 
 from bundle.errors import ExportError
 from bundle.manifest import Endpoint
+from export.formats.format import Written
 from export.formats.tfjs_converter import write_weights
 from export.formats.tfjs_layer_configs import RENAMED_WEIGHTS, layer_config
-from export.source import Source, keras_outputs, keras_structure, train_step_name
+from export.keras_models import keras_outputs, keras_structure
+from export.source import Source, train_step_name
 
 # Keras layers that hold others and have no weights of their own.
 _CONTAINERS = (keras.Sequential, keras.src.models.Functional)
 
 
-def write(source: Source, root: Path) -> dict[str, Endpoint]:
+def write(source: Source, root: Path, folder: str) -> Written:
     """Write `root/tfjs-layers/SIGNATURE/model.json` for each Keras form that the source states."""
     endpoints = {}
     for signature, model in source.keras_forms.items():
-        path = f"tfjs-layers/{quote(signature, safe='')}/model.json"
+        path = f"{folder}/{quote(signature, safe='')}/model.json"
         _write_model(model, root / path)
         endpoints[signature] = _endpoint(source, signature, model, path)
         step = train_step_name(signature)
         if step in source.signatures:
             endpoints[step] = _training_endpoint(source, step, endpoints[signature])
-    return endpoints
+    return Written(endpoints)
 
 
 def topology(model: keras.Model) -> dict[str, Any]:

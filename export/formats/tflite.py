@@ -1,61 +1,103 @@
-"""TFLite: one flatbuffer for LiteRT on phones, servers, in browsers and on microcontrollers."""
+"""TFLite: flatbuffers for LiteRT on phones, servers, in browsers and on microcontrollers."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import tensorflow as tf
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 
 from bundle.errors import ExportError
 from bundle.manifest import Endpoint
-from export.formats.savedmodel import FOLDER, unchanged
+from export.formats import SAVEDMODEL
+from export.formats.format import Written
+from export.formats.savedmodel import unchanged
+from export.formats.tflite_conversion import converted
+from export.quiet import quiet
 from export.source import Source
 
+# The dtype that a variant brings into the file.
+_MAKES = {
+    "float16": schema.TensorType.FLOAT16,
+    "dynamic-range": schema.TensorType.INT8,
+    "int8": schema.TensorType.INT8,
+}
 
-def write(source: Source, root: Path) -> dict[str, Endpoint]:
-    """Write `root/tflite/MODEL.tflite` in float32, with all signatures under their own names.
 
-    A signature with a dynamic batch is in it a second time as `NAME_one_row`, with one row: LiteRT
-    in the browser takes no dynamic dimension. Both share the weights.
+def write(source: Source, root: Path, folder: str, variant: str = "") -> Written:
+    """Write `root/folder/MODEL.tflite`, with all signatures under their own names.
+
+    Where one has a dynamic batch, `MODEL.1_row.tflite` beside it has them all with one row: LiteRT
+    in the browser takes no dynamic dimension, and TensorFlow Lite Micro prepares every signature of
+    a file, and few ops of unknown shapes. Where the dynamic ones do not convert (the lists in a
+    recurrent layer's loop, whose length is not known), that file is there alone. Variants:
+    `float16`, `dynamic-range` and `int8`, which has float inputs and outputs and is calibrated on
+    the example inputs. Raises ExportError.
     """
-    one_row = {n: f"{n}_one_row" for n in source.functions if source.signatures[n].batched}
-    if clash := set(one_row.values()) & set(source.functions):
-        raise ExportError(f"{', '.join(clash)} is a name that this file needs: give it another.")
-    with _with_one_row(root / FOLDER, one_row) as saved_model:
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(saved_model), signature_keys=[*source.functions, *one_row.values()]
+    if variant == "int8" and source.drawn:
+        raise ExportError(
+            "int8 is calibrated on the model's own data, and no example inputs were given: "
+            "give some with --inputs data.npz, or inputs={...} in Python"
         )
-        content = converter.convert()
-    path = f"tflite/{source.name}.tflite"
-    (root / "tflite").mkdir()
-    (root / path).write_bytes(content)
-    return {
-        name: unchanged(path, source, name).model_copy(update={"one_row": one_row.get(name)})
-        for name in source.functions
-    }
+    contents: dict[str, bytes] = {}
+    notes: list[str] = []
+    refused: Exception | None = None
+    batched = any(source.signatures[name].batched for name in source.functions)
+    for one_row in (False, True) if batched else (False,):
+        path = f"{folder}/{source.name}{'.1_row' if one_row else ''}.tflite"
+        try:
+            contents[path], done = converted(source, root / SAVEDMODEL, variant, one_row=one_row)
+        except Exception as error:
+            refused = refused or error
+            continue
+        _check(contents[path], source, variant, one_row=one_row)
+        notes += done
+    if not contents:
+        assert refused
+        raise refused
+    (root / folder).mkdir()
+    for path, content in contents.items():
+        (root / path).write_bytes(content)
+    if refused and batched:
+        notes.append(_one_form(*contents))
+    return Written(_endpoints(source, list(contents)), tuple(dict.fromkeys(notes)))
 
 
-@contextmanager
-def _with_one_row(saved_model: Path, one_row: dict[str, str]) -> Iterator[Path]:
-    """A passing copy of the SavedModel in which some signatures are also there with one row."""
-    if not one_row:
-        yield saved_model
-        return
-    module = tf.saved_model.load(str(saved_model))
-    functions = dict(module.signatures)
-    functions |= {added: _one_row(functions[name]) for name, added in one_row.items()}
-    with tempfile.TemporaryDirectory(prefix="portproof-") as folder:
-        tf.saved_model.save(module, folder, signatures=functions)
-        yield Path(folder)
+def _one_form(path: str) -> str:
+    if path.endswith(".1_row.tflite"):
+        return "one row at a time: with a dynamic batch it does not convert"
+    return "with a dynamic batch alone: with one row it does not convert"
 
 
-def _one_row(concrete: Any) -> Any:
-    """The same function of one row: its first dimension, dynamic until then, is 1."""
-    specs = {
-        name: tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, name=name)
-        for name, spec in concrete.structured_input_signature[1].items()
-    }
-    function = tf.function(lambda **inputs: concrete(**inputs), autograph=False)
-    return function.get_concrete_function(**specs)
+def _endpoints(source: Source, paths: list[str]) -> dict[str, Endpoint]:
+    found = {}
+    for name in source.functions:
+        one_row = paths[-1] if paths[-1].endswith(".1_row.tflite") else None
+        update = {"one_row": one_row, "dynamic": paths[0] != one_row}
+        if not source.signatures[name].batched:
+            update = {"one_row": None, "dynamic": True}
+        found[name] = unchanged(paths[0], source, name).model_copy(update=update)
+    return found
+
+
+def _check(content: bytes, source: Source, variant: str, *, one_row: bool) -> None:
+    """Run each signature once in LiteRT. Raises ExportError where the file converts and fails."""
+    if variant and not _has(content, _MAKES[variant]):
+        raise ExportError("it has no weights that this makes smaller: it would be the tflite file")
+    with quiet():
+        interpreter = Interpreter(model_content=content)
+    for name in source.functions:
+        inputs = dict(source.examples[name])
+        if one_row and source.signatures[name].batched:
+            inputs = {key: np.asarray(array[:1]) for key, array in inputs.items()}
+        try:
+            interpreter.get_signature_runner(name)(**inputs)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:400]
+            raise ExportError(f"{name} converts, and LiteRT does not run it: {reason}") from None
+
+
+def _has(content: bytes, dtype: int) -> bool:
+    """Whether a file has a tensor of a dtype."""
+    model = schema.Model.GetRootAs(content, 0)
+    graphs = [model.Subgraphs(n) for n in range(model.SubgraphsLength())]
+    return any(g.Tensors(n).Type() == dtype for g in graphs for n in range(g.TensorsLength()))

@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from export.keras_models import from_keras
 from export.models import data, plots
 from export.models.state import EPOCHS, Log, State, restore
-from export.source import Source, from_keras
+from export.source import Source
 
 LEARNING_RATE = 0.01
 

@@ -12,7 +12,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from export.source import Source, from_keras, from_module
+from export.keras_models import from_keras
+from export.modules import from_module
+from export.source import Source
 
 ROWS = 24
 

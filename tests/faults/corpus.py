@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import tensorflow as tf
 from bundle import digest, tensors
 from bundle.bundle import Bundle
 from bundle.errors import ExportError
-from export.formats import FORMATS
-from export.resolve import resolve
-from export.source import Source, keras_feed, keras_outputs
-from export.write import write
+from export.formats import select
+from export.keras_models import keras_feed, keras_outputs
+from export.open import open_source
+from export.source import Source
 from oracle.graph import Oracle
 from tests.damage import grafted
 from tests.faults import architectures, mutations
+from tests.sources import FLOAT32, exported
 
 BUILT_IN = ("quadratic", "quadratic_keras", "my_module")
 # A fault of weights alone goes into two formats each, in turn; one of the graph into all.
@@ -61,15 +62,13 @@ def right(name: str, folder: Path, training: Path) -> Right:
 
     def fresh() -> Source:
         if name in BUILT_IN:
-            return resolve(name, None, None, training, lambda _: None)
+            return open_source(name, training=training)
         if name in architectures.KERAS:
             return architectures.source_of(name, architectures.model(name))
         return architectures.integers()
 
     source = fresh()
-    # What a converter refuses is another matter than what it gets wrong.
-    formats = [replace(f, optional=True) if f.name.startswith("tfjs") else f for f in FORMATS]
-    return Right(name, write(source, folder / name, formats=formats), source, fresh)
+    return Right(name, exported(source, folder / name), source, fresh)
 
 
 def faults(of: Right, folder: Path, on_trial: list[str]) -> Iterator[Fault]:
@@ -133,10 +132,10 @@ def _artifacts(source: Source, folder: Path, formats: list[str]) -> list[str]:
     if needed & {"tflite", "tfjs-graph"}:
         needed.add("savedmodel")
     done = []
-    for format_ in FORMATS:
+    for format_ in select(FLOAT32):
         if format_.name in needed:
             try:
-                format_.write(source, folder)
+                format_.write(source, folder, format_.folder)
             except (ExportError, ValueError):  # an op that the converter does not know
                 continue
             done.append(format_.name)
@@ -188,7 +187,7 @@ def _in_training_mode(of: Right) -> Source:
     def serve(**inputs: Any) -> dict[str, Any]:
         weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
         rest = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
-        made, _ = model.stateless_call(weights, rest, keras_feed(inputs), training=True)
+        made, _ = model.stateless_call(weights, rest, keras_feed(model, inputs), training=True)
         return dict(keras_outputs(model, made))
 
     function = tf.function(serve, autograph=False)

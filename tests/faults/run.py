@@ -44,7 +44,7 @@ def _artifacts(right: Right, folder: Path, runners: Runners, results: Results) -
     for fault in corpus.faults(right, folder, on_trial):
         results.fault(fault, _on_trial(fault, runners), usual[fault.format])
     if right.name in quantised.ARCHITECTURES:
-        whole = quantised.quantised(right, folder, runners)
+        whole = quantised.quantised(right, folder)
         usual = _as_it_should_be(whole, ["tflite"], runners)
         results.rewrite(whole.name, "tflite", "quantised, within its budget", usual["tflite"])
         for fault in quantised.faults(whole, folder, runners):

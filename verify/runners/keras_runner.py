@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bundle.structure import flatten, layer_names
 from bundle.tensors import Arrays
 from verify.runners.loop import Infer, Request, serve
 
@@ -11,19 +12,19 @@ def load(request: Request) -> Infer:
     import keras
 
     model = keras.saving.load_model(request["artifact"], compile=False, safe_mode=True)
-    layers = [t._keras_history.operation.name for t in keras.tree.flatten(model.outputs)]
-
-    if len(set(layers)) < len(layers):
-        raise ValueError(f"several outputs of one layer have no names of their own: {layers}")
+    layers = layer_names([t._keras_history.operation.name for t in model.outputs])
+    given_as = getattr(model, "_inputs_struct", model.inputs[0])  # which has no public name
 
     def infer(inputs: Arrays) -> Arrays:
         given, wanted = set(inputs), {tensor.name for tensor in model.inputs}
         if given != wanted:
             raise ValueError(f"the inputs are named {sorted(wanted)}, not {sorted(given)}")
-        feed = dict(inputs) if len(inputs) > 1 else next(iter(inputs.values()))
-        outputs = model(feed, training=False)
-        if not isinstance(outputs, Mapping):
-            outputs = dict(zip(layers, keras.tree.flatten(outputs), strict=True))
+        ordered = [inputs[tensor.name] for tensor in model.inputs]
+        made = model(keras.tree.pack_sequence_as(given_as, ordered), training=False)
+        if isinstance(made, Mapping):
+            outputs = flatten(made)
+        else:
+            outputs = dict(zip(layers, keras.tree.flatten(made), strict=True))
         return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in outputs.items()}
 
     return infer

@@ -1,4 +1,10 @@
-"""The table of runtimes. A new runtime is one file beside this one and a row here."""
+"""The table of runtimes. A new runtime is one file beside this one and a row here.
+
+Runtimes from elsewhere are added by `add`, or by an entry point in the group `portproof.runtimes`
+that names a Runtime.
+"""
+
+from importlib.metadata import entry_points
 
 from bundle.errors import UsageError
 from verify.runtimes import (
@@ -27,12 +33,27 @@ RUNTIMES: tuple[Runtime, ...] = (
 )
 
 
+ENTRY_POINTS = "portproof.runtimes"
+_added: list[Runtime] = []
+
+
+def add(runtime: Runtime) -> None:
+    """Let `portproof.verify` run artifacts in a runtime of one's own too."""
+    _added[:] = [*(r for r in _added if r.name != runtime.name), runtime]
+
+
+def table() -> tuple[Runtime, ...]:
+    """All runtimes: our own, those that were added, and those that installed packages bring."""
+    found = [point.load() for point in entry_points(group=ENTRY_POINTS)]
+    return tuple({runtime.name: runtime for runtime in (*RUNTIMES, *_added, *found)}.values())
+
+
 def select(names: list[str], servers: list[str]) -> tuple[Runtime, ...]:
     """The runtimes of these names, or all where there are none; `servers` are URLs of Serving.
 
     Raises UsageError.
     """
-    known = {runtime.name: runtime for runtime in RUNTIMES}
+    known = {runtime.name: runtime for runtime in table()}
     served = [serving.at(url) for url in servers]
     if len({runtime.name for runtime in served}) < len(served):
         raise UsageError("--serving takes one http:// and one grpc:// address.")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from verify.runtimes import javascript
-from verify.runtimes.runtime import Rows, Runtime
+from verify.runtimes.runtime import TFLITE, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
 NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
@@ -38,7 +38,7 @@ def _missing() -> str:
     return javascript.missing()
 
 
-def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "any") -> Runtime:
+def _runtime(page: str, backend: str, formats: tuple[str, ...]) -> Runtime:
     browser = installed()
     return Runtime(
         name=f"{page}-chromium-{backend}",
@@ -46,7 +46,7 @@ def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "an
         command=partial(javascript.command, "chromium_runner.mjs"),
         missing=_missing,
         backend=backend,
-        rows=rows,
+        one_row=TFLITE,  # LiteRT.js takes no dynamic dimension
         shader=backend in ("webgl", "webgpu"),
         inspects=("tfjs-graph",) if page == "tfjs" else (),
         environment={"CHROME": browser} if browser else {},
@@ -56,5 +56,5 @@ def _runtime(page: str, backend: str, formats: tuple[str, ...], rows: Rows = "an
 
 RUNTIMES = (
     *(_runtime("tfjs", backend, TFJS) for backend in ("webgl", "webgpu", "wasm")),
-    _runtime("litert", "wasm", ("tflite",), rows="one_row"),
+    _runtime("litert", "wasm", TFLITE),
 )

@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from verify.runtimes.runtime import Runtime, missing_package, python_command
+from verify.runtimes.runtime import TFLITE, Runtime, missing_package, python_command
 
 
 def _runtime(name: str, resolver: str) -> Runtime:
     return Runtime(
         name=name,
-        formats=("tflite",),
+        formats=TFLITE,
         command=partial(python_command, "litert_runner", resolver),
         missing=partial(missing_package, "ai_edge_litert", "ai-edge-litert"),
         backend=resolver,

@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-# What a runtime takes where a signature has a dynamic first dimension: any number of rows; one
-# row at a time; one row at a time through the artifact's signature of one row.
-Rows = Literal["any", "one", "one_row"]
+# `tflite` and its variants.
+TFLITE = ("tflite", "tflite float16", "tflite dynamic-range", "tflite int8")
 
 
 @dataclass(frozen=True)
 class Runtime:
     """A program that loads an artifact and computes.
 
-    `missing` says why the runtime cannot run here and how to get it, or nothing. `backend` is what
+    `formats` are the full names of what it runs, variants by theirs; those in `one_row` it runs a
+    row at a time, from the artifact's file of one row, where the first dimension is dynamic.
+    `missing` says why the runtime
+    cannot run here and how to get it, or nothing. `backend` is what
     its runner must name in each answer: the proof that no other computed. Runtimes with the same
     command and environment share one process; `options` go into each request. `shader` says that
     it computes in a GPU's shading language, of some of whose functions less is promised;
@@ -29,7 +31,7 @@ class Runtime:
     command: Callable[[], list[str]]
     missing: Callable[[], str]
     backend: str = ""
-    rows: Rows = "any"
+    one_row: tuple[str, ...] = ()
     shader: bool = False
     inspects: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)

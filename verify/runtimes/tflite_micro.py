@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from verify.runtimes.runtime import Runtime, missing_package, python_command
+from verify.runtimes.runtime import TFLITE, Runtime, missing_package, python_command
 
 RUNTIMES = (
     Runtime(
         name="tflite-micro",
-        formats=("tflite",),
+        formats=("tflite", "tflite int8"),  # it has neither float16 nor hybrid kernels
         command=partial(python_command, "micro_runner"),
         missing=partial(missing_package, "tflite_micro", "portproof[micro]"),
-        rows="one",
+        one_row=TFLITE,
     ),
 )

@@ -28,11 +28,17 @@ export async function collect(names, tensors) {
  */
 export async function profiled(tf, compute) {
   let outputs, seconds;
-  const { kernels } = await tf.profile(async () => {
+  const timed = async () => {
     const started = performance.now();
     outputs = await compute();
     seconds = (performance.now() - started) / 1000;
     return tf.scalar(0); // `profile` wants tensors back
+  };
+  const { kernels } = await tf.profile(timed).catch(async (error) => {
+    // The profiler loses what a kernel throws, and stumbles over the outputs that it has not.
+    tf.engine().state.profiling = false;
+    await compute();
+    throw error;
   });
   return { outputs, seconds, backend: tf.getBackend(), kernels: proven(tf, kernels) };
 }

@@ -1,0 +1,43 @@
+"""The table of rewrites: operations that a format lacks, in operations that every backend has.
+
+Each is a function of a node and its inputs (see oracle/splicing.py), and of the same values up to
+rounding, or it says how far it is off. The note says in the manifest what was done.
+"""
+
+from dataclasses import dataclass
+
+from tensorflow.core.framework import graph_pb2
+
+from export.rewrites.einsum import einsum
+from export.rewrites.error_function import erf, erfc
+from oracle.lowering import average_pool_3d, max_pool_3d
+from oracle.splicing import Rewrite, spliced
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rewrite, and what it does in words."""
+
+    rewrite: Rewrite
+    note: str
+
+
+TFJS = {
+    "Erf": Row(erf, "Erf by W. J. Cody's rational functions: TF.js's own is off by 1.5e-7"),
+    "Erfc": Row(erfc, "Erfc, which TF.js does not have, by W. J. Cody's rational functions"),
+    "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
+}
+
+TFLITE = {
+    "MaxPool3D": Row(max_pool_3d, "MaxPool3D, which LiteRT does not have, by slices and maxima"),
+    "AvgPool3D": Row(average_pool_3d, "AvgPool3D, which LiteRT does not have, by slices and sums"),
+}
+
+
+def rewritten(
+    graph: graph_pb2.GraphDef, table: dict[str, Row]
+) -> tuple[graph_pb2.GraphDef, tuple[str, ...]]:
+    """A frozen graph with the table's rewrites done, and a note for each."""
+    made = spliced(graph, {op: row.rewrite for op, row in table.items()})
+    before, after = ({node.op for node in g.node} for g in (graph, made))
+    return made, tuple(row.note for op, row in table.items() if op in before - after)

@@ -1,0 +1,56 @@
+"""What the TF.js converter's optimizer fuses and some backends cannot compute, taken apart."""
+
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
+
+# Activations that every backend fuses (tfjs-core/src/ops/fused_types.ts, less what WebGL and WASM
+# refuse).
+_ACTIVATIONS = {b"Relu", b"Relu6", b"Elu", b"Prelu", b"LeakyRelu", b"Sigmoid"}
+_PRODUCTS = {
+    "_FusedMatMul": ("MatMul", ("T", "transpose_a", "transpose_b")),
+    "_FusedConv2D": (
+        "Conv2D",
+        ("T", "strides", "padding", "explicit_paddings", "data_format", "dilations"),
+    ),
+}
+
+
+def unfused(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    """A copy in which a fused product is several ops again where a backend would refuse it.
+
+    WebGL has no fused tanh, and WASM takes no bias but a vector.
+    """
+    constants = {node.name: node for node in graph.node if node.op == "Const"}
+    result = graph_pb2.GraphDef(versions=graph.versions, library=graph.library)
+    for node in graph.node:
+        fused = node.op in _PRODUCTS and not _every_backend_has(node, constants)
+        result.node.extend(_apart(node) if fused else [node])
+    return result
+
+
+def _every_backend_has(node: Node, constants: dict[str, Node]) -> bool:
+    first, *activation = node.attr["fused_ops"].list.s
+    if first != b"BiasAdd" or not set(activation) <= _ACTIVATIONS:
+        return False
+    bias = constants.get(node.input[2])
+    return bias is not None and len(bias.attr["value"].tensor.tensor_shape.dim) == 1
+
+
+def _apart(node: Node) -> list[Node]:
+    """The product, the sum and the activation, the last of which has the node's name."""
+    first, *activations = (op.decode() for op in node.attr["fused_ops"].list.s)
+    op, attrs = _PRODUCTS[node.op]
+    product = Node(name=f"{node.name}/product", op=op, input=node.input[:2])
+    for name in attrs:
+        product.attr[name].CopyFrom(node.attr[name])
+    nodes = [product]
+    for op in (first, *activations):
+        rest = [node.input[2]] if op == first else []
+        kind = "AddV2" if op == "BiasAdd" else op
+        made = Node(name=f"{node.name}/{op}", op=kind, input=[nodes[-1].name, *rest])
+        made.attr["T"].CopyFrom(node.attr["T"])
+        if kind == "LeakyRelu":
+            made.attr["alpha"].CopyFrom(node.attr["leakyrelu_alpha"])
+        nodes.append(made)
+    nodes[-1].name = node.name
+    return nodes

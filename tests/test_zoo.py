@@ -1,0 +1,92 @@
+"""A part of the zoo (`make zoo` runs all of it), and that it has every layer of Keras."""
+
+from typing import Any
+
+import keras
+import pytest
+
+from tests.zoo import layers
+from tests.zoo.known import KNOWN
+from tests.zoo.matrix import Matrix
+from tests.zoo.run import MODELS, run
+from verify.report import Cell
+
+# Small, and between them: convolution, a loop, nesting, several dtypes.
+SUBSET = ("conv_2d", "lstm", "nested")
+
+KINDS = (
+    *("activations", "attention", "convolutional", "core", "merging", "normalization", "pooling"),
+    *("reshaping", "rnn"),
+)
+# Not to be exported, by its own nature; and the base classes, which compute nothing.
+EXCEPT = {"Lambda", "Wrapper"}
+
+
+def classes(kind: str) -> set[type]:
+    found = (getattr(keras.layers, name) for name in dir(keras.layers))
+    return {
+        layer
+        for layer in found
+        if isinstance(layer, type) and layer.__module__.startswith(f"keras.src.layers.{kind}.")
+    }
+
+
+def inside(layer: Any) -> set[type]:
+    """The classes of a layer and of all that it holds."""
+    held = [value for value in vars(layer).values() if isinstance(value, keras.layers.Layer)]
+    cells = getattr(layer, "cells", None) or []
+    return {type(layer)}.union(*(inside(one) for one in (*held, *cells)))
+
+
+def test_every_layer_of_keras_is_in_the_zoo() -> None:
+    seen: set[type] = set()
+    for make in layers.MODELS.values():
+        for layer in make()._flatten_layers(include_self=False):
+            seen |= inside(layer)
+    wanted = {one for kind in KINDS for one in classes(kind) if one.__name__ not in EXCEPT}
+    assert {one.__name__ for one in wanted - seen} == set()
+    assert len(layers.MODELS) >= 30
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
+    return run(SUBSET, tmp_path_factory.mktemp("zoo"), lambda _: None)
+
+
+def test_a_part_of_the_zoo_is_proven_or_explained(matrix: Matrix) -> None:
+    assert {cell.model for cell in matrix.cells} == set(SUBSET)
+    assert not matrix.unexplained
+    assert matrix.share >= 0.95, list(matrix.summary())
+
+
+def test_the_page_has_every_model_and_every_reason(matrix: Matrix) -> None:
+    page = "\n".join(matrix.page())
+    for name in SUBSET:
+        assert f"| {name} |" in page
+    assert "not explained" not in page
+
+
+def test_what_is_not_known_is_not_explained() -> None:
+    cell = Cell(
+        model="m",
+        format="tflite",
+        variant="",
+        runtime="litert",
+        signature="s",
+        output="y",
+        regime="typical",
+        verdict="wrong",
+        detail="typical: 5 times the rounding error allowed",
+    )
+    matrix = Matrix([cell])
+    assert matrix.unexplained == ["m tflite litert: typical: 5 times the rounding error allowed"]
+    assert "not explained" in "\n".join(matrix.page())
+    assert matrix.share == 0
+
+
+def test_the_zoo_has_the_applications() -> None:
+    families = ("mobilenet_v2", "mobilenet_v3", "efficientnet_b0", "efficientnet_v2", "resnet_50")
+    more = ("densenet_121", "nasnet_mobile", "xception", "convnext_tiny", "inception_v3")
+    for family in (*families, *more):
+        assert any(name.startswith(family) for name in MODELS)
+    assert KNOWN

@@ -1,0 +1,1 @@
+"""Models that nobody here wrote to suit Portproof: every layer of Keras, and the Applications."""

@@ -1,0 +1,79 @@
+"""Limits of runtimes that the zoo runs into, by what they say."""
+
+import re
+
+from verify.report import Cell
+
+# Runtimes, what a cell's detail says, and what is behind it; `\1` is what was matched.
+KNOWN: tuple[tuple[str, str, str], ...] = (
+    (
+        "tflite-micro",
+        r"Didn't find op for builtin opcode '(\w+)'",
+        r"TensorFlow Lite Micro has no \1",
+    ),
+    (
+        "tflite-micro",
+        r"Node (\w+) \(number \d+\) failed to prepare",
+        r"TensorFlow Lite Micro does not take this \1",
+    ),
+    (
+        "tflite-micro",
+        r"killed by SIGSEGV",
+        "TensorFlow Lite Micro's interpreter crashes on the file, and names no op",
+    ),
+    (
+        "tflite-micro",
+        r"Dimension mismatch",
+        "TensorFlow Lite Micro takes no dynamic dimension, and the length of the input is one",
+    ),
+    (
+        "litert-chromium-wasm",
+        r"does not match expected ranked tensor type",
+        "LiteRT.js takes no dynamic dimension, and the length of the input is one",
+    ),
+    (
+        "litert-reference",
+        r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'",
+        r"LiteRT's reference kernels have no \1 of version \2",
+    ),
+    (
+        "litert",
+        r"failed to create XNNPACK runtime",
+        "XNNPACK refuses an int8 node that LiteRT hands to it, and names no op",
+    ),
+    (
+        "openvino",
+        r"No translator found for (\w+) node",
+        r"OpenVINO's TFLite reader has no \1",
+    ),
+    (
+        "openvino",
+        r"No conversion rule found for operations: ([\w, ]+?) To facilitate",
+        r"OpenVINO's TensorFlow reader has no \1",
+    ),
+    (
+        "tfjs-(node|chromium)-wasm",
+        r"Kernel '(\w+)' not registered for backend 'wasm'",
+        r"TF.js's WASM backend has no \1",
+    ),
+    (
+        "tfjs-chromium-webgpu",
+        r"(product of shape 0|shapes 0,0|input \(0\)|Invalid .*size)",
+        "a shape that depends on the batch (of a reshape, an initial state, a transposed "
+        "convolution) is computed on the GPU, where TF.js's WebGPU backend does not read it back "
+        "in time; with its default flags it would compute it on the CPU",
+    ),
+    (
+        "tfjs-chromium-webgl",
+        r"Failed to compile fragment shader",
+        "TF.js's WebGL backend writes a shader that does not compile, for tensors of many axes",
+    ),
+)
+
+
+def explanation(cell: Cell) -> str:
+    """Why a cell did not pass, where that is a known limit of its runtime; else nothing."""
+    for runtimes, said, why in KNOWN:
+        if re.fullmatch(runtimes, cell.runtime) and (match := re.search(said, cell.detail)):
+            return match.expand(why)
+    return ""
