@@ -8,7 +8,6 @@ from tests.zoo.known import explanation
 from verify.report import GATING, Cell, Report, overall
 
 Key = tuple[str, str]  # model, artifact
-SHORT = {"exact": "exact", "faithful": "faithful", "close": "close"}
 
 
 @dataclass

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.drawing import draw
 from export.keras_models import SIGNATURE, from_keras
 from export.source import Source, call
 
@@ -94,6 +93,3 @@ def spread(of: Source) -> dict[str, float]:
 def _spread(array: np.ndarray[Any, Any]) -> float:
     largest = np.abs(array).max()
     return float(array.std(axis=0).max() / largest) if largest else 0.0
-
-
-__all__ = ["SPREAD", "alive", "draw", "source", "spread"]
