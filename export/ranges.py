@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import node_def_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from oracle.frozen import freeze
 
@@ -65,7 +65,7 @@ class _Graph:
     """A frozen graph: its nodes by name, who takes from whom, and the values of constants."""
 
     def __init__(self, graph: Any) -> None:
-        self._definition = graph
+        self._versions, self._library = graph.versions, graph.library
         self._nodes = {node.name: node for node in graph.node}
         self._takers: dict[str, list[tuple[node_def_pb2.NodeDef, int]]] = {}
         for node in graph.node:
@@ -133,10 +133,22 @@ class _Graph:
         others = [ref for ref in node.input if ref.split(":")[0] != name]
         return self._constant(others[0]) if len(others) == 1 and len(node.input) == 2 else None
 
+    def _before(self, name: str) -> list[node_def_pb2.NodeDef]:
+        """A node and all that it depends on."""
+        found, waiting = {}, [name]
+        while waiting:
+            node = self._nodes[waiting.pop()]
+            if node.name not in found:
+                found[node.name] = node
+                waiting += [ref.lstrip("^").split(":")[0] for ref in node.input]
+        return list(found.values())
+
     def _constant(self, ref: str) -> Any:
         """The value of a tensor that depends on no input, or None."""
         name = ref.split(":")[0]
-        needed = tf.compat.v1.graph_util.extract_sub_graph(self._definition, [name])
+        needed = graph_pb2.GraphDef(
+            node=self._before(name), versions=self._versions, library=self._library
+        )
         if any(node.op in ("Placeholder", "PlaceholderWithDefault") for node in needed.node):
             return None
         with tf.Graph().as_default() as graph:
