@@ -56,6 +56,11 @@ MODELS = {
     ("tfjs-graph", "Einsum, which"): lambda: module(
         "einsum", (3, 4), lambda x: tf.einsum("bij,jkl->bkil", x, _weights(4, 2, 5))
     ),
+    ("tfjs-graph", "MatrixBandPart, which"): lambda: module(
+        "band_part",
+        (4, 5),
+        lambda x: tf.where(tf.linalg.band_part(x > 0, -1, 0), tf.linalg.band_part(x, 1, 2), 9.0),
+    ),
     # These have no note, for they change no arithmetic: shapes, and the converter's own fusing.
     ("tfjs-graph", "plain shapes"): lambda: module(
         "shapes", (3, 4), lambda x: tf.reshape(x * 2, [tf.shape(x)[0], tf.shape(x)[2], 3])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tensorflow.core.framework import graph_pb2
 
+from export.rewrites.band_part import band_part
 from export.rewrites.einsum import einsum
 from export.rewrites.error_function import erf, erfc
 from oracle.lowering import average_pool_3d, max_pool_3d
@@ -25,6 +26,9 @@ class Row:
 TFJS = {
     "Erf": Row(erf, "Erf by W. J. Cody's rational functions: TF.js's own is off by 1.5e-7"),
     "Erfc": Row(erfc, "Erfc, which TF.js does not have, by W. J. Cody's rational functions"),
+    "MatrixBandPart": Row(
+        band_part, "MatrixBandPart, which TF.js gets wrong of booleans, by comparing indices"
+    ),
     "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
 }
 
