@@ -41,7 +41,7 @@ def from_keras(
                 "Take a dense tensor, and make it sparse inside the model."
             )
     specs = {
-        tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name)
+        input_name(tensor): tf.TensorSpec(tensor.shape, tensor.dtype, name=input_name(tensor))
         for tensor in model.inputs
     }
 
@@ -65,9 +65,17 @@ def from_keras(
     )
 
 
+def input_name(tensor: Any) -> str:
+    """What an input is called: as its layer, which a file keeps; a tensor's own name it does not.
+
+    Keras Applications make their own Input, whose tensor is `keras_tensor_7`.
+    """
+    return str(tensor._keras_history.operation.name)
+
+
 def keras_feed(model: keras.Model, inputs: Mapping[str, Any]) -> Any:
     """Inputs by name in the structure that a call of `model` takes."""
-    ordered = [inputs[tensor.name] for tensor in model.inputs]
+    ordered = [inputs[input_name(tensor)] for tensor in model.inputs]
     return keras.tree.pack_sequence_as(_inputs(model), ordered)
 
 
@@ -99,7 +107,7 @@ def _structure(model: keras.Model) -> Structure | None:
         return None
     names = {id(leaf): name for name, leaf in keras_outputs(model, made).items()}
     return Structure(
-        inputs=mapped(lambda leaf: str(leaf.name), given),
+        inputs=mapped(input_name, given),
         outputs=mapped(lambda leaf: names[id(leaf)], made),
     )
 

@@ -72,6 +72,16 @@ def test_a_keras_file_becomes_a_proven_bundle(tmp_path: Path) -> None:
     assert portproof.verify(bundle.path, runtimes=["keras", "litert", "tfjs-node-cpu"]).ok
 
 
+def test_an_input_is_called_as_its_layer(tmp_path: Path) -> None:
+    """As in Keras Applications, whose input tensor has another name than its layer."""
+    tensor = keras.layers.Input((3,))
+    model = keras.Model(tensor, {"y": keras.layers.Dense(2)(tensor)})
+    assert tensor.name != model.layers[0].name
+    bundle = portproof.export(model, tmp_path / "model")
+    assert list(bundle.manifest.signatures["serving_default"].inputs) == [model.layers[0].name]
+    assert portproof.verify(bundle.path, runtimes=["keras", "litert", "tfjs-node-cpu"]).ok
+
+
 def test_a_saved_model_gives_every_signature_or_those_named(tmp_path: Path) -> None:
     two = Two()
     signatures = {"up": two.up, "down": two.down}

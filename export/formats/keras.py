@@ -11,7 +11,7 @@ import keras
 from bundle.errors import ExportError
 from bundle.manifest import Endpoint
 from export.formats.format import Written
-from export.keras_models import foreign, keras_outputs, keras_structure
+from export.keras_models import foreign, input_name, keras_outputs, keras_structure
 from export.source import Source
 
 # The earliest time that a zip entry can hold. Any fixed one would do.
@@ -45,7 +45,7 @@ def _write_form(
     names = source.signatures[signature]
     return Endpoint(
         path=path,
-        inputs=_same_names("input", source, names.inputs, [t.name for t in model.inputs]),
+        inputs=_same_names("input", source, names.inputs, [input_name(t) for t in model.inputs]),
         outputs=_same_names("output", source, names.outputs, _output_names(model)),
     )
 

@@ -18,7 +18,7 @@ from bundle.manifest import Endpoint
 from export.formats.format import Written
 from export.formats.tfjs_converter import write_weights
 from export.formats.tfjs_layer_configs import RENAMED_WEIGHTS, layer_config
-from export.keras_models import keras_outputs, keras_structure
+from export.keras_models import input_name, keras_outputs, keras_structure
 from export.source import Source, train_step_name
 
 # Keras layers that hold others and have no weights of their own.
@@ -42,7 +42,7 @@ def topology(model: keras.Model) -> dict[str, Any]:
     """`model_config` as tfjs-layers reads it. Raises ExportError for a layer that it has not."""
     if isinstance(model, keras.Sequential):
         start = model.inputs[0]
-        first = _input(start.name, list(start.shape), start.dtype)
+        first = _input(input_name(start), list(start.shape), start.dtype)
         layers = [first, *(_layer(layer) for layer in model.layers)]
         return {"class_name": "Sequential", "config": {"name": model.name, "layers": layers}}
     if not isinstance(model, _CONTAINERS):

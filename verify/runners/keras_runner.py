@@ -13,13 +13,14 @@ def load(request: Request) -> Infer:
 
     model = keras.saving.load_model(request["artifact"], compile=False, safe_mode=True)
     layers = layer_names([t._keras_history.operation.name for t in model.outputs])
+    names = [tensor._keras_history.operation.name for tensor in model.inputs]
     given_as = getattr(model, "_inputs_struct", model.inputs[0])  # which has no public name
 
     def infer(inputs: Arrays) -> Arrays:
-        given, wanted = set(inputs), {tensor.name for tensor in model.inputs}
+        given, wanted = set(inputs), set(names)
         if given != wanted:
             raise ValueError(f"the inputs are named {sorted(wanted)}, not {sorted(given)}")
-        ordered = [inputs[tensor.name] for tensor in model.inputs]
+        ordered = [inputs[name] for name in names]
         made = model(keras.tree.pack_sequence_as(given_as, ordered), training=False)
         if isinstance(made, Mapping):
             outputs = flatten(made)
