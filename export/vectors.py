@@ -107,7 +107,7 @@ def _computed(source: Source, name: str, case: Case, measured: _Measured) -> Arr
     """
     try:
         return _compute(source, name, case, case.inputs, measured)
-    except (tf.errors.InvalidArgumentError, ValueError):
+    except tf.errors.InvalidArgumentError:
         if case.regime != "edge" and not case.optional:
             raise
     accepted = _accepted(source, name, case) if case.swept else None

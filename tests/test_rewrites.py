@@ -18,8 +18,10 @@ from export.keras_models import from_keras
 from export.modules import from_module
 from export.rewrites.einsum import einsum
 from export.rewrites.error_function import erf, erfc
+from export.rewrites.loops import has_loops, unrolled
 from export.source import Source
 from export.write import write
+from oracle.frozen import freeze
 from oracle.splicing import spliced
 from verify.report import Report
 from verify.runtimes import RUNTIMES
@@ -182,6 +184,26 @@ def test_einsum_is_the_same_sum_of_products(
 def test_an_einsum_of_another_kind_stays(equation: str) -> None:
     node = SimpleNamespace(attr={"equation": SimpleNamespace(s=equation.encode())})
     assert einsum(node, [tf.zeros([2, 2, 2])] * (1 + equation.count(","))) is None
+
+
+def test_a_size_that_is_not_known_is_not_computed_with() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
+    def repeated(x: Any) -> dict[str, Any]:
+        for _ in tf.range(3):
+            x = x * 2 + tf.cast(tf.reduce_prod(tf.shape(x)), tf.float32)
+        return {"y": x}
+
+    frozen = freeze(repeated.get_concrete_function(), inline=True)
+    made = unrolled(frozen.graph)
+    assert has_loops(frozen.graph)
+    assert not has_loops(made)
+    value = np.ones((2, 3), np.float32)
+    expected = repeated(value)["y"].numpy()
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(made, name="")
+        with tf.compat.v1.Session(graph=graph) as session:
+            got = session.run(frozen.outputs[0].name, {frozen.inputs["x"].name: value})
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_a_spliced_graph_keeps_names_loops_and_other_outputs() -> None:

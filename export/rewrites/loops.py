@@ -22,6 +22,8 @@ MOST_TURNS = 128
 MOST_NODES = 20_000
 _SMALL = 64  # elements of what is followed when the graph is made
 _UNKNOWN_SIZE = -(2**30)
+# What chooses from a shape of which some sizes are unknown. Arithmetic would make numbers of them.
+_CHOOSING = {"StridedSlice", "Slice", "GatherV2", "Gather", "Identity", "Squeeze", "ExpandDims"}
 
 
 class UnknownError(Exception):
@@ -176,7 +178,7 @@ def _known(node: Node, given: list[Tensor]) -> Any:
     """The value of an operation on small known integers and booleans: a counter, a size."""
     if not given or any(value.dtype.is_floating for value in given):
         return None
-    values = [_value_of(tensor) for tensor in given]
+    values = [_value_of(tensor, in_part=node.op in _CHOOSING) for tensor in given]
     if any(value is None or value.size > _SMALL for value in values):
         return None
     with tf.Graph().as_default() as graph:
@@ -188,10 +190,10 @@ def _known(node: Node, given: list[Tensor]) -> Any:
     return None if np.any(value == _UNKNOWN_SIZE) else value
 
 
-def _value_of(tensor: Tensor) -> Any:
-    """A tensor's value; of a shape that is known in part, with a mark for what is not."""
+def _value_of(tensor: Tensor, *, in_part: bool) -> Any:
+    """A tensor's value; of a shape that is known `in_part`, with a mark for what is not."""
     value = tf.get_static_value(tensor)
-    if value is None and tensor.op.type == "Shape" and tensor.op.inputs[0].shape.rank:
+    if value is None and in_part and tensor.op.type == "Shape" and tensor.op.inputs[0].shape.rank:
         sizes = tensor.op.inputs[0].shape.as_list()
         value = [_UNKNOWN_SIZE if size is None else size for size in sizes]
         return np.array(value, tensor.dtype.as_numpy_dtype)
