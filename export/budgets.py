@@ -36,6 +36,7 @@ def declared(
 ) -> tuple[tuple[Artifact, ...], tuple[Vector, ...]]:
     """The artifacts with their budgets, and the vectors with what an int8 variant gives."""
     found = []
+    added = False
     for artifact in artifacts:
         if artifact.variant and artifact.format == "tflite" and not artifact.budgets:
             budgets = {
@@ -43,9 +44,13 @@ def declared(
                 for signature in artifact.endpoints
             }
             artifact = artifact.model_copy(update={"budgets": budgets})
+            added |= artifact.variant == "int8"
         found.append(artifact)
-    again = [v.model_copy(update={"file": digest.describe(folder, v.file.path)}) for v in vectors]
-    return tuple(found), tuple(again)
+    if added:
+        described = [digest.describe(folder, vector.file.path) for vector in vectors]
+        pairs = zip(vectors, described, strict=True)
+        vectors = [vector.model_copy(update={"file": file}) for vector, file in pairs]
+    return tuple(found), tuple(vectors)
 
 
 @dataclass

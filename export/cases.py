@@ -41,9 +41,7 @@ def cases(
     the first dimension is not dynamic there is one batch size, and `batch` is that call repeated.
     Other dynamic dimensions are taken shorter and longer there. No case has more than `most` rows.
     """
-    rows = signature.batched
-    if rows and len(next(iter(examples.values()))) > most:
-        examples = _resized(examples, most)
+    rows, examples = signature.batched, _at_most(signature, examples, most)
     yield Case("typical", "typical", dict(examples))
     yield from _other_lengths(signature, examples)
     yield from _batches(examples, BATCHES if rows else (), most)
@@ -59,10 +57,16 @@ def training_cases(
     signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], most: int
 ) -> Iterator[Case]:
     """Cases of a training step: batches of sizes that one trains in, and no edge."""
-    if signature.batched and len(next(iter(examples.values()))) > most:
-        examples = _resized(examples, most)
+    examples = _at_most(signature, examples, most)
     yield Case("typical", "typical", dict(examples))
     yield from _batches(examples, TRAINING_BATCHES if signature.batched else (), most)
+
+
+def _at_most(
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], most: int
+) -> Mapping[str, np.ndarray[Any, Any]]:
+    too_many = signature.batched and len(next(iter(examples.values()))) > most
+    return _resized(examples, most) if too_many else examples
 
 
 def _other_lengths(

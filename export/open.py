@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bundle.errors import ExportError, UsageError
+from bundle.errors import ExportError, PortproofError, UsageError
 from export import models
 from export.keras_models import from_keras, lambda_message
 from export.models.state import State
@@ -165,7 +165,7 @@ def _made(name: str) -> tuple[str, Any]:
     if not isinstance(found, kinds) and callable(found):
         try:
             found = found()
-        except PASSED:
+        except PortproofError:
             raise
         except Exception as error:
             reason = " ".join(str(error).split())[:500]
@@ -176,9 +176,6 @@ def _made(name: str) -> tuple[str, Any]:
             "a Source."
         )
     return attribute.split(".")[-1], found
-
-
-PASSED = (ExportError, UsageError)
 
 
 def _imported(name: str) -> Any:

@@ -29,18 +29,16 @@ def raised(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     no functions with state. An op that TensorFlow has for float32 alone stays so, between
     conversions (`narrow_ops` names them); `oracle.lowering` knows better for some.
     """
-    originals = graph
-    graph = graph_pb2.GraphDef.FromString(graph.SerializeToString())
-    nodes = [node for original in originals.node for node in _raised_node(original)]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    for function in graph.library.function:
+    made = graph_pb2.GraphDef(versions=graph.versions, library=graph.library)
+    for original in graph.node:
+        made.node.extend(_raised_node(original))
+    for function in made.library.function:
         function.attr.pop(_COMPILED, None)
         for arg in (*function.signature.input_arg, *function.signature.output_arg):
             arg.type = _RAISED.get(arg.type, arg.type)
         for node in function.node_def:
             _raise_attrs(node)
-    return graph
+    return made
 
 
 def narrow_ops(graph: graph_pb2.GraphDef) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ tie a loop to a batch of known size.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -139,18 +140,9 @@ class _Body:
 
 def _ordered(nodes: Sequence[Node]) -> list[Node]:
     """Each after those that it takes from."""
-    known, done, order = {node.name: node for node in nodes}, set(), []
-    waiting = [(node, False) for node in reversed(nodes)]
-    while waiting:
-        node, ready = waiting.pop()
-        if ready:
-            order.append(node)
-        elif node.name not in done:
-            done.add(node.name)
-            waiting.append((node, True))
-            before = (ref.lstrip("^").split(":")[0] for ref in node.input)
-            waiting += [(known[name], False) for name in before if name in known]
-    return order
+    known = {node.name: node for node in nodes}
+    before = {n: [ref.lstrip("^").split(":")[0] for ref in known[n].input] for n in known}
+    return [known[name] for name in TopologicalSorter(before).static_order() if name in known]
 
 
 def _length(node: Node, arg: Any) -> int:
