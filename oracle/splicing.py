@@ -15,8 +15,8 @@ def spliced(graph: graph_pb2.GraphDef, rewrites: Mapping[str, Rewrite]) -> graph
     """A copy of a graph in which the nodes of some ops are computed by others.
 
     A rewrite is called with placeholders of the dtypes and shapes that TensorFlow infers for the
-    node's inputs. What it makes takes the node's name, so that nothing else changes. Nodes inside
-    library functions are left alone.
+    node's inputs, and with constants for shapes and axes that it knows. What it makes takes the
+    node's name, so that nothing else changes. Nodes inside library functions are left alone.
     """
     if not any(node.op in rewrites for node in graph.node):
         return graph
@@ -41,7 +41,7 @@ def _made(
         given = []
         for n, ref in enumerate(data):
             tensor = known.get_tensor_by_name(ref if ":" in ref else f"{ref}:0")
-            given.append(tf.compat.v1.placeholder(tensor.dtype, tensor.shape, f"given_{n}"))
+            given.append(_given(tensor, f"given_{n}"))
         outputs = rewrite(node, given)
         if outputs is None:
             return None
@@ -60,6 +60,19 @@ def _made(
         inner.device = node.device
         nodes.append(inner)
     return sorted(nodes, key=lambda inner: inner.name == node.name)
+
+
+def _given(tensor: Any, name: str) -> Tensor:
+    """What stands for an input: its value where that is a shape or the like, else a placeholder."""
+    if tensor.dtype.is_integer and tensor.shape.rank in (0, 1):
+        value = tf.get_static_value(tensor)
+        if value is not None and value.size <= _SHAPE:
+            return tf.constant(value, tensor.dtype, name=f"value_of_{name}")
+    return tf.compat.v1.placeholder(tensor.dtype, tensor.shape, name)
+
+
+# The most dimensions that a tensor of TensorFlow has (tensorflow/core/framework/tensor_shape.h).
+_SHAPE = 254
 
 
 def _outer(ref: str, inputs: Mapping[str, str], name: str, end: str) -> str:

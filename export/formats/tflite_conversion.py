@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import tensorflow as tf
 from bundle.errors import ExportError
 from export import graphs
 from export.quiet import quiet
-from export.rewrites import TFLITE, loops, rewritten, tensor_lists
+from export.rewrites import MICRO, TFLITE, Row, loops, rewritten, tensor_lists
 from export.source import Source
 
 # A function that a signature becomes, and what was done to it in words.
 Way = Callable[[Any], tuple[Any, list[str]]]
+# The same of a graph.
+Change = Callable[[Any], tuple[Any, list[str]]]
+Table = dict[str, Row]
 
 
 def converted(
@@ -26,7 +30,8 @@ def converted(
     With `one_row`, batched signatures have one row. Raises what the converter raised first.
     """
     refused: Exception | None = None
-    for way in (_as_it_is, _with_rewrites, *((_with_lists_of_one_row,) if one_row else ())):
+    tried: list[list[str]] = []
+    for way in _ways(one_row):
         module = tf.saved_model.load(str(saved_model))
         functions, notes = {}, []
         for name in source.functions:
@@ -34,8 +39,9 @@ def converted(
             fixed = one_row and source.signatures[name].batched
             functions[name], done = way(graphs.one_row(function) if fixed else function)
             notes += done
-        if refused and not notes:
-            continue  # nothing that was not tried before
+        if notes in tried:
+            continue
+        tried.append(notes)
         try:
             if variant == "int8":
                 _check_loops(functions)
@@ -48,31 +54,48 @@ def converted(
     raise refused
 
 
-def _as_it_is(function: Any) -> tuple[Any, list[str]]:
-    return function, []
+def _ways(one_row: bool) -> Iterator[Way]:
+    micro = MICRO if one_row else {}
+    yield partial(_rewritten, table=micro)
+    yield partial(_unrolled, table={**micro, **TFLITE})
+    if one_row:
+        yield partial(_with_lists_of_one_row, table={**micro, **TFLITE})
 
 
-def _with_rewrites(function: Any) -> tuple[Any, list[str]]:
-    """With loops of known length written out, and ops that LiteRT lacks in others."""
-    notes: list[str] = []
-    return graphs.changed(function, lambda graph: _rewritten(graph, notes)), notes
+def _rewritten(function: Any, table: Table) -> tuple[Any, list[str]]:
+    """As it is, but for the ops of a table: untouched where it has none of them."""
+    if not any(operation.type in table for operation in graphs.operations(function.graph)):
+        return function, []
+    return _changed(function, lambda graph: (graph, []), table)
 
 
-def _with_lists_of_one_row(function: Any) -> tuple[Any, list[str]]:
+def _unrolled(function: Any, table: Table) -> tuple[Any, list[str]]:
+    """With loops of known length written out, and the ops of a table in others."""
+
+    def straight(graph: Any) -> tuple[Any, list[str]]:
+        made = loops.unrolled(graph)
+        return made, [] if made is graph else [loops.NOTE]
+
+    return _changed(function, straight, table)
+
+
+def _with_lists_of_one_row(function: Any, table: Table) -> tuple[Any, list[str]]:
     """With loops that stay, and lists of tensors in them that know that they have one row."""
-    notes: list[str] = [tensor_lists.NOTE]
+    return _changed(
+        function, lambda graph: (tensor_lists.of_one_row(graph), [tensor_lists.NOTE]), table
+    )
+
+
+def _changed(function: Any, before: Change, table: Table) -> tuple[Any, list[str]]:
+    notes: list[str] = []
 
     def change(graph: Any) -> Any:
-        return _rewritten(tensor_lists.of_one_row(graph), notes)
+        graph, done = before(graph)
+        made, found = rewritten(graph, table)
+        notes.extend([*done, *found])
+        return made
 
     return graphs.changed(function, change), notes
-
-
-def _rewritten(graph: Any, notes: list[str]) -> Any:
-    straight = loops.unrolled(graph)
-    made, found = rewritten(straight, TFLITE)
-    notes += [*([] if straight is graph else [loops.NOTE]), *found]
-    return made
 
 
 def _check_loops(functions: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from tensorflow.core.framework import graph_pb2
 from export.rewrites.band_part import band_part
 from export.rewrites.einsum import einsum
 from export.rewrites.error_function import erf, erfc
+from export.rewrites.micro import select, tile
 from oracle.lowering import average_pool_3d, max_pool_3d
 from oracle.splicing import Rewrite, spliced
 
@@ -35,6 +36,12 @@ TFJS = {
 TFLITE = {
     "MaxPool3D": Row(max_pool_3d, "MaxPool3D, which LiteRT does not have, by slices and maxima"),
     "AvgPool3D": Row(average_pool_3d, "AvgPool3D, which LiteRT does not have, by slices and sums"),
+}
+
+# For the file of one row alone, which is the one that microcontrollers run.
+MICRO = {
+    "SelectV2": Row(select, "SelectV2 of integers, which TensorFlow Lite Micro lacks, by products"),
+    "Tile": Row(tile, "Tile, which TensorFlow Lite Micro does not have, by concatenation"),
 }
 
 
