@@ -62,6 +62,16 @@ class Budget(Frozen):
         return "its budget of " + " and ".join(parts)
 
 
+def full_name(format_: str, variant: str = "") -> str:
+    """A format and its variant in words: `tflite int8`."""
+    return f"{format_} {variant}".strip()
+
+
+def folder_name(full_name: str) -> str:
+    """Where an artifact's files are, below the bundle: `tflite-int8`."""
+    return full_name.replace(" ", "-")
+
+
 class Artifact(Frozen):
     """One model in one format and variant.
 
@@ -81,12 +91,11 @@ class Artifact(Frozen):
 
     @property
     def name(self) -> str:
-        return f"{self.format} {self.variant}".strip()
+        return full_name(self.format, self.variant)
 
     @property
     def folder(self) -> str:
-        """Where its files are, below the bundle."""
-        return self.name.replace(" ", "-")
+        return folder_name(self.name)
 
     @property
     def size(self) -> int:

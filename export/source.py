@@ -36,7 +36,8 @@ class Source:
     model's own data, or, of the signatures in `drawn`, what was drawn for want of it.
     `keras_forms` gives, for each signature, a `keras.Model` of the same weights made of stock
     layers, with the signature's names; for a `keras.Model` it is the model itself. `training` are
-    signatures of training steps (see train_step.py), which no SavedModel holds.
+    signatures of training steps (see train_step.py), which no SavedModel holds, and `untrained`
+    says of a Keras form why it has none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Source:
     keras_forms: Mapping[str, keras.Model] = field(default_factory=dict)
     draw_plots: Callable[[Path], None] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    untrained: Mapping[str, str] = field(default_factory=dict)
     structures: Mapping[str, Structure] = field(default_factory=dict)
     drawn: frozenset[str] = frozenset()
 

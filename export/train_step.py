@@ -23,11 +23,21 @@ from export.source import Source, train_step_name
 LEARNING_RATE = 0.01  # as verify/runners/js/layers_model.mjs has it
 
 
+# A step's vectors hold every weight as result, oracle and rounding in each of five cases, and its
+# gradient is evaluated in float64 some twenty times: of a larger model, gigabytes and an hour.
+MOST_WEIGHTS = 1_000_000
+
+
 def with_training(source: Source) -> Source:
-    """The source with a training step for each Keras form whose training has one result."""
-    training, examples = {}, dict(source.examples)
+    """The source with a training step for each Keras form whose training has one result.
+
+    Where a form has none, `untrained` says why.
+    """
+    training, untrained, examples = {}, {}, dict(source.examples)
     for signature, model in source.keras_forms.items():
-        if _is_random(model) or not _has_gradients(source, signature, model):
+        reason = _untrainable(source, signature, model)
+        if reason:
+            untrained[signature] = reason
             continue
         try:
             names = named_variables(model)
@@ -36,19 +46,23 @@ def with_training(source: Source) -> Source:
         step = train_step_name(signature)
         training[step] = _step(source, signature, model, names)
         examples[step] = _with_targets(source, signature)
-    return replace(source, training=training, examples=examples)
+    return replace(source, training=training, untrained=untrained, examples=examples)
 
 
-def _is_random(model: keras.Model) -> bool:
-    """Whether training draws random numbers, which no two runtimes draw alike."""
-    return any("seed_generator" in variable.path for variable in model.variables)
-
-
-def _has_gradients(source: Source, signature: str, model: keras.Model) -> bool:
-    """Whether there is something to train, and all of it in floats: integers have no gradient."""
-    weights = [variable.dtype for variable in model.trainable_variables]
+def _untrainable(source: Source, signature: str, model: keras.Model) -> str:
+    """Why there is no training step to prove; nothing where there is."""
+    dtypes = [variable.dtype for variable in model.trainable_variables]
     outputs = [spec.dtype for spec in source.signatures[signature].outputs.values()]
-    return bool(weights) and all(tf.as_dtype(d).is_floating for d in (*weights, *outputs))
+    weights = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    if any("seed_generator" in variable.path for variable in model.variables):
+        return "it draws random numbers (dropout, noise), which no two runtimes draw alike"
+    if not dtypes:
+        return "it has no weights to train"
+    if not all(tf.as_dtype(dtype).is_floating for dtype in (*dtypes, *outputs)):
+        return "it has integers, which have no gradient"
+    if weights > MOST_WEIGHTS:
+        return f"it has {weights:,} weights to train, and steps are proven up to {MOST_WEIGHTS:,}"
+    return ""
 
 
 def _step(

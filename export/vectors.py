@@ -1,6 +1,6 @@
 """Test vectors: what the original computes for each case, what the oracle does, and how near."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from bundle import digest, tensors
-from bundle.manifest import Sweep, Vector
+from bundle.manifest import Regime, Sweep, Vector
 from bundle.tensors import Arrays
 from export.cases import Case, cases, training_cases
 from export.effort import most_rows
@@ -31,8 +31,8 @@ class Written:
     narrow: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def write(source: Source, folder: Path) -> Written:
-    """Compute and write all cases of all signatures below `folder/vectors`."""
+def write(source: Source, folder: Path, regimes: Collection[Regime]) -> Written:
+    """Compute and write the cases of some regimes, of all signatures, below `folder/vectors`."""
     (folder / "vectors").mkdir()
     written = Written()
     for name, signature in source.signatures.items():
@@ -47,6 +47,8 @@ def write(source: Source, folder: Path) -> Written:
         row = {key: array[:1] for key, array in source.examples[name].items() if array.ndim}
         most = most_rows(signature, source.concrete(name), row)
         for case in drawn(signature, source.examples[name], most):
+            if case.regime not in regimes:
+                continue
             computed = _computed(source, name, case, measured)
             if computed:
                 sweep = Sweep(input=case.swept, of=known) if case.swept else None

@@ -15,7 +15,7 @@ import tensorflow as tf
 from bundle import atomic, digest
 from bundle.bundle import MANIFEST, Bundle, write_manifest
 from bundle.errors import ExportError, PortproofError, UsageError
-from bundle.manifest import Artifact, LeftOut, Manifest, Origin
+from bundle.manifest import REGIMES, Artifact, LeftOut, Manifest, Origin, Regime
 from export import budgets, tracing, vectors
 from export.formats import SAVEDMODEL, select
 from export.formats.format import Format
@@ -34,13 +34,15 @@ def write(
     log: Log = lambda _: None,
     formats: Sequence[Format] | None = None,
     asked: Collection[str] = (),
+    regimes: Collection[Regime] = REGIMES,
 ) -> Bundle:
     """Export a source to `formats`, with its test vectors, as the bundle `path`.
 
-    Without `formats` to all. A format that cannot carry the model is left out, which the manifest
-    and the report say with the reason; one of those `asked` for, by full name, raises ExportError
-    instead. What stood at `path` is replaced when the new bundle is whole, and stays if
-    anything is raised. Raises UsageError where `path` holds something else than a bundle.
+    Without `formats` to all, with vectors of all `regimes`. A format that cannot carry the model is
+    left out, which the manifest and the report say with the reason; one of those `asked` for, by
+    full name, raises ExportError instead. What stood at `path` is replaced when the new bundle is
+    whole, and stays if anything is raised. Raises UsageError where `path` holds something else
+    than a bundle.
     """
     path = _replaceable(Path(path))
     with atomic.folder(path) as folder:
@@ -55,7 +57,7 @@ def write(
         ):
             trained = replace(trained, training={})
         log(f"{source.name}: test vectors")
-        written = _write_vectors(trained, folder)
+        written = _write_vectors(trained, folder, regimes)
         artifacts, cases = budgets.declared(trained, folder, artifacts, written.vectors)
         if source.draw_plots:
             log(f"{source.name}: plots")
@@ -111,9 +113,9 @@ def _write_artifacts(
     return tuple(artifacts), tuple(left_out)
 
 
-def _write_vectors(source: Source, folder: Path) -> vectors.Written:
+def _write_vectors(source: Source, folder: Path, regimes: Collection[Regime]) -> vectors.Written:
     try:
-        return vectors.write(source, folder)
+        return vectors.write(source, folder, regimes)
     except PortproofError:
         raise
     except Exception as error:

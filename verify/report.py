@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bundle.manifest import Regime
+from bundle.manifest import Regime, full_name
 from verify.envelope import Envelope
 from verify.metrics import Metrics
 from verify.verdict import PASSING, Verdict, worst
@@ -75,6 +75,10 @@ class Cell(BaseModel):
     @property
     def artifact(self) -> Key:
         return self.model, self.format, self.variant
+
+    @property
+    def full_format(self) -> str:
+        return full_name(self.format, self.variant)
 
     @property
     def passed(self) -> bool:

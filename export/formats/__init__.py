@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundle.errors import UsageError
+from bundle.manifest import full_name
 
 if TYPE_CHECKING:
     from export.formats.format import Format, Written
@@ -43,7 +44,7 @@ def add(format_: Format) -> None:
 
 def names() -> list[str]:
     """Every format and variant by its full name."""
-    own = [f"{name} {rest.get('variant', '')}".strip() for name, rest in _ROWS]
+    own = [full_name(name, rest.get("variant", "")) for name, rest in _ROWS]
     found = [point.name for point in entry_points(group=ENTRY_POINTS)]
     return list(dict.fromkeys([*own, *(f.full_name for f in _added), *found]))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundle.manifest import Budget, Endpoint
+from bundle.manifest import Budget, Endpoint, folder_name, full_name
 
 if TYPE_CHECKING:  # a runtime's program that also holds its format must not pay for TensorFlow
     from export.source import Source
@@ -45,8 +45,8 @@ class Format:
 
     @property
     def full_name(self) -> str:
-        return f"{self.name} {self.variant}".strip()
+        return full_name(self.name, self.variant)
 
     @property
     def folder(self) -> str:
-        return self.full_name.replace(" ", "-")
+        return folder_name(self.full_name)

@@ -27,7 +27,7 @@ _CONTAINERS = (keras.Sequential, keras.src.models.Functional)
 
 def write(source: Source, root: Path, folder: str) -> Written:
     """Write `root/tfjs-layers/SIGNATURE/model.json` for each Keras form that the source states."""
-    endpoints = {}
+    endpoints, notes = {}, []
     for signature, model in source.keras_forms.items():
         path = f"{folder}/{quote(signature, safe='')}/model.json"
         _write_model(model, root / path)
@@ -35,7 +35,9 @@ def write(source: Source, root: Path, folder: str) -> Written:
         step = train_step_name(signature)
         if step in source.signatures:
             endpoints[step] = _training_endpoint(source, step, endpoints[signature])
-    return Written(endpoints)
+        elif signature in source.untrained:
+            notes.append(f"no training step is proven: {source.untrained[signature]}")
+    return Written(endpoints, tuple(dict.fromkeys(notes)))
 
 
 def topology(model: keras.Model) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import keras
 
 import portproof
 from export.write import write
-from tests.damage import sign
 from tests.zoo import applications, layers, weights
 from tests.zoo.matrix import Matrix
 from verify.report import GATING
@@ -23,10 +22,8 @@ def exported(name: str, folder: Path) -> Path:
     source = weights.source(name, weights.alive(name, MODELS[name]()))
     for output, spread in weights.spread(source).items():
         assert spread > weights.SPREAD, f"{name}: {output} is the same for every sample ({spread})"
-    bundle = write(source, folder / name)
     # The matrix is of what counts; edges would double the browser's time, shader by shader.
-    vectors = tuple(v for v in bundle.manifest.vectors if v.regime in GATING)
-    return sign(bundle.path, bundle.manifest.model_copy(update={"vectors": vectors})).path
+    return write(source, folder / name, regimes=GATING).path
 
 
 def run(names: Iterable[str], folder: Path, log: Callable[[str], None]) -> Matrix:
