@@ -237,3 +237,30 @@ def test_two_layers_of_one_name_are_refused() -> None:
     model = sequential(inner, layers.Dense(2, name="same"), shape=(4,))
     with pytest.raises(ExportError, match="two layers are named same"):
         named_variables(model)
+
+
+def _large() -> keras.Model:
+    return sequential(layers.Dense(1000), layers.Dense(1000), shape=(4,))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (MODELS["Dropout"], "it draws random numbers (dropout, noise)"),
+        (MODELS["Flatten"], "it has no weights to train"),
+        (_large, "it has 1,006,000 weights to train, and steps are proven up to 1,000,000"),
+    ],
+)
+def test_why_no_training_step_is_proven_is_said(
+    make: Callable[[], keras.Model], reason: str, tmp_path: Path
+) -> None:
+    bundle = write(
+        from_keras("m", make()),
+        tmp_path / "m",
+        formats=select(["tfjs-layers"]),
+        regimes=["typical"],
+    )
+    [artifact] = [a for a in bundle.manifest.artifacts if a.format == "tfjs-layers"]
+    assert artifact.endpoints.keys() == {"serving_default"}
+    assert artifact.notes[0].startswith(f"no training step is proven: {reason}")
+    assert [vector.regime for vector in bundle.manifest.vectors] == ["typical"]

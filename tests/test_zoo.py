@@ -66,22 +66,38 @@ def test_the_page_has_every_model_and_every_reason(matrix: Matrix) -> None:
     assert "not explained" not in page
 
 
+def a_cell(verdict: str = "wrong", **changes: str) -> Cell:
+    given = {
+        "model": "m",
+        "format": "tflite",
+        "variant": "",
+        "runtime": "litert",
+        "signature": "serving_default",
+        "output": "y",
+        "regime": "typical",
+        "verdict": verdict,
+        "detail": "typical: 5 times the rounding error allowed",
+    }
+    return Cell.model_validate({**given, **changes})
+
+
 def test_what_is_not_known_is_not_explained() -> None:
-    cell = Cell(
-        model="m",
-        format="tflite",
-        variant="",
-        runtime="litert",
-        signature="s",
-        output="y",
-        regime="typical",
-        verdict="wrong",
-        detail="typical: 5 times the rounding error allowed",
-    )
-    matrix = Matrix([cell])
+    matrix = Matrix([a_cell()])
     assert matrix.unexplained == ["m tflite litert: typical: 5 times the rounding error allowed"]
     assert "not explained" in "\n".join(matrix.page())
     assert matrix.share == 0
+
+
+def test_a_training_step_counts_once_by_its_worst_weight() -> None:
+    step = "serving_default_train_step"
+    weights = [
+        a_cell("faithful", signature=step, output=f"weight/{n}", regime=regime)
+        for n in range(100)
+        for regime in ("typical", "batch")
+    ]
+    matrix = Matrix()
+    matrix.count([*weights, a_cell("wrong", signature=step, output="loss"), a_cell("exact")])
+    assert matrix.counts == {"exact": 1, "faithful": 1, "wrong": 1}
 
 
 def test_the_zoo_has_the_applications() -> None:

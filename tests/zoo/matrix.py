@@ -38,12 +38,15 @@ class Matrix:
     notes: dict[Key, list[str]] = field(default_factory=dict)
 
     def add(self, report: Report) -> None:
-        found = [c for c in report.cells if c.regime in GATING and c.verdict != "absent"]
-        self.cells += _steps_once(found)
+        self.count(report.cells)
         for model, formats in report.left_out.items():
             self.left_out |= {(model, name): reason for name, reason in formats.items()}
         for model, artifacts in report.notes.items():
             self.notes |= {(model, name): list(said) for name, said in artifacts.items()}
+
+    def count(self, cells: Iterable[Cell]) -> None:
+        found = [c for c in cells if c.regime in GATING and c.verdict != "absent"]
+        self.cells += _steps_once(found)
 
     @property
     def counts(self) -> Counter[str]:
