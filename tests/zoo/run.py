@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 
 import portproof
+from bundle.bundle import REPORT
 from export.write import write
 from tests.zoo import applications, layers, weights
 from tests.zoo.matrix import Matrix
-from verify.report import GATING
+from verify.report import GATING, Report
 
 MODELS = {**layers.MODELS, **applications.MODELS}
 # Verified together, so that each runtime starts once for so many.
@@ -27,14 +28,20 @@ def exported(name: str, folder: Path) -> Path:
 
 
 def run(names: Iterable[str], folder: Path, log: Callable[[str], None]) -> Matrix:
-    """The matrix of some models, in every runtime that is here."""
+    """The matrix of some models, in every runtime that is here.
+
+    A model whose report is in the folder already is not run again.
+    """
     matrix = Matrix()
-    waiting: list[Path] = []
     chosen = list(names)
+    waiting: list[Path] = []
     for name in chosen:
-        waiting.append(exported(name, folder))
-        log(f"exported {name}")
-        if len(waiting) == TOGETHER or name == chosen[-1]:
+        if (folder / name / REPORT).is_file():
+            matrix.add(Report.model_validate_json((folder / name / REPORT).read_text()))
+        else:
+            waiting.append(exported(name, folder))
+            log(f"exported {name}")
+        if waiting and (len(waiting) == TOGETHER or name == chosen[-1]):
             matrix.add(portproof.verify(*waiting))
             log("\n".join(matrix.summary()))
             waiting = []
