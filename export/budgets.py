@@ -25,8 +25,9 @@ from export.quiet import quiet
 from export.source import Source
 
 # Another kernel may round a requantised sum to the neighbour here and there, of which the next
-# layer makes several steps (XNNPACK: up to four, of a depthwise convolution).
-LSB, MEAN_LSB = 5.0, 0.25
+# layer makes several steps (XNNPACK: up to four, of a depthwise convolution). On average that is
+# little (0.02 there), and a weight's scale that is off by 1/127 is much (0.24).
+LSB, MEAN_LSB = 5.0, 0.125
 MARGIN = 3.0  # dB: as much noise again
 _HALF = 2.0**-11  # float16's unit roundoff
 
