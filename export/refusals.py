@@ -84,5 +84,8 @@ def _line(operation: Any) -> str:
     if not frames:
         return ""
     frame = frames[-1]
-    own = str(Path(keras.__file__).parent.parent)
-    return f", made at {frame.filename.removeprefix(own).lstrip('/')}:{frame.lineno}"
+    # Keras's own lines by their module; a person's own by what they would type.
+    for known in (Path(keras.__file__).parent.parent, Path.cwd()):
+        if Path(frame.filename).is_relative_to(known):
+            return f", made at {Path(frame.filename).relative_to(known)}:{frame.lineno}"
+    return f", made at {frame.filename}:{frame.lineno}"

@@ -1,0 +1,120 @@
+"""README's errors are those that are shown, word for word: each is provoked here."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import portproof
+from bundle.bundle import Bundle
+from bundle.errors import PortproofError
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+# Where there is something to do about a runtime's or a report's words, no error of ours.
+SAID_ELSEWHERE = {
+    "Kernel 'Conv2DBackpropFilter' not registered for backend 'wasm'",
+    "keras-torch is absent; to have it: pip install portproof[torch]",
+    "takes a row at a time, and this batch has none",
+}
+
+
+def shown() -> list[str]:
+    [section] = re.findall(r"^## When it says(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```text\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(message.split()) for message in found]
+
+
+def _dense(*more: Any) -> keras.Model:
+    layers = [keras.Input((3,), name="x"), keras.layers.Dense(2, name="y"), *more]
+    return keras.Sequential(layers, name="my_model")
+
+
+class Own(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def _own_layer() -> None:
+    _dense(Own()).save("my_model.keras")
+    portproof.export("my_model.keras")
+
+
+def _lambda() -> None:
+    _dense(keras.layers.Lambda(lambda x: 2 * x, name="twice")).save("my_model.keras")
+    portproof.export("my_model.keras")
+
+
+def _h5() -> None:
+    Path("my_model.h5").touch()
+    portproof.export("my_model.h5")
+
+
+def _strings() -> None:
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def lengths(self, text: Any) -> Any:
+            return {"y": tf.strings.length(text)}
+
+    portproof.export(Module(), "artifacts/my_model")
+
+
+def _inputs() -> None:
+    portproof.export(_dense(), inputs={"a": np.ones((4, 3), np.float32)})
+
+
+def _without_data() -> None:
+    portproof.export(_dense(), formats=["tflite int8"])
+
+
+def _small() -> None:
+    portproof.export(_dense(), formats=["tflite dynamic-range"])
+
+
+def _length() -> None:
+    x = keras.Input((None, 3), name="x")
+    model = keras.Model(x, {"y": keras.layers.GRU(2)(x)}, name="my_model")
+    portproof.export(model, formats=["tfjs-graph"])
+
+
+def _not_there() -> None:
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 3, 3], tf.float32, name="x")])
+        def inverse(self, x: Any) -> Any:
+            return {"y": tf.linalg.pinv(x)}
+
+    portproof.export(Module(), "artifacts/module", formats=["tfjs-graph"])
+
+
+def _changed() -> None:
+    bundle = portproof.export(_dense(), formats=["keras"])
+    Path(bundle.path, "keras", "my_model.keras").write_bytes(b"another")
+    Bundle.open(os.path.relpath(bundle.path))
+
+
+PROVOKED: list[Callable[[], None]] = [
+    *(_own_layer, _lambda, _h5, _strings, _inputs, _without_data, _small, _length, _not_there),
+    _changed,
+]
+
+
+@pytest.mark.parametrize("provoke", PROVOKED)
+def test_an_error_is_the_one_that_is_shown(
+    provoke: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PortproofError) as raised:
+        provoke()
+    said = str(raised.value).replace(f"{tmp_path}/", "")
+    assert re.sub(r"made at \S+:\d+", "made at my_model.py:12", said) in shown()
+
+
+def test_nothing_else_is_shown() -> None:
+    assert len(set(shown()) - SAID_ELSEWHERE) == len(PROVOKED)
+    assert set(shown()) >= SAID_ELSEWHERE
