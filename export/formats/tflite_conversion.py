@@ -1,8 +1,12 @@
 """From a SavedModel to TFLite: the ways to convert one, in the order in which they are tried."""
 
+import functools
+import shutil
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,37 +33,88 @@ def converted(
 
     With `one_row`, batched signatures have one row. Raises what the converter raised first.
     """
+    forms = _forms(saved_model)
     refused: Exception | None = None
-    tried: list[list[str]] = []
-    for way in _ways(one_row):
-        module = tf.saved_model.load(str(saved_model))
-        functions, notes = {}, []
-        for name in source.functions:
-            function = module.signatures[name]
-            fixed = one_row and source.signatures[name].batched
-            functions[name], done = way(graphs.one_row(function) if fixed else function)
-            notes += done
-        if notes in tried:
-            continue
-        tried.append(notes)
+    for number in range(forms.first[one_row], len(_ways(one_row))):
         try:
-            if variant == "int8":
-                _check_loops(functions)
-            with tempfile.TemporaryDirectory(prefix="portproof-") as passing, quiet(tell=False):
-                tf.saved_model.save(module, passing, signatures=functions)
-                return _convert(source, passing, variant), notes
+            form = forms.by_way(source, number, one_row)
+            if form.notes in forms.tried(number, one_row):
+                continue
+            content = _convert(source, form, variant)
         except Exception as error:
             refused = refused or error
+        else:
+            if not variant:
+                forms.first[one_row] = number
+            return content, form.notes
     assert refused
     raise refused
 
 
-def _ways(one_row: bool) -> Iterator[Way]:
+@dataclass(frozen=True)
+class _Form:
+    """A SavedModel to convert: its folder, what was done in words, and the name of a loop in it."""
+
+    folder: str
+    notes: list[str]
+    loop: str
+
+
+class _Forms:
+    """What a SavedModel becomes by each way: made once, for all variants are converted from it.
+
+    `first` is the first way to try, with one row and without: the first that converted plainly.
+    """
+
+    def __init__(self, saved_model: Path) -> None:
+        self._saved_model = str(saved_model)
+        self._scratch = tempfile.mkdtemp(prefix="portproof-")
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        self._made: dict[tuple[bool, int], _Form] = {}
+        self.first = {False: 0, True: 0}
+
+    def by_way(self, source: Source, number: int, one_row: bool) -> _Form:
+        if (one_row, number) not in self._made:
+            self._made[one_row, number] = self._make(source, number, one_row)
+        return self._made[one_row, number]
+
+    def tried(self, number: int, one_row: bool) -> list[list[str]]:
+        """What the ways before did."""
+        return [self._made[one_row, n].notes for n in range(number) if (one_row, n) in self._made]
+
+    def _make(self, source: Source, number: int, one_row: bool) -> _Form:
+        module = tf.saved_model.load(self._saved_model)
+        functions, notes = {}, []
+        for name in source.functions:
+            function = module.signatures[name]
+            fixed = one_row and source.signatures[name].batched
+            way = _ways(one_row)[number]
+            functions[name], done = way(graphs.one_row(function) if fixed else function)
+            notes += done
+        loop = next((o.name for f in functions.values() for o in _loops(f)), "")
+        if not (one_row or notes):
+            return _Form(self._saved_model, [], loop)
+        folder = f"{self._scratch}/{number}{'-1_row' if one_row else ''}"
+        with quiet(tell=False):
+            tf.saved_model.save(module, folder, signatures=functions)
+        return _Form(folder, notes, loop)
+
+
+@functools.lru_cache(maxsize=1)
+def _forms(saved_model: Path) -> _Forms:
+    """Of the model that is being exported: each export has a folder of its own."""
+    return _Forms(saved_model)
+
+
+def _ways(one_row: bool) -> list[Way]:
     micro = MICRO if one_row else {}
-    yield partial(_rewritten, table=micro)
-    yield partial(_unrolled, table={**micro, **TFLITE})
+    ways: list[Way] = [
+        partial(_rewritten, table=micro),
+        partial(_unrolled, table={**micro, **TFLITE}),
+    ]
     if one_row:
-        yield partial(_with_lists_of_one_row, table={**micro, **TFLITE})
+        ways.append(partial(_with_lists_of_one_row, table={**micro, **TFLITE}))
+    return ways
 
 
 def _rewritten(function: Any, table: Table) -> tuple[Any, list[str]]:
@@ -98,29 +153,32 @@ def _changed(function: Any, before: Change, table: Table) -> tuple[Any, list[str
     return graphs.changed(function, change), notes
 
 
-def _check_loops(functions: dict[str, Any]) -> None:
-    """Raises ExportError where calibration would end the whole process, with no exception."""
-    for function in functions.values():
-        for operation in graphs.operations(function.graph):
-            if operation.type in loops.LOOPS:
-                raise ExportError(
-                    f"int8 is calibrated by TensorFlow's calibrator, which crashes at a loop "
-                    f"({operation.name}): give the sequence a fixed length"
-                )
+# It would end the whole process, with no exception.
+_CALIBRATION = (
+    "int8 is calibrated by TensorFlow's calibrator, which crashes at a loop ({}): give the "
+    "sequence a fixed length"
+)
 
 
-def _convert(source: Source, saved_model: str, variant: str) -> bytes:
+def _loops(function: Any) -> Iterator[Any]:
+    return (o for o in graphs.operations(function.graph) if o.type in loops.LOOPS)
+
+
+def _convert(source: Source, form: _Form, variant: str) -> bytes:
+    if variant == "int8" and form.loop:
+        raise ExportError(_CALIBRATION.format(form.loop))
     keys = list(source.functions)
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=keys)
-    if variant:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if variant == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if variant == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: _calibration(source)
-    with warnings.catch_warnings():  # the converter calibrates in an interpreter that is deprecated
+    with quiet(tell=False), warnings.catch_warnings():
+        # The converter calibrates in an interpreter that is deprecated.
         warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter", UserWarning)
+        converter = tf.lite.TFLiteConverter.from_saved_model(form.folder, signature_keys=keys)
+        if variant:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if variant == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if variant == "int8":
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: _calibration(source)
         content: bytes = converter.convert()
     return content
 
