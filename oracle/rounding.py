@@ -8,7 +8,9 @@ That deviation is taken to be at least one unit in the last place of the oracle'
 elements of an output together use on average at most 1/(2 AMPLITUDE) of their bounds, and a share
 of the rest that falls with 1/sqrt(n). That much they would use if every rounding, which is half
 its largest on average, went the same way everywhere; a weight that is off does that, rounding
-does not.
+does not. Where it does all the same, for all elements hang on one result (a batch normalisation's
+variance of few rows, in training), the reference shows it: twice what it is off by on average is
+allowed too, for it is itself one sample of such an error.
 
 **Why.** What a float32 program may differ by is not a property of the program but of the graph and
 its input: a sum that cancels loses all its digits in any order of summation, and a table lookup

@@ -240,9 +240,22 @@ def test_what_is_off_everywhere_by_much_of_its_bound_is_no_rounding() -> None:
     verdict, reason = decide(compare(reference + np.float32(5e-5), measure))
     assert verdict == "wrong"
     assert "on average" in reason
+
     # Of few elements no mean can be told from a chance.
     few = measure.rows(slice(1))
     assert decide(compare(reference[:1] + np.float32(5e-5), few))[0] == "faithful"
+
+
+def test_all_elements_may_be_off_together_where_the_reference_is() -> None:
+    oracle = np.ones(1000)
+    measure = Measure((oracle + 5e-6).astype(np.float32), oracle, np.full(1000, 1e-5, np.float32))
+    as_the_reference = (oracle - 5e-6).astype(np.float32)
+    verdict, _, _ = judge(as_the_reference, SPEC, measure)
+    assert verdict == "faithful"
+    farther = (oracle - 1.2e-5).astype(np.float32)
+    verdict, reason, _ = judge(farther, SPEC, measure)
+    assert verdict == "wrong"
+    assert "on average" in reason
 
 
 def test_a_budget_declares_something() -> None:

@@ -45,6 +45,11 @@ def _weights(*shape: int) -> Any:
     return tf.constant(RANDOM.standard_normal(shape), tf.float32)
 
 
+def _hard_swish(x: Any) -> Any:
+    y = tf.nn.bias_add(tf.nn.conv2d(x, _weights(3, 3, 2, 4), 1, "SAME"), _weights(4))
+    return y * tf.nn.relu6(y + 3) * (1 / 6)
+
+
 def _counted_from_the_end(x: Any, size: int) -> Any:
     index = tf.cast(x * 2, tf.int32)
     return tf.where(index < 0, index + size, index)
@@ -81,6 +86,7 @@ MODELS = {
     ("tfjs-graph", "fused tanh"): lambda: module(
         "tanh", (4,), lambda x: tf.tanh(tf.nn.bias_add(x @ _weights(4, 3), _weights(3)))
     ),
+    ("tfjs-graph", "fused hard swish"): lambda: module("swish", (5, 5, 2), _hard_swish),
     ("tfjs-graph", "fused bias"): lambda: module(
         "bias", (4,), lambda x: tf.nn.relu(x @ _weights(4, 3) + _weights(1, 3))
     ),

@@ -79,7 +79,8 @@ class _Pass:
         self._sums = np.zeros((6, rows))
         self._counts = dict.fromkeys(("equal", "nonzero", "flushed"), 0)
         self._most: dict[str, float] = {}
-        self._sum_rel, self._sum_ratio, self._max_ulp = 0.0, 0.0, 0
+        self._sum_rel, self._max_ulp = 0.0, 0
+        self._sum_ratio, self._sum_reference = 0.0, 0.0
         self._worst: Worst | None = None
         self._worst_by, self._misplaced = -1.0, ""
 
@@ -171,11 +172,13 @@ class _Pass:
         for name in ("rounding", "shader"):
             array = getattr(self._measure, name)
             if array is not None:
-                within = error / (reference_error + np.maximum(array[rows, columns], unit))
+                allowed = reference_error + np.maximum(array[rows, columns], unit)
+                within = error / allowed
                 self._keep(f"{name}_ratio", float(within.max()))
                 if name == "rounding":
                     ratio = within
                     self._sum_ratio += float(within.sum())
+                    self._sum_reference += float((reference_error / allowed).sum())
         return ratio
 
     def _note_misplaced(self, rows: slice, columns: slice, got: Array, reference: Array) -> None:
@@ -232,6 +235,7 @@ class _Pass:
             sum_abs=float(total.sum()),
             sum_rel=self._sum_rel,
             sum_ratio=self._sum_ratio,
+            sum_reference=self._sum_reference,
             signal=float(signal.sum()),
             power=float(power.sum()),
             dot=float(dot.sum()),

@@ -29,7 +29,7 @@ class Metrics:
     `signal` of reference^2, `power` of got^2, `dot` of got * reference, `noise` of their
     difference squared. Against the oracle: `error`, the `reference_error`, and `bound_ratio` and
     `shader_ratio`, the largest error in units of what is allowed at its place, None without one;
-    `sum_ratio` sums the first of these.
+    `sum_ratio` sums the first of these, and `sum_reference` the same of the reference's own errors.
     """
 
     samples: int = 0
@@ -41,6 +41,7 @@ class Metrics:
     sum_abs: float = 0.0
     sum_rel: float = 0.0
     sum_ratio: float = 0.0
+    sum_reference: float = 0.0
     signal: float = 0.0
     power: float = 0.0
     dot: float = 0.0
@@ -89,6 +90,11 @@ class Metrics:
         return self.dot / math.sqrt(self.signal) / math.sqrt(self.power)
 
     @property
+    def reference_mean(self) -> float:
+        """The mean of the reference's own errors in units of what is allowed at their places."""
+        return self.sum_reference / max(self.finite, 1)
+
+    @property
     def error_ratio(self) -> float | None:
         """This error against the oracle over the reference's own. None where that one is zero."""
         if self.error is None or not self.reference_error:
@@ -98,7 +104,7 @@ class Metrics:
 
 _SUMS = (
     *("samples", "elements", "finite", "equal", "nonzero", "flushed", "sum_abs", "sum_rel"),
-    *("sum_ratio", "signal", "power", "dot", "noise"),
+    *("sum_ratio", "sum_reference", "signal", "power", "dot", "noise"),
 )
 _LARGEST = (
     *("max_abs", "max_rel", "max_ulp", "row_mean_abs", "error", "reference_error"),

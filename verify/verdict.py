@@ -16,8 +16,8 @@ Verdict = Literal["exact", "faithful", "close", "wrong", "failed", "absent"]
 
 # From best to worst; `absent` is no grade.
 GRADES: tuple[Verdict, ...] = ("exact", "faithful", "close", "wrong", "failed")
-# 1 / (2 AMPLITUDE) of `oracle/rounding.py`, which says why.
-MEAN = 0.125
+# 1 / (2 AMPLITUDE) of `oracle/rounding.py`, and AGAIN, which says why.
+MEAN, AGAIN = 0.125, 2.0
 PASSING: frozenset[Verdict] = frozenset({"exact", "faithful", "close"})
 
 
@@ -75,11 +75,13 @@ def decide(
 def mean_share(metrics: Metrics) -> float:
     """The mean error in units of what is allowed of a mean, by the second part of the rule.
 
-    Of one element that is all of its bound, of many a share of it: MEAN + (1 - MEAN) / sqrt(n).
+    Of one element that is all of its bound, of many a share of it: MEAN + (1 - MEAN) / sqrt(n);
+    or AGAIN times what the reference itself is off by, where that is more.
     """
     if metrics.bound_mean is None:
         return 0.0
-    return metrics.bound_mean / (MEAN + (1 - MEAN) / math.sqrt(max(metrics.finite, 1)))
+    share = MEAN + (1 - MEAN) / math.sqrt(max(metrics.finite, 1))
+    return metrics.bound_mean / max(share, AGAIN * metrics.reference_mean)
 
 
 def over_budget(metrics: Metrics, own: Metrics, budget: Budget) -> str:

@@ -1,5 +1,6 @@
 """What the TF.js converter's optimizer fuses and some backends cannot compute, taken apart."""
 
+import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 
@@ -16,16 +17,42 @@ _PRODUCTS = {
 
 
 def unfused(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
-    """A copy in which a fused product is several ops again where a backend would refuse it.
+    """A copy in which what is fused is several ops again where a backend would refuse it.
 
-    WebGL has no fused tanh, and WASM takes no bias but a vector.
+    WebGL has no fused tanh, WASM takes no bias but a vector, and none has `_FusedHardSwish`, which
+    TensorFlow's own optimizer makes of x * relu6(x + 3) / 6 (core/grappler/optimizers/remapper.cc).
     """
     constants = {node.name: node for node in graph.node if node.op == "Const"}
     result = graph_pb2.GraphDef(versions=graph.versions, library=graph.library)
     for node in graph.node:
         fused = node.op in _PRODUCTS and not _every_backend_has(node, constants)
-        result.node.extend(_apart(node) if fused else [node])
+        for part in _apart(node) if fused else [node]:
+            result.node.extend(_hard_swish(part) if part.op == "_FusedHardSwish" else [part])
     return result
+
+
+def _hard_swish(node: Node) -> list[Node]:
+    x, dtype = node.input[0], node.attr["T"].type
+    name = f"{node.name}/unfused"
+    three, sixth = (
+        _constant(f"{name}_{what}", value, dtype) for what, value in (("3", 3.0), ("6th", 1 / 6))
+    )
+    nodes = [
+        Node(name=f"{name}_sum", op="AddV2", input=[x, three.name]),
+        Node(name=f"{name}_relu6", op="Relu6", input=[f"{name}_sum"]),
+        Node(name=f"{name}_scaled", op="Mul", input=[f"{name}_relu6", sixth.name]),
+        Node(name=node.name, op="Mul", input=[x, f"{name}_scaled"]),
+    ]
+    for made in nodes:
+        made.attr["T"].type = dtype
+    return [three, sixth, *nodes]
+
+
+def _constant(name: str, value: float, dtype: int) -> Node:
+    node = Node(name=name, op="Const")
+    node.attr["dtype"].type = dtype
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype, shape=[]))
+    return node
 
 
 def _every_backend_has(node: Node, constants: dict[str, Node]) -> bool:
