@@ -1,10 +1,11 @@
 """The error that a variant declares of itself: measured where its arithmetic is specified.
 
-A variant is run once in LiteRT at export. Its own noise against the original, in the worst row, is
-the SQNR that it declares, less 3 dB: a runtime may add as much noise as the variant has. Of an
-int8 output the numbers that the reference kernels give are kept in the vectors, and any runtime
-must give them up to a few steps of the output's scale, or twice what LiteRT's two sets of kernels
-and the artifact's two files differ by in this model.
+A variant is run in LiteRT at export: with both of its sets of kernels, and in both of its files.
+Its own noise against the original, in the worst row of any, is the SQNR that it declares, less 3
+dB: a runtime may add as much noise as the variant has. Of an int8 output the numbers that the
+reference kernels give are kept in the vectors, and any runtime must give them up to a few steps of
+the output's scale, or twice what LiteRT's two sets of kernels and the artifact's two files differ
+by in this model.
 """
 
 import contextlib
@@ -101,12 +102,15 @@ def _of_signature(
         outputs = run(tensors.grouped(arrays, "inputs"))
         for name, array in outputs.items():
             noise.setdefault(name, _Noise()).add(array, arrays[f"reference/{name}"], batched)
-        if artifact.variant == "int8":
-            for other in others:
-                # Where XNNPACK refuses the file, as it does some, it says nothing of others.
-                with contextlib.suppress(RuntimeError, ValueError):
-                    for name, array in other(tensors.grouped(arrays, "inputs")).items():
+        for other in others:
+            # Where XNNPACK refuses the file, as it does some, it says nothing of others.
+            with contextlib.suppress(RuntimeError, ValueError):
+                for name, array in other(tensors.grouped(arrays, "inputs")).items():
+                    if artifact.variant == "int8":
                         noise[name].compare(array, outputs[name])
+                    else:
+                        noise[name].add(array, arrays[f"reference/{name}"], batched)
+        if artifact.variant == "int8":
             own = {f"int8/{name}": array for name, array in outputs.items()}
             tensors.write(folder / vector.file.path, {**arrays, **own})
     steps = output_steps(path, signature) if artifact.variant == "int8" else {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
@@ -41,7 +42,7 @@ def _made(
         given = []
         for n, ref in enumerate(data):
             tensor = known.get_tensor_by_name(ref if ":" in ref else f"{ref}:0")
-            given.append(_given(tensor, f"given_{n}"))
+            given.append(_given(known, tensor, f"given_{n}"))
         outputs = rewrite(node, given)
         if outputs is None:
             return None
@@ -62,12 +63,18 @@ def _made(
     return sorted(nodes, key=lambda inner: inner.name == node.name)
 
 
-def _given(tensor: Any, name: str) -> Tensor:
+def _given(known: Any, tensor: Any, name: str) -> Tensor:
     """What stands for an input: its value where that is a shape or the like, else a placeholder."""
-    if tensor.dtype.is_integer and tensor.shape.rank in (0, 1):
+    value = None
+    if tensor.dtype in (tf.int32, tf.int64) and tensor.shape.rank in (0, 1):
         value = tf.get_static_value(tensor)
-        if value is not None and value.size <= _SHAPE:
-            return tf.constant(value, tensor.dtype, name=f"value_of_{name}")
+        if value is None and tensor.shape.rank == 1 and tensor.shape.is_fully_defined():
+            # What TensorFlow computes when it infers a shape is more than it folds in Python.
+            with known.as_default():
+                shape = tf.raw_ops.Empty(shape=tensor, dtype=tf.bool).shape
+            value = np.array(shape.as_list()) if shape.is_fully_defined() else None
+    if value is not None and value.size <= _SHAPE:
+        return tf.constant(value, tensor.dtype, name=f"value_of_{name}")
     return tf.compat.v1.placeholder(tensor.dtype, tensor.shape, name)
 
 

@@ -73,6 +73,9 @@ MODELS = {
         (4, 5),
         lambda x: tf.where(tf.linalg.band_part(x > 0, -1, 0), tf.linalg.band_part(x, 1, 2), 9.0),
     ),
+    ("tfjs-graph", "Transpose of booleans, which"): lambda: module(
+        "mask", (6, 1), lambda x: tf.where(tf.transpose(x > 0, [1, 0, 2]), 1.0, 2.0)
+    ),
     # These have no note, for they change no arithmetic: shapes, and the converter's own fusing.
     ("tfjs-graph", "plain shapes"): lambda: module(
         "shapes", (3, 4), lambda x: tf.reshape(x * 2, [tf.shape(x)[0], tf.shape(x)[2], 3])
@@ -101,7 +104,9 @@ MODELS = {
     ("tflite", "SelectV2 of integers, which"): lambda: module(
         "select", (4,), lambda x: tf.gather(_weights(9, 2), _counted_from_the_end(x, 9))
     ),
-    ("tflite", "Tile, which"): lambda: module("tile", (2, 3), lambda x: tf.tile(x, [1, 2, 3])),
+    ("tflite", "Tile, which"): lambda: module(
+        "tile", (2, 3), lambda x: tf.repeat(tf.tile(x, [1, 2, 3]), 2, axis=1)
+    ),
     ("tflite", "the lists of tensors"): lambda: _recurrent("dynamic", None),
 }
 

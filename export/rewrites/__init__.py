@@ -5,10 +5,13 @@ rounding, or it says how far it is off. The note says in the manifest what was d
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from tensorflow.core.framework import graph_pb2
 
 from export.rewrites.band_part import band_part
+from export.rewrites.booleans import transpose
 from export.rewrites.einsum import einsum
 from export.rewrites.error_function import erf, erfc
 from export.rewrites.micro import select, tile
@@ -30,6 +33,7 @@ TFJS = {
     "MatrixBandPart": Row(
         band_part, "MatrixBandPart, which TF.js gets wrong of booleans, by comparing indices"
     ),
+    "Transpose": Row(transpose, "Transpose of booleans, which WebGPU gets wrong, by way of floats"),
     "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
 }
 
@@ -49,6 +53,13 @@ def rewritten(
     graph: graph_pb2.GraphDef, table: dict[str, Row]
 ) -> tuple[graph_pb2.GraphDef, tuple[str, ...]]:
     """A frozen graph with the table's rewrites done, and a note for each."""
-    made = spliced(graph, {op: row.rewrite for op, row in table.items()})
-    before, after = ({node.op for node in g.node} for g in (graph, made))
-    return made, tuple(row.note for op, row in table.items() if op in before - after)
+    done: set[str] = set()
+
+    def noted(op: str, node: Any, inputs: Any) -> Any:
+        made = table[op].rewrite(node, inputs)
+        if made is not None:
+            done.add(op)
+        return made
+
+    made = spliced(graph, {op: partial(noted, op) for op in table})
+    return made, tuple(row.note for op, row in table.items() if op in done)

@@ -52,6 +52,16 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         r"OpenVINO's TensorFlow reader has no \1",
     ),
     (
+        "openvino",
+        r"\[(\w+)\] END: node: .*FullyConnectedCompressed.*CALLBACK HAS THROWN",
+        r"OpenVINO's own rewriting (\1) fails after a fully connected layer with compressed weights",
+    ),
+    (
+        "litert-chromium-wasm",
+        r"SQNR of a row is ([-\d.]+) dB",
+        r"LiteRT.js gives the file more noise (\1 dB) than both sets of LiteRT's kernels in Python",
+    ),
+    (
         "tfjs-(node|chromium)-wasm",
         r"Kernel '(\w+)' not registered for backend 'wasm'",
         r"TF.js's WASM backend has no \1",
