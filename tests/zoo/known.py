@@ -54,7 +54,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         "openvino",
         r"\[(\w+)\] END: node: .*FullyConnectedCompressed.*CALLBACK HAS THROWN",
-        r"OpenVINO's own rewriting (\1) fails after a fully connected layer with compressed weights",
+        r"OpenVINO's own rewriting (\1) fails after a fully connected layer of 8-bit weights",
     ),
     (
         "litert-chromium-wasm",
