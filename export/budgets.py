@@ -106,10 +106,8 @@ def _of_signature(
             # Where XNNPACK refuses the file, as it does some, it says nothing of others.
             with contextlib.suppress(RuntimeError, ValueError):
                 for name, array in other(tensors.grouped(arrays, "inputs")).items():
-                    if artifact.variant == "int8":
-                        noise[name].compare(array, outputs[name])
-                    else:
-                        noise[name].add(array, arrays[f"reference/{name}"], batched)
+                    noise[name].add(array, arrays[f"reference/{name}"], batched)
+                    noise[name].compare(array, outputs[name])
         if artifact.variant == "int8":
             own = {f"int8/{name}": array for name, array in outputs.items()}
             tensors.write(folder / vector.file.path, {**arrays, **own})

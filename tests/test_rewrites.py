@@ -76,6 +76,7 @@ MODELS = {
     ("tfjs-graph", "Transpose of booleans, which"): lambda: module(
         "mask", (6, 1), lambda x: tf.where(tf.transpose(x > 0, [1, 0, 2]), 1.0, 2.0)
     ),
+    ("tfjs-graph", "Softsign, which"): lambda: module("softsign", (5,), tf.nn.softsign, 3.0),
     # These have no note, for they change no arithmetic: shapes, and the converter's own fusing.
     ("tfjs-graph", "plain shapes"): lambda: module(
         "shapes", (3, 4), lambda x: tf.reshape(x * 2, [tf.shape(x)[0], tf.shape(x)[2], 3])

@@ -96,7 +96,9 @@ class _Forms:
             return _Form(self._saved_model, [], loop)
         folder = f"{self._scratch}/{number}{'-1_row' if one_row else ''}"
         with quiet(tell=False):
-            tf.saved_model.save(module, folder, signatures=functions)
+            # Gradients are of no use here, and some do not survive being traced again.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, folder, signatures=functions, options=options)
         return _Form(folder, notes, loop)
 
 

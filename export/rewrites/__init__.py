@@ -15,6 +15,7 @@ from export.rewrites.booleans import transpose
 from export.rewrites.einsum import einsum
 from export.rewrites.error_function import erf, erfc
 from export.rewrites.micro import select, tile
+from export.rewrites.softsign import softsign
 from oracle.lowering import average_pool_3d, max_pool_3d
 from oracle.splicing import Rewrite, spliced
 
@@ -33,6 +34,7 @@ TFJS = {
     "MatrixBandPart": Row(
         band_part, "MatrixBandPart, which TF.js gets wrong of booleans, by comparing indices"
     ),
+    "Softsign": Row(softsign, "Softsign, which the converter does not have, by x / (1 + |x|)"),
     "Transpose": Row(transpose, "Transpose of booleans, which WebGPU gets wrong, by way of floats"),
     "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
 }

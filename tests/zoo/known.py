@@ -4,7 +4,7 @@ import re
 
 from verify.report import Cell
 
-# Runtimes, what a cell's detail says, and what is behind it; `\1` is what was matched.
+# Runtimes, what `OUTPUT: DETAIL` of a cell says, and what is behind it; `\1` is what was matched.
 KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         "tflite-micro",
@@ -15,6 +15,11 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         "tflite-micro",
         r"Node (\w+) \(number \d+\) failed to prepare",
         r"TensorFlow Lite Micro does not take this \1",
+    ),
+    (
+        "tflite-micro",
+        r"Type '(\w+)' is not supported by (\w+)",
+        r"TensorFlow Lite Micro has no \2 of \1",
     ),
     (
         "tflite-micro",
@@ -30,6 +35,11 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         "litert-chromium-wasm",
         r"does not match expected ranked tensor type",
         "LiteRT.js takes no dynamic dimension, and the length of the input is one",
+    ),
+    (
+        "litert|litert-chromium-wasm|openvino",
+        r"^gelu: .* times the rounding error allowed",
+        "GELU by 1 + erf(x) loses the digits of its tail, which Keras keeps with erfc(-x)",
     ),
     (
         "litert-reference",
@@ -83,7 +93,8 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
 
 def explanation(cell: Cell) -> str:
     """Why a cell did not pass, where that is a known limit of its runtime; else nothing."""
+    told = f"{cell.output}: {cell.detail}"
     for runtimes, said, why in KNOWN:
-        if re.fullmatch(runtimes, cell.runtime) and (match := re.search(said, cell.detail)):
+        if re.fullmatch(runtimes, cell.runtime) and (match := re.search(said, told)):
             return match.expand(why)
     return ""
