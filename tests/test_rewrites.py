@@ -105,6 +105,9 @@ MODELS = {
     ("tflite", "SelectV2 of integers, which"): lambda: module(
         "select", (4,), lambda x: tf.gather(_weights(9, 2), _counted_from_the_end(x, 9))
     ),
+    ("tflite", "plain choice"): lambda: module(
+        "choice", (4,), lambda x: tf.where(x > 0, x, tf.exp(-x))
+    ),
     ("tflite", "Tile, which"): lambda: module(
         "tile", (2, 3), lambda x: tf.repeat(tf.tile(x, [1, 2, 3]), 2, axis=1)
     ),
@@ -118,7 +121,7 @@ REFUSED = {
     ("tflite", "the lists of tensors"): ("litert-chromium-wasm", "does not match expected"),
 }
 # What rewrites for TensorFlow Lite Micro are for; of the others it has not all that they use.
-MICRO_MODELS = ("select", "tile")
+MICRO_MODELS = ("select", "choice", "tile")
 
 
 @pytest.fixture(scope="module")

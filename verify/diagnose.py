@@ -167,6 +167,7 @@ class _Lab:
         Raises PortproofError where the SavedModel itself is not what was exported: then nothing
         in the bundle says what its inner tensors should be.
         """
+        refused = ""
         for witness in _witnesses(trial, self._reference):
             plain = ask(witness, inputs, self._witness)
             if _passes(witness, trial.bundle.read(vector), plain):
@@ -176,6 +177,9 @@ class _Lab:
                         Node(n["name"], n["op"], tuple(n["inputs"])) for n in answer.about["nodes"]
                     ]
                     return nodes, answer.about["outputs"], answer.outputs
+                refused = answer.error
+        if refused:
+            raise PortproofError(f"TensorFlow does not show the tensors inside: {refused}")
         raise PortproofError(
             "neither the SavedModel nor the checkpoint in its graph gives the original's outputs "
             f"for {vector.case} in TensorFlow, so nothing here says what the tensors inside should "

@@ -12,6 +12,7 @@ from export.formats import SAVEDMODEL
 from export.formats.format import Written
 from export.formats.savedmodel import unchanged
 from export.formats.tflite_conversion import converted
+from export.formats.tflite_opcodes import with_select_v2
 from export.quiet import quiet
 from export.source import Source
 
@@ -45,7 +46,8 @@ def write(source: Source, root: Path, folder: str, variant: str = "") -> Written
     for one_row in (False, True) if batched else (False,):
         path = f"{folder}/{source.name}{'.1_row' if one_row else ''}.tflite"
         try:
-            contents[path], done = converted(source, root / SAVEDMODEL, variant, one_row=one_row)
+            content, done = converted(source, root / SAVEDMODEL, variant, one_row=one_row)
+            contents[path] = with_select_v2(content) if one_row else content
         except Exception as error:
             refused = refused or error
             continue

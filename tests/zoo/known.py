@@ -84,6 +84,11 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         "in time; with its default flags it would compute it on the CPU",
     ),
     (
+        "tfjs-chromium-webgpu",
+        r"(createBuffer failed|external Instance reference no longer exists)",
+        "the browser's GPU process ends, in software at least, at a product of tensors of many axes",
+    ),
+    (
         "tfjs-chromium-webgl",
         r"Failed to compile fragment shader",
         "TF.js's WebGL backend writes a shader that does not compile, for tensors of many axes",
