@@ -1,6 +1,7 @@
 """A TFLite file's opcodes, changed in place."""
 
-import flatbuffers
+import struct
+
 from ai_edge_litert import schema_py_generated as schema
 
 _OLD, _NEW = schema.BuiltinOperator.SELECT, schema.BuiltinOperator.SELECT_V2
@@ -21,10 +22,7 @@ def with_select_v2(content: bytes) -> bytes:
         if _OLD not in (code.BuiltinCode(), code.DeprecatedBuiltinCode()):
             continue
         table = code._tab
-        for field, packer in (
-            (_DEPRECATED, flatbuffers.packer.int8),
-            (_BUILTIN, flatbuffers.packer.int32),
-        ):
+        for field, form in ((_DEPRECATED, "<b"), (_BUILTIN, "<i")):
             if offset := table.Offset(field):
-                packer.pack_into(changed, table.Pos + offset, _NEW)
+                struct.pack_into(form, changed, table.Pos + offset, _NEW)
     return bytes(changed)

@@ -86,7 +86,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         "tfjs-chromium-webgpu",
         r"(createBuffer failed|external Instance reference no longer exists)",
-        "the browser's GPU process ends, in software at least, at a product of tensors of many axes",
+        "the browser's GPU process ends at a product of tensors of many axes (in SwiftShader)",
     ),
     (
         "tfjs-chromium-webgl",
