@@ -58,7 +58,7 @@ test: $(INSTALLED) $(PROVEN)
 faults: $(INSTALLED)
 	python -m tests.faults --write
 
-# Models that nobody here wrote, in every format and runtime. `make test` runs a part.
+# Models that nobody here wrote, in every format and runtime: two hours. `make test` runs a part.
 zoo: $(INSTALLED)
 	python -m tests.zoo --write
 

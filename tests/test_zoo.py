@@ -1,10 +1,12 @@
 """A part of the zoo (`make zoo` runs all of it), and that it has every layer of Keras."""
 
+import re
 from typing import Any
 
 import keras
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.zoo import layers
 from tests.zoo.known import KNOWN
 from tests.zoo.matrix import Matrix
@@ -98,6 +100,21 @@ def test_a_training_step_counts_once_by_its_worst_weight() -> None:
     matrix = Matrix()
     matrix.count([*weights, a_cell("wrong", signature=step, output="loss"), a_cell("exact")])
     assert matrix.counts == {"exact": 1, "faithful": 1, "wrong": 1}
+
+
+def test_the_committed_page_is_whole_and_what_the_readme_says() -> None:
+    page = (REPOSITORY / "tests" / "zoo" / "RESULTS.md").read_text()
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    found = re.search(r"- (\d+) models, (\d+) cells", page)
+    share = re.search(r"- ([\d.]+)% are faithful", page)
+    assert found
+    assert share
+    assert int(found[1]) == len(MODELS)
+    assert float(share[1]) >= 95
+    assert f"{share[1]} % of {found[2]} cells of {found[1]} models were" in readme
+    assert "not explained" not in page
+    for name in MODELS:
+        assert f"| {name} |" in page
 
 
 def test_the_zoo_has_the_applications() -> None:

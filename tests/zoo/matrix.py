@@ -89,7 +89,8 @@ class Matrix:
         yield "What `make zoo` gave: models that nobody here wrote to suit Portproof, with random"
         yield "weights, exported to every format and run in every runtime of this machine. An entry"
         yield "is the worst verdict of an artifact's outputs on the model's own data and on other"
-        yield "batches and lengths (`close` within its declared budget, or a shader's)."
+        yield "batches and lengths (`close` within its declared budget, or a shader's). A training"
+        yield "step, whose outputs are all the weights, counts as one cell, the worst."
         yield ""
         yield from (f"- {line}" for line in self.summary())
         for artifact in dict.fromkeys(c.full_format for c in self.cells):
