@@ -12,9 +12,11 @@ from bundle.bundle import Bundle
 from bundle.errors import UsageError
 from bundle.manifest import Manifest
 from verify import trial
+from verify.performance import Performance
 from verify.process import Limits, RunnerProcess
 from verify.report import Cell, Environment, Report, finished
 from verify.runtimes.runtime import Runtime
+from verify.timing import QUICK, measured
 
 OnCell = Callable[[Cell], None]
 
@@ -68,6 +70,10 @@ def check(
             environment=_environment(versions),
             asked=tuple(asked),
             strict=strict,
+            sizes={
+                b.manifest.model: {a.name: a.size for a in b.manifest.artifacts} for b in bundles
+            },
+            performance=[one for crew in crews for one in crew.performance],
             cells=[cell for found in cells.values() for cell in found],
         )
     )
@@ -124,22 +130,28 @@ class _Crew:
         if not self._missing:
             self._runner = RunnerProcess(first.command(), first.environment, limits)
         self._closed = False
+        self.performance: list[Performance] = []
 
     def cells(self) -> Iterator[Cell]:
         """All cells of these runtimes; ends early when closed."""
         try:
             for runtime in self._runtimes:
                 for one in trial.trials(self._bundles, runtime):
+                    ran = False
                     for cell in self._run(one):
                         if self._closed:
                             return
+                        ran = ran or (cell.regime == "typical" and cell.passed)
                         yield cell
+                    if ran and self._runner:
+                        self.performance.append(measured(one, self._runner, QUICK))
         finally:
             if self._runner:
                 self._runner.stop()
 
     def _run(self, one: trial.Trial) -> Iterator[Cell]:
         if self._runner:
+            self._runner.forget()
             return trial.run(one, self._runner)
         return trial.absent(one, self._missing)
 

@@ -75,6 +75,18 @@ class RunnerProcess:
             raise RunnerError(str(hello.get("error", "did not say that it is ready")))
         self.versions = hello["ready"]
 
+    @property
+    def peak(self) -> int:
+        """Bytes of memory, the most that were seen since `forget`; now, or during a request."""
+        if self._live is None:
+            return 0
+        self._live.look()
+        return self._live.peak
+
+    def forget(self) -> None:
+        if self._live:
+            self._live.peak = 0
+
     def stop(self) -> None:
         """End the process and all that it started. The next request starts a fresh one."""
         if self._live:
@@ -94,6 +106,7 @@ class _Live:
     def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="portproof-", ignore_cleanup_errors=True)
         self._mark = uuid.uuid4().hex
+        self.peak = 0
         own = {"TMPDIR": self._folder.name, _MARK: self._mark}
         self._stderr = Path(self._folder.name, "stderr").open("w+b")  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -144,17 +157,18 @@ class _Live:
                 # What it started may hold its standard output open after it has died.
                 if self._process.poll() is not None and self._lines.empty():
                     return None
-                if self._memory() > gibibytes:
+                if self.look() > gibibytes * 2**30:
                     raise RunnerError(f"passed the memory limit of {gibibytes:g} GiB") from None
         raise RunnerError(f"passed the time limit of {seconds:g} s")
 
-    def _memory(self) -> float:
-        """GiB that the process and all that it started have in memory."""
+    def look(self) -> int:
+        """Bytes that the process and all that it started have in memory."""
         total = 0
         for process in self._family():
             with contextlib.suppress(psutil.Error):
                 total += process.memory_info().rss
-        return total / 2**30
+        self.peak = max(self.peak, total)
+        return total
 
     def _family(self) -> list[psutil.Process]:
         """The process and its descendants."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bundle.manifest import Regime, full_name
 from verify.envelope import Envelope
 from verify.metrics import Metrics
+from verify.performance import Performance
 from verify.verdict import PASSING, Verdict, worst
 
 SCHEMA: Literal["portproof/report/1"] = "portproof/report/1"
@@ -105,7 +106,7 @@ class Report(BaseModel):
     `unknown` maps each model to artifacts whose format no runtime of the table knows, and `unkept`
     each bundle's path to why its report.json could not be written.
     `interrupted` says that Ctrl-C ended it, so cells are missing.
-    `strict` makes `edge` count for the exit status.
+    `strict` makes `edge` count for the exit status. `sizes` has each model's artifacts in bytes.
     `asked` are the runtimes that the person named: each must have run something. Where none was
     named, each artifact must have been checked by at least one runtime.
     """
@@ -124,6 +125,8 @@ class Report(BaseModel):
     interrupted: bool = False
     asked: tuple[str, ...] = ()
     strict: bool = False
+    sizes: dict[str, dict[str, int]] = {}
+    performance: list[Performance] = []
     cells: list[Cell]
 
     @property
@@ -174,6 +177,8 @@ class Report(BaseModel):
             "refused": {},
             "left_out": {name: why for name, why in self.left_out.items() if name == model},
             "notes": {name: said for name, said in self.notes.items() if name == model},
+            "sizes": {name: sizes for name, sizes in self.sizes.items() if name == model},
+            "performance": [one for one in self.performance if one.model == model],
             "unknown": {name: what for name, what in self.unknown.items() if name == model},
             "cells": cells,
         }

@@ -81,12 +81,16 @@ class _Outcome:
 
 @dataclass
 class Answer:
-    """What a runner gave for one case: outputs by the signature's names, or why there are none."""
+    """What a runner gave for one case: outputs by the signature's names, or why there are none.
+
+    `load` is seconds that loading the artifact took, where the runner tells them.
+    """
 
     outputs: Arrays = field(default_factory=dict)
     seconds: float = 0.0
     note: str = ""
     error: str = ""
+    load: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -175,10 +179,13 @@ def _points(given: Array, made: Array, spec: TensorSpec, batched: bool) -> Itera
         yield from (slice(n, n + 1) for n in range(len(given)))
 
 
-def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") -> Answer:
+def ask(
+    trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "", timed: bool = False
+) -> Answer:
     """Have the runner compute one case, in the artifact's own names.
 
-    `inspect` asks for the tensors inside instead of the outputs; they keep their names.
+    `inspect` asks for the tensors inside instead of the outputs; they keep their names. `timed`
+    lets it leave out what proves the backend and costs time.
     """
     names, root, runtime = trial.endpoint, trial.bundle.path.resolve(), trial.runtime
     fixed = trial.artifact.name in runtime.one_row or not names.dynamic
@@ -198,6 +205,7 @@ def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") 
             "by_row": by_row,
             "options": dict(runtime.options),
             "inspect": inspect,
+            "timed": timed,
             "inputs": str(given),
             "outputs": str(made),
         }
@@ -216,7 +224,9 @@ def ask(trial: Trial, inputs: Arrays, runner: RunnerProcess, inspect: str = "") 
     renamed = {signature_names.get(own, own): array for own, array in outputs.items()}
     if len(renamed) < len(outputs):
         return Answer(error=f"two outputs of one name among {', '.join(outputs)}")
-    return Answer(renamed, float(answer["seconds"]), str(answer.get("note", "")))
+    return Answer(
+        renamed, float(answer["seconds"]), str(answer.get("note", "")), load=answer.get("load")
+    )
 
 
 def _merged(

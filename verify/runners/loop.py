@@ -35,14 +35,16 @@ def serve(
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _say(answers, {"ready": versions})
-    loaded: tuple[Any, Infer] | None = None
+    loaded: tuple[Any, Infer, float] | None = None
     for line in sys.stdin:
         request = json.loads(line)
         key = [request[name] for name in _WHAT]
         try:
             if loaded is None or loaded[0] != key:
                 loaded = None  # the old model's memory, before the new one's
-                loaded = key, load(request)
+                started = time.perf_counter()
+                infer = load(request)
+                loaded = key, infer, time.perf_counter() - started
             infer = by_row(loaded[1]) if request["by_row"] else loaded[1]
             arrays = tensors.read(request["inputs"])
             started = time.perf_counter()
@@ -50,7 +52,8 @@ def serve(
             seconds = time.perf_counter() - started
             tensors.write(request["outputs"], outputs)
             about = getattr(loaded[1], "about", {})
-            _say(answers, {"seconds": seconds, "backend": backend(), **about})
+            said = {"seconds": seconds, "load": loaded[2], "backend": backend()}
+            _say(answers, {**said, **about})
         except Exception as error:
             loaded = None
             _say(answers, {"error": one_line(error)})

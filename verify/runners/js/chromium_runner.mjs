@@ -21,7 +21,11 @@ async function openPage(key, request) {
   await page.goto(`${origin}/page/${request.options.page}.html`);
   const model = `/artifact/${encodeURIComponent(basename(request.artifact))}`;
   const how = { backend: request.options.backend, format: request.format };
-  await page.evaluate(([address, how]) => window.portproof.load(address, how), [model, how]);
+  open.seconds = await page.evaluate(async ([address, how]) => {
+    const started = performance.now();
+    await window.portproof.load(address, how);
+    return (performance.now() - started) / 1000;
+  }, [model, how]);
 }
 
 async function answer(request) {
@@ -32,8 +36,9 @@ async function answer(request) {
       await open?.context.close();
       await openPage(key, request);
     }
-    const what = { signature: request.signature, byRow: request.by_row, inspect: request.inspect };
-    return await open.page.evaluate((what) => window.portproof.run(what), what);
+    const { signature, by_row: byRow, inspect, timed } = request;
+    const answer = await open.page.evaluate((what) => window.portproof.run(what), { signature, byRow, inspect, timed });
+    return { ...answer, load: open.seconds };
   } catch (error) {
     // A page that failed once is not used again, and after a crash neither is the browser.
     error.restart = open?.crashed || !browser.isConnected();

@@ -1,15 +1,15 @@
 // Runs one signature of a TF.js graph model on named tensors, on whichever backend is set.
 // In Node and in pages, which come by TF.js in different ways: it is handed in as `tf`.
-import { collect, feed, profiled } from "./tensors.mjs";
+import { clocked, collect, feed, profiled } from "./tensors.mjs";
 
-/** Loads a model from an IOHandler or an address, and returns `run(inputs, { inspect })`. */
+/** Loads a model from an IOHandler or an address, and returns `run(inputs, { inspect, timed })`. */
 export async function load(tf, source) {
   const model = await tf.loadGraphModel(source);
   const signature = model.modelSignature;
   if (!signature?.inputs || !signature?.outputs) throw new Error("model.json has no signature");
-  return (inputs, { inspect }) => {
+  return (inputs, { inspect, timed }) => {
     const given = fed(tf, signature, inputs);
-    return inspect ? inner(tf, model, given) : run(tf, model, signature, given);
+    return inspect ? inner(tf, model, given) : run(tf, model, signature, given, timed);
   };
 }
 
@@ -23,10 +23,11 @@ function fed(tf, signature, inputs) {
   return given;
 }
 
-function run(tf, model, signature, given) {
+function run(tf, model, signature, given, timed) {
   const names = Object.keys(signature.outputs);
   const wanted = names.map((name) => signature.outputs[name].name);
-  return profiled(tf, async () => collect(names, [await model.executeAsync(given, wanted)].flat()));
+  const compute = async () => collect(names, [await model.executeAsync(given, wanted)].flat());
+  return (timed ? clocked : profiled)(tf, compute);
 }
 
 /** What every node makes, by its name. An error says at which node it came. */

@@ -1,16 +1,19 @@
 // Runs a TF.js layers model on named tensors, and trains it for one step.
 // In Node and in pages, which come by TF.js in different ways: it is handed in as `tf`.
-import { collect, feed, profiled } from "./tensors.mjs";
+import { clocked, collect, feed, profiled } from "./tensors.mjs";
 
 // As export/train_step.py has it.
 const LEARNING_RATE = 0.01;
 
-/** Loads a model from an IOHandler or an address, and returns `run(inputs, { train })`. */
+/** Loads a model from an IOHandler or an address, and returns `run(inputs, { train, timed })`. */
 export async function load(tf, source) {
   registerChainedOps(tf);
   const model = await tf.loadLayersModel(source);
   const start = model.getWeights().map((weight) => weight.clone());
-  return (inputs, { train }) => (train ? step(tf, model, start, inputs) : infer(tf, model, inputs));
+  return (inputs, { train, timed }) => {
+    const how = timed ? clocked : profiled;
+    return train ? step(tf, model, start, inputs, how) : infer(tf, model, inputs, how);
+  };
 }
 
 /**
@@ -30,22 +33,22 @@ function registerChainedOps(tf) {
   }
 }
 
-async function infer(tf, model, inputs) {
+async function infer(tf, model, inputs, how) {
   const given = feed(tf, inputs);
   const ordered = layerNames(model.inputs).map((name) => named(given, name));
-  return profiled(tf, async () => {
+  return how(tf, async () => {
     const made = model.predict(ordered, { batchSize: Math.max(ordered[0].shape[0] ?? 1, 1) });
     return collect(layerNames(model.outputs), [made].flat());
   });
 }
 
 /** One SGD step on the mean squared error, from the weights that were loaded, which it leaves. */
-async function step(tf, model, start, inputs) {
+async function step(tf, model, start, inputs, how) {
   const given = feed(tf, inputs);
   const xs = layerNames(model.inputs).map((name) => named(given, name));
   const ys = layerNames(model.outputs).map((name) => named(given, `target_${name}`));
   model.compile({ optimizer: tf.train.sgd(LEARNING_RATE), loss: "meanSquaredError" });
-  return profiled(tf, async () => {
+  return how(tf, async () => {
     const losses = [await model.trainOnBatch(xs, ys)].flat();
     const trained = model.trainableWeights;
     const values = [tf.scalar(losses[0]), ...trained.map((weight) => weight.read())];

@@ -41,13 +41,16 @@ async function answer(request) {
   try {
     if (loaded?.path !== request.artifact) {
       const { load } = request.format === "tfjs-layers" ? layers : graph;
-      loaded = { path: request.artifact, run: await load(tf, fromDisk(request.artifact)) };
+      const started = performance.now();
+      const run = await load(tf, fromDisk(request.artifact));
+      loaded = { path: request.artifact, run, seconds: (performance.now() - started) / 1000 };
     }
     const inputs = parse(await readFile(request.inputs));
-    const how = { train: request.signature.endsWith("train_step"), inspect: request.inspect };
+    const { inspect, timed } = request;
+    const how = { train: request.signature.endsWith("train_step"), inspect, timed };
     const { outputs, seconds, backend, kernels } = await loaded.run(inputs, how);
     await writeFile(request.outputs, serialize(outputs));
-    return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
+    return { seconds, load: loaded.seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   } catch (error) {
     // After one failure a TF.js backend may give wrong answers to what follows.
     error.restart = true;

@@ -19,9 +19,10 @@ window.portproof = {
     await setBackend(backend);
     run = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
   },
-  async run({ signature, inspect }) {
+  async run({ signature, inspect, timed }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
-    const { outputs, seconds, backend, kernels } = await run(inputs, { train: signature.endsWith("train_step"), inspect });
+    const how = { train: signature.endsWith("train_step"), inspect, timed };
+    const { outputs, seconds, backend, kernels } = await run(inputs, how);
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   },

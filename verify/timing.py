@@ -1,0 +1,71 @@
+"""Times a runtime with an artifact: after warming up, single calls."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bundle.tensors import Arrays
+from verify.performance import Performance, Timing
+from verify.process import RunnerProcess
+from verify.trial import Trial, ask
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Calls to warm up, and then the most calls, which end early after so many seconds."""
+
+    warm: int = 1
+    calls: int = 7
+    seconds: float = 0.5
+
+
+QUICK, CAREFUL = Effort(), Effort(warm=5, calls=200, seconds=5.0)
+
+
+def measured(trial: Trial, runner: RunnerProcess, effort: Effort) -> Performance:
+    """Time one row, and the batch of the model's own data."""
+    about: dict[str, Any] = {
+        "model": trial.bundle.manifest.model,
+        "format": trial.artifact.format,
+        "variant": trial.artifact.variant,
+        "runtime": trial.runtime.name,
+        "signature": trial.signature,
+    }
+    timings, load = [], None
+    for rows, inputs in _batches(trial):
+        seconds: list[float] = []
+        for answer_seconds, loaded, error in _calls(trial, inputs, runner, effort):
+            if error:
+                return Performance(**about, error=error)
+            seconds.append(answer_seconds)
+            load = loaded if loaded is not None else load
+        low, median, high = np.quantile(seconds[effort.warm :], (0.1, 0.5, 0.9)).tolist()
+        count = len(seconds) - effort.warm
+        timings.append(Timing(rows=rows, calls=count, median=median, low=low, high=high))
+    return Performance(**about, load=load, memory=runner.peak or None, timings=tuple(timings))
+
+
+def _batches(trial: Trial) -> Iterator[tuple[int, Arrays]]:
+    own = trial.own_data
+    if not trial.batched:
+        yield 1, own
+        return
+    rows = len(next(iter(own.values())))
+    yield 1, {name: array[:1] for name, array in own.items()}
+    if rows > 1:
+        yield rows, own
+
+
+def _calls(
+    trial: Trial, inputs: Arrays, runner: RunnerProcess, effort: Effort
+) -> Iterator[tuple[float, float | None, str]]:
+    """Seconds of each call, of loading, and the error that ended it; one that counts at least."""
+    started = time.monotonic()
+    for n in range(effort.warm + effort.calls):
+        if n > effort.warm and time.monotonic() - started > effort.seconds:
+            return
+        answer = ask(trial, inputs, runner, timed=True)
+        yield answer.seconds, answer.load, answer.error
