@@ -95,7 +95,8 @@ $(C)/tensorflow_c: $(wildcard $(C)/*.[ch]) .venv/installed
 
 lock: .venv/installed
 	uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --group dev \
-		--extra jax --extra micro --extra openvino --extra serving \
+		--extra jax --extra micro --extra openvino --extra publish --extra s3 \
+		--extra serving \
 		pyproject.toml -o requirements.lock
 	npm install --prefix $(JS) --package-lock-only --no-fund --no-audit
 

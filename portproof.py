@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from export.formats.format import Format
     from export.source import Source
     from verify.diagnose import Diagnosis
+    from verify.performance import Performance
     from verify.report import Cell, Report
     from verify.runtimes.runtime import Runtime
 
 __all__ = [
     *("Endpoint", "Format", "PortproofError", "Runtime", "Source", "Written", "add_format"),
-    *("add_runtime", "diagnose", "export", "main", "serve", "train", "verify"),
+    *("add_runtime", "bench", "diagnose", "export", "main", "serve", "train", "verify"),
 ]
 
 # What formats and runtimes of one's own are made of. Imported when asked for: some of it is heavy.
@@ -151,6 +152,27 @@ def verify(
         strict,
         on_cell,
     )
+
+
+def bench(
+    *bundles: str | Path,
+    runtimes: list[str] | None = None,
+    time_limit: float = 120.0,
+    memory_limit: float = 8.0,
+    on_done: Callable[[Performance], None] = lambda _: None,
+) -> list[Performance]:
+    """Time bundles in every runtime that is here, or in `runtimes`, one artifact after the other.
+
+    Without a bundle, all below `artifacts`. Each artifact gets a process of its own: load time in
+    seconds, single calls of one row and of the model's own data after warming up (median, 10th and
+    90th percentile), and the most memory. Limits are as for `verify`. Raises UsageError, and
+    BundleError where a bundle is not what was exported.
+    """
+    from verify.bench import bench
+    from verify.process import Limits
+
+    limits = Limits(request=time_limit, memory=memory_limit)
+    return bench([Path(b) for b in bundles], ARTIFACTS, runtimes or [], limits, on_done)
 
 
 def diagnose(
@@ -280,15 +302,21 @@ def _verify(
         float, typer.Option(min=1, help="Seconds for one call of a model.")
     ] = 120.0,
     memory_limit: Annotated[float, typer.Option(min=0.1, help="GiB for one runtime.")] = 8.0,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write JUnit XML, a test case for each cell.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let edge cases count too.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print what is not proven alone.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print each verdict at once.")] = False,
 ) -> None:
     """Run every artifact in the runtimes that load it, and prove its numbers.
 
     Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 asked for but absent, 130 Ctrl-C.
+    In a GitHub job it also annotates the run, and writes the job's page.
     """
     from verify import live
 
-    with live.progress() as on_cell:
+    with live.progress(quiet=quiet, verbose=verbose) as on_cell:
         report = verify(
             *(bundles or []),
             runtimes=runtime,
@@ -298,10 +326,32 @@ def _verify(
             strict=strict,
             on_cell=on_cell,
         )
-    live.show(report)
-    if json:
-        live.write_json(report, json)
+    live.show(report, quiet=quiet)
+    live.write(report, json=json, junit=junit)
     raise typer.Exit(report.exit_status)
+
+
+@app.command("bench")
+def _bench(
+    bundles: Paths = None,
+    runtime: Runtimes = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file too.")] = None,
+) -> None:
+    """Time artifacts one after the other: loading, single calls, memory. Judges no numbers.
+
+    Exit status: 0 all were timed, 1 one was not.
+    """
+    from verify import live
+
+    found = bench(
+        *(bundles or []),
+        runtimes=runtime,
+        on_done=lambda one: typer.echo(f"timed {one.model} in {one.runtime}", err=True),
+    )
+    live.show_bench(found)
+    if json:
+        live.write_bench(found, json)
+    raise typer.Exit(1 if not found or any(one.error for one in found) else 0)
 
 
 @app.command("diagnose")

@@ -13,6 +13,7 @@ from bundle.manifest import Manifest, Vector
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bundle.bundle import Bundle
 from bundle.errors import UsageError
 from bundle.manifest import Manifest
 from verify import trial
+from verify.curves import of_bundle
 from verify.performance import Performance
 from verify.process import Limits, RunnerProcess
 from verify.report import Cell, Environment, Report, finished
@@ -73,6 +74,7 @@ def check(
             sizes={
                 b.manifest.model: {a.name: a.size for a in b.manifest.artifacts} for b in bundles
             },
+            curves=[curve for bundle in bundles for curve in of_bundle(bundle)],
             performance=[one for crew in crews for one in crew.performance],
             cells=[cell for found in cells.values() for cell in found],
         )

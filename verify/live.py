@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import RootModel
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from bundle import atomic
-from verify import diagnosis_text, table
+from bundle.manifest import full_name
+from verify import diagnosis_text, github, table, units
 from verify.diagnose import Diagnosis
+from verify.performance import Performance
 from verify.report import Cell, Report
 from verify.runtimes.runtime import Runtime
 
@@ -31,9 +34,15 @@ def _print(render: Callable[[int], RenderableType]) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[Cell], None]]:
-    """The tables, filling as verdicts arrive; in a terminal alone, and gone at the end."""
+def progress(*, quiet: bool = False, verbose: bool = False) -> Iterator[Callable[[Cell], None]]:
+    """The tables, filling as verdicts arrive; in a terminal alone, and gone at the end.
+
+    `verbose` prints a line for each verdict instead, also into a pipe; `quiet` prints nothing.
+    """
     console = Console(highlight=False)
+    if quiet or verbose:
+        yield _print_cell if verbose else lambda _: None
+        return
     if not console.is_terminal:
         yield lambda _: None
         return
@@ -47,8 +56,34 @@ def progress() -> Iterator[Callable[[Cell], None]]:
         yield cells.append
 
 
-def show(report: Report) -> None:
-    _print(lambda width: table.render(report, width))
+def _print_cell(cell: Cell) -> None:
+    said = f"{cell.verdict:<9} {cell.model} {cell.full_format} in {cell.runtime}, "
+    said += f"{cell.signature}.{cell.output}, {cell.regime}"
+    took = "" if cell.seconds is None else f" ({cell.seconds:.2g} s)"
+    print(said + took + (f": {cell.detail}" if cell.detail else ""), flush=True)
+
+
+def show(report: Report, *, quiet: bool = False) -> None:
+    """The tables, and what needs words; `quiet` leaves what is not proven, and the last line."""
+    render = table.render_short if quiet else table.render
+    _print(lambda width: render(report, width))
+
+
+def show_bench(found: Sequence[Performance]) -> None:
+    """A row for each artifact and runtime."""
+    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("artifact", "runtime", "load", "one row", "own data", "memory"):
+        rows.add_column(heading)
+    for one in found:
+        name = f"{one.model} {full_name(one.format, one.variant)} {one.signature}"
+        if one.error:
+            rows.add_row(name, one.runtime, Text(f"failed: {one.error}", "red"))
+            continue
+        first, *rest = one.timings
+        own = f"{rest[0].rows} rows: {units.spread(rest[0])}" if rest else ""
+        memory = units.binary(one.memory)
+        rows.add_row(name, one.runtime, units.seconds(one.load), units.spread(first), own, memory)
+    _print(lambda _: rows)
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> bool:
@@ -57,8 +92,23 @@ def show_diagnosis(diagnosis: Diagnosis) -> bool:
     return diagnosis.agrees
 
 
-def write_json(report: Report, path: Path) -> None:
-    atomic.write_text(path, report.to_json())
+def write_bench(found: Sequence[Performance], path: Path) -> None:
+    atomic.write_text(
+        path, RootModel[Sequence[Performance]](found).model_dump_json(indent=2) + "\n"
+    )
+
+
+def write(report: Report, *, json: Path | None, junit: Path | None) -> None:
+    """The report for programs: in the files that were asked for, and to the job that this is."""
+    if json:
+        atomic.write_text(json, report.to_json())
+    if junit:
+        from verify.junit import render
+
+        atomic.write_text(junit, render(report))
+    if github.is_here():
+        print("\n".join(github.annotations(report)))
+        github.write_summary(report)
 
 
 def show_runtimes(runtimes: Sequence[Runtime]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bundle.manifest import Regime, full_name
+from verify.curves import Curve, Errors
 from verify.envelope import Envelope
 from verify.metrics import Metrics
 from verify.performance import Performance
@@ -38,7 +39,8 @@ class Cell(BaseModel):
     could be compared or where a figure is infinite (`sqnr` without any noise) or has no meaning.
     `equal` is the share of bit-equal elements; `row_*` are of the worst row. `samples` counts
     rows, `seconds` is what the runner took to compute them all. `worst` is the element that is
-    farthest off, where one is off. `envelope` says, in `edge`, where the verdict ends.
+    farthest off, where one is off. `envelope` says, in `edge`, where the verdict ends. `errors` are
+    those of some elements on the model's own data, see `curves.py`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
@@ -72,6 +74,7 @@ class Cell(BaseModel):
     seconds: float | None = None
     detail: str = ""
     envelope: tuple[Envelope, ...] = ()
+    errors: Errors = ()
 
     @property
     def artifact(self) -> Key:
@@ -104,7 +107,7 @@ class Report(BaseModel):
     `notes` maps each model to its artifacts of which something is to be known: what was done that a
     plain conversion does not, and under `vectors` how these were come by.
     `unknown` maps each model to artifacts whose format no runtime of the table knows, and `unkept`
-    each bundle's path to why its report.json could not be written.
+    each file of a report to why it could not be written.
     `interrupted` says that Ctrl-C ended it, so cells are missing.
     `strict` makes `edge` count for the exit status. `sizes` has each model's artifacts in bytes.
     `asked` are the runtimes that the person named: each must have run something. Where none was
@@ -127,6 +130,7 @@ class Report(BaseModel):
     strict: bool = False
     sizes: dict[str, dict[str, int]] = {}
     performance: list[Performance] = []
+    curves: list[Curve] = []
     cells: list[Cell]
 
     @property
@@ -178,6 +182,7 @@ class Report(BaseModel):
             "left_out": {name: why for name, why in self.left_out.items() if name == model},
             "notes": {name: said for name, said in self.notes.items() if name == model},
             "sizes": {name: sizes for name, sizes in self.sizes.items() if name == model},
+            "curves": [one for one in self.curves if one.model == model],
             "performance": [one for one in self.performance if one.model == model],
             "unknown": {name: what for name, what in self.unknown.items() if name == model},
             "cells": cells,

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bundle import atomic
-from bundle.bundle import MANIFEST, REPORT, Bundle
+from bundle.bundle import MANIFEST, PAGE, REPORT, Bundle
 from bundle.errors import BundleError, UsageError
 from verify.check import check
+from verify.pages import html
 from verify.process import Limits
 from verify.report import Cell, Report
 from verify.runtimes import select
@@ -53,7 +54,9 @@ def run(
     # Of a refused bundle too: an older report would go on saying that all is well.
     bare = report.model_copy(update={"bundle": {}, "cells": [], "ok": False})
     reports |= {Path(name): bare for name in refused if (Path(name) / MANIFEST).is_file()}
-    return report.model_copy(update={"unkept": _keep(reports)})
+    written = {folder / REPORT: one.to_json() for folder, one in reports.items()}
+    written |= {bundle.path / PAGE: html.render(bundle, reports[bundle.path]) for bundle in bundles}
+    return report.model_copy(update={"unkept": _keep(written)})
 
 
 def _unknown(bundles: Sequence[Bundle], runtimes: Sequence[Runtime]) -> dict[str, list[str]]:
@@ -74,12 +77,12 @@ def find(artifacts: Path) -> list[Path]:
     return found
 
 
-def _keep(reports: dict[Path, Report]) -> dict[str, str]:
-    """Write each report beside its bundle. Why, where it cannot be: a bundle may be read-only."""
+def _keep(texts: dict[Path, str]) -> dict[str, str]:
+    """Write each file of a bundle. Why, where it cannot be: a bundle may be read-only."""
     unkept = {}
-    for folder, report in reports.items():
+    for path, text in texts.items():
         try:
-            atomic.write_text(folder / REPORT, report.to_json())
+            atomic.write_text(path, text)
         except OSError as error:
-            unkept[str(folder)] = error.strerror or str(error)
+            unkept[str(path)] = error.strerror or str(error)
     return unkept

@@ -26,6 +26,11 @@ def render(report: Report, width: int) -> RenderableType:
     return Group(*tables(report.cells, width), *_notes(report), _summary(report))
 
 
+def render_short(report: Report, _width: int) -> RenderableType:
+    """What is not proven, and the last line."""
+    return Group(*_refused(report), *_lines("", report.failures), _summary(report))
+
+
 def tables(cells: list[Cell], width: int) -> Iterable[RenderableType]:
     """A table for each group of formats that the same runtimes run, no wider than `width`."""
     groups: dict[tuple[str, ...], list[Cell]] = {}
@@ -85,8 +90,7 @@ def _entry(cells: list[Cell]) -> Text:
 
 def _notes(report: Report) -> Iterable[Text]:
     """Everything that is not proven: failures, edge cells, absent runtimes, what nothing ran."""
-    for reason in report.refused.values():
-        yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
+    yield from _refused(report)
     yield from _lines("", report.failures)
     close = [cell for cell in report.cells if cell.verdict == "close" and cell.regime in GATING]
     if close:
@@ -103,6 +107,11 @@ def _notes(report: Report) -> Iterable[Text]:
             yield Text(f"note: {model} {name}: {'; '.join(said)}")
 
 
+def _refused(report: Report) -> Iterable[Text]:
+    for reason in report.refused.values():
+        yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
+
+
 def _not_covered(report: Report) -> Iterable[Text]:
     """Absent runtimes, formats without an artifact, and what nothing ran or could be kept."""
     absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
@@ -112,7 +121,7 @@ def _not_covered(report: Report) -> Iterable[Text]:
         for format_, reason in formats.items():
             yield Text(f"not covered: {model} has no {format_}; {reason}", "yellow")
     for path, reason in report.unkept.items():
-        yield Text(f"not kept: {path}/report.json cannot be written; {reason}", "yellow")
+        yield Text(f"not kept: {path} cannot be written; {reason}", "yellow")
     for line in report.unchecked:
         yield Text(f"not covered: {line}", "yellow")
 

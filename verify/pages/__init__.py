@@ -1,0 +1,1 @@
+"""What people read of a report and a bundle: an HTML page and a model card."""
