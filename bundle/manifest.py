@@ -22,6 +22,8 @@ class Endpoint(Frozen):
     `one_row` is the path of a file with the same signature of one row instead of a dynamic first
     dimension, where the artifact has that: for runtimes that take no dynamic dimension (LiteRT in
     the browser, microcontrollers). Where `dynamic` is false, `path` is that file too.
+    `feeds` and `fetches` are the tensors of a SavedModel's graph behind the names: for who calls it
+    without a SignatureDef (C, Go, Java).
     """
 
     path: str
@@ -29,6 +31,8 @@ class Endpoint(Frozen):
     outputs: dict[str, str]
     one_row: str | None = None
     dynamic: bool = True
+    feeds: dict[str, str] = Field(default_factory=dict)
+    fetches: dict[str, str] = Field(default_factory=dict)
 
 
 class Budget(Frozen):

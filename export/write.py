@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bundle import atomic, digest
+from bundle import atomic, card, digest
 from bundle.bundle import MANIFEST, Bundle, write_manifest
 from bundle.errors import ExportError, PortproofError, UsageError
 from bundle.manifest import REGIMES, Artifact, LeftOut, Manifest, Origin, Regime
@@ -80,6 +80,7 @@ def write(
             plots=digest.describe_all(folder, "plots"),
         )
         write_manifest(folder, manifest)
+        (folder / card.CARD).write_text(card.render(path, manifest), encoding="utf-8")
     return Bundle.peek(path)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bundle import atomic
+from bundle import atomic, card
 from bundle.bundle import MANIFEST, PAGE, REPORT, Bundle
 from bundle.errors import BundleError, UsageError
 from verify.check import check
-from verify.pages import html
+from verify.pages import html, markdown
+from verify.pages.overview import Overview
 from verify.process import Limits
 from verify.report import Cell, Report
 from verify.runtimes import select
@@ -56,6 +57,10 @@ def run(
     reports |= {Path(name): bare for name in refused if (Path(name) / MANIFEST).is_file()}
     written = {folder / REPORT: one.to_json() for folder, one in reports.items()}
     written |= {bundle.path / PAGE: html.render(bundle, reports[bundle.path]) for bundle in bundles}
+    for bundle in bundles:
+        overview = Overview(reports[bundle.path])
+        lines = [markdown.counts(overview), "", *markdown.matrix(overview)]
+        written[bundle.path / card.CARD] = card.render(bundle.path, bundle.manifest, lines)
     return report.model_copy(update={"unkept": _keep(written)})
 
 

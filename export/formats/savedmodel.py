@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from bundle.manifest import Endpoint
 from export.formats import canonical_graph
@@ -18,7 +19,17 @@ def write(source: Source, root: Path, folder: str) -> Written:
     concrete = {name: source.concrete(name) for name in source.functions}
     tf.saved_model.save(trackable(source.model), str(path), signatures=concrete)
     canonical_graph.rewrite(path)
-    return Written({name: unchanged(folder, source, name) for name in source.functions})
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    definitions = saved.meta_graphs[0].signature_def
+    endpoints = {}
+    for name in source.functions:
+        feeds, fetches = (
+            {key: info.name for key, info in sorted(infos.items())}
+            for infos in (definitions[name].inputs, definitions[name].outputs)
+        )
+        update = {"feeds": feeds, "fetches": fetches}
+        endpoints[name] = unchanged(folder, source, name).model_copy(update=update)
+    return Written(endpoints)
 
 
 def unchanged(path: str, source: Source, signature: str) -> Endpoint:
