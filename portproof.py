@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("Endpoint", "Format", "PortproofError", "Runtime", "Source", "Written", "add_format"),
-    *("add_runtime", "bench", "diagnose", "export", "main", "serve", "train", "verify"),
+    *("add_runtime", "bench", "diagnose", "export", "main", "publish", "serve", "train", "verify"),
 ]
 
 # What formats and runtimes of one's own are made of. Imported when asked for: some of it is heavy.
@@ -128,11 +128,14 @@ def verify(
     time_limit: float = 120.0,
     memory_limit: float = 8.0,
     strict: bool = False,
+    key: str | Path | None = None,
     on_cell: Callable[[Cell], None] = lambda _: None,
 ) -> Report:
     """Verify bundles in every runtime that is here, or in `runtimes`, and keep each one's report.
 
-    Without a bundle, all below `artifacts`. Every file is held against its digest before anything
+    `bundles` are folders, or addresses at which they were published (`s3://...`, `oci://...`),
+    whose signature is held against the public `key`. Without a bundle, all below `artifacts`.
+    Every file is held against its digest before anything
     parses it; a bundle that is not what was exported is in the report as refused. `serving` are
     URLs of a TensorFlow Serving that runs already (http:// or grpc://). `time_limit` is
     seconds for one call of a model, `memory_limit` GiB for a runtime and all that it starts: past
@@ -140,18 +143,33 @@ def verify(
     others do. Raises UsageError.
     """
     from verify.process import Limits
-    from verify.run import run
+    from verify.run import Wanted, run
 
     limits = Limits(request=time_limit, memory=memory_limit)
-    return run(
-        [Path(b) for b in bundles],
-        ARTIFACTS,
-        runtimes or [],
-        serving or [],
-        limits,
-        strict,
-        on_cell,
-    )
+    own = Path(key) if key else None
+    wanted = Wanted(runtimes or (), serving or (), limits, strict, own)
+    return run([str(bundle) for bundle in bundles], ARTIFACTS, wanted, on_cell)
+
+
+def publish(
+    bundle: str | Path,
+    destination: str,
+    *,
+    version: str = "",
+    sign_key: str | Path | None = None,
+    unverified: bool = False,
+) -> str:
+    """Publish a bundle that is proven, and return its address.
+
+    `destination` is a folder or any URL of fsspec (`s3://bucket/models`), below which the bundle is
+    `NAME/VERSION`, or `oci://host/repository:tag`. `version` is by default the beginning of the
+    bundle's digest, and never changes. `sign_key` is a private EC key in PEM. Raises UsageError
+    where the bundle has no report that proves these files, unless `unverified`, which is recorded.
+    """
+    from bundle.publishing.publish import publish
+
+    key = Path(sign_key) if sign_key else None
+    return publish(bundle, destination, version=version, sign_key=key, unverified=unverified)
 
 
 def bench(
@@ -223,6 +241,10 @@ Models = Annotated[
     list[str] | None, typer.Argument(help="Models; all built-in ones without an argument.")
 ]
 Names = Annotated[list[str] | None, typer.Argument(help="Built-in models; all without one.")]
+Bundles = Annotated[
+    list[str] | None,
+    typer.Argument(help="Bundles or addresses of published ones; all of artifacts without one."),
+]
 Paths = Annotated[list[Path] | None, typer.Argument(help="Bundles; all of artifacts without one.")]
 
 
@@ -294,7 +316,7 @@ def _export(
 
 @app.command("verify")
 def _verify(
-    bundles: Paths = None,
+    bundles: Bundles = None,
     runtime: Runtimes = None,
     serving: Servers = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
@@ -306,6 +328,9 @@ def _verify(
         Path | None, typer.Option(help="Write JUnit XML, a test case for each cell.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let edge cases count too.")] = False,
+    key: Annotated[
+        Path | None, typer.Option(help="The public key that a published bundle is signed with.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print what is not proven alone.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print each verdict at once.")] = False,
 ) -> None:
@@ -324,6 +349,7 @@ def _verify(
             time_limit=time_limit,
             memory_limit=memory_limit,
             strict=strict,
+            key=key,
             on_cell=on_cell,
         )
     live.show(report, quiet=quiet)
@@ -372,6 +398,29 @@ def _diagnose(
         for diagnosis in diagnose(bundle, runtime, format=format, case=case)
     ]
     raise typer.Exit(0 if all(agree) and agree else 1)
+
+
+@app.command("publish")
+def _publish(
+    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
+    destination: Annotated[
+        str, typer.Argument(help="A folder, a URL such as s3://..., or oci://host/repository:tag.")
+    ],
+    version: Annotated[
+        str, typer.Option(help="A name that will not change; by default of the bundle's digest.")
+    ] = "",
+    sign_key: Annotated[
+        Path | None, typer.Option(help="A private EC key in PEM, to sign with.")
+    ] = None,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Publish what is not proven; this is recorded.")
+    ] = False,
+) -> None:
+    """Publish a bundle that is proven, for `portproof verify ADDRESS` elsewhere."""
+    address = publish(
+        bundle, destination, version=version, sign_key=sign_key, unverified=unverified
+    )
+    typer.echo(f"published {address}")
 
 
 @app.command("show")

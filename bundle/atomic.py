@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
@@ -36,19 +37,26 @@ def folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 text file, or leave what was there."""
+@contextmanager
+def file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes its place when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     staging = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
         staging.chmod(0o666 & ~_umask())
         staging.replace(path)
     except BaseException:
         staging.unlink()
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 text file, or leave what was there."""
+    with file(path) as stream:
+        stream.write(text.encode())
 
 
 def _umask() -> int:

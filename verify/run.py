@@ -1,11 +1,14 @@
 """Paths -> Report: opens the bundles, has them checked, and keeps each one's report beside it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundle import atomic, card
 from bundle.bundle import MANIFEST, PAGE, REPORT, Bundle
 from bundle.errors import BundleError, UsageError
+from bundle.publishing.publish import fetched, is_address
 from verify.check import check
 from verify.pages import html, markdown
 from verify.pages.overview import Overview
@@ -15,53 +18,82 @@ from verify.runtimes import select
 from verify.runtimes.runtime import Runtime
 
 
-def run(
-    paths: Sequence[Path],
-    artifacts: Path,
-    runtimes: Sequence[str],
-    servers: Sequence[str],
-    limits: Limits,
-    strict: bool,
-    on_cell: Callable[[Cell], None],
-) -> Report:
-    """Verify the bundles at `paths`, or all below `artifacts` where there are none.
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asks for: `runtimes` by name, `servers` by URL, all that are here without any.
 
-    A bundle that is not what was exported is in the report as refused; the others are verified.
+    `key` is the public key by whose owner what was published must be signed.
     """
-    paths = paths or find(artifacts)
-    chosen = select(list(runtimes), list(servers))
-    if servers and len(paths) != 1:
+
+    runtimes: Sequence[str] = ()
+    servers: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
+    strict: bool = False
+    key: Path | None = None
+
+
+def run(
+    names: Sequence[str], artifacts: Path, wanted: Wanted, on_cell: Callable[[Cell], None]
+) -> Report:
+    """Verify the bundles of these paths and addresses, or all below `artifacts` without any.
+
+    A bundle that is not what was exported, or published, is in the report as refused; the others
+    are verified.
+    """
+    names = names or [str(path) for path in find(artifacts)]
+    if wanted.key and not all(is_address(name) for name in names):
+        raise UsageError("--key is for what was published: give its address, such as s3://...")
+    if wanted.servers and len(names) != 1:
         raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
+    chosen = select(list(wanted.runtimes), list(wanted.servers))
+    with ExitStack() as stack:
+        bundles, refused = _opened(names, wanted.key, stack)
+        # A server that was named is asked for too, though it narrows nothing.
+        served = [runtime.name for runtime in chosen if "serving" in runtime.options]
+        report = check(
+            bundles,
+            chosen,
+            asked=list(dict.fromkeys([*wanted.runtimes, *served])),
+            refused=refused,
+            unknown={} if wanted.runtimes else _unknown(bundles, chosen),
+            limits=wanted.limits,
+            strict=wanted.strict,
+            on_cell=on_cell,
+        )
+        return report.model_copy(update={"unkept": _keep(_written(report, bundles))})
+
+
+def _opened(
+    names: Sequence[str], key: Path | None, stack: ExitStack
+) -> tuple[list[Bundle], dict[str, str]]:
+    """The bundles, and by name why one is refused."""
     bundles, refused = [], {}
-    for path in paths:
+    for name in names:
         try:
+            path = stack.enter_context(fetched(name, key)) if is_address(name) else Path(name)
             bundles.append(Bundle.open(path))
         except BundleError as error:
-            refused[str(path)] = str(error)
-    # A server that was named is asked for too, though it narrows nothing.
-    served = [runtime.name for runtime in chosen if "serving" in runtime.options]
-    unknown = {} if runtimes else _unknown(bundles, chosen)
-    report = check(
-        bundles,
-        chosen,
-        asked=list(dict.fromkeys([*runtimes, *served])),
-        refused=refused,
-        unknown=unknown,
-        limits=limits,
-        strict=strict,
-        on_cell=on_cell,
-    )
-    reports = {bundle.path: report.of(bundle.manifest.model) for bundle in bundles}
+            refused[name] = str(error)
+    return bundles, refused
+
+
+def _written(report: Report, bundles: Sequence[Bundle]) -> dict[Path, str]:
+    """The files that are kept beside each bundle, with what they say."""
     # Of a refused bundle too: an older report would go on saying that all is well.
     bare = report.model_copy(update={"bundle": {}, "cells": [], "ok": False})
-    reports |= {Path(name): bare for name in refused if (Path(name) / MANIFEST).is_file()}
-    written = {folder / REPORT: one.to_json() for folder, one in reports.items()}
-    written |= {bundle.path / PAGE: html.render(bundle, reports[bundle.path]) for bundle in bundles}
+    written = {
+        Path(name, REPORT): bare.to_json()
+        for name in report.refused
+        if Path(name, MANIFEST).is_file()
+    }
     for bundle in bundles:
-        overview = Overview(reports[bundle.path])
+        part = report.of(bundle.manifest.model)
+        overview = Overview(part)
         lines = [markdown.counts(overview), "", *markdown.matrix(overview)]
+        written[bundle.path / REPORT] = part.to_json()
+        written[bundle.path / PAGE] = html.render(bundle, part)
         written[bundle.path / card.CARD] = card.render(bundle.path, bundle.manifest, lines)
-    return report.model_copy(update={"unkept": _keep(written)})
+    return written
 
 
 def _unknown(bundles: Sequence[Bundle], runtimes: Sequence[Runtime]) -> dict[str, list[str]]:

@@ -1,0 +1,150 @@
+"""Releases in folders at a URL of fsspec: NAME/VERSION/..., and NAME/index.json over them.
+
+A release is there when its sums are, which are written last; a reader goes by the index, which is
+replaced after that. So whenever a publisher dies, a reader finds the last whole release.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bundle import atomic
+from bundle.bundle import MANIFEST
+from bundle.errors import BundleError, UsageError
+from bundle.publishing.release import SIGNATURE, SUMS, Release, parse
+
+INDEX = "index.json"
+SCHEMA = "portproof/index/1"
+_CHUNK = 1 << 20
+
+
+class Folders:
+    """A URL below which releases are."""
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url.rstrip("/")
+        try:
+            self._fs, root = url_to_fs(self.url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise UsageError(f"{url} cannot be opened: {error}") from None
+        self._root = str(root).rstrip("/")
+
+    def address(self, release: Release) -> str:
+        return f"{self.url}/{release.model}/{release.version}"
+
+    def published(self, release: Release) -> str | None:
+        """The digest of the bundle that stands under this version whole; None where none does."""
+        with self._told():
+            found = self._read(f"{release.model}/{release.version}/{SUMS}")
+        if found is None:
+            return None
+        lines = [parse(line) for line in found.decode().splitlines()]
+        return next((sha256 for path, sha256 in lines if path == MANIFEST), "")
+
+    def put(self, release: Release) -> None:
+        """Write the files that are not there yet, the sums last."""
+        with self._told():
+            for path in release.files:
+                target = f"{release.model}/{release.version}/{path}"
+                if path == SUMS or not self._is_there(target, release.folder / path):
+                    self._put(release.folder / path, target)
+
+    def point(self, release: Release) -> None:
+        """Make the index name this release as the latest."""
+        with self._told():
+            text = self._read(f"{release.model}/{INDEX}")
+            index: dict[str, Any] = json.loads(text) if text else {}
+            versions = index.get("versions", {})
+            versions[release.version] = {"digest": release.digest, "verified": release.verified}
+            made = {
+                "schema": SCHEMA,
+                "model": release.model,
+                "latest": release.version,
+                "versions": versions,
+            }
+            self._write(f"{release.model}/{INDEX}", json.dumps(made, indent=2).encode() + b"\n")
+
+    def fetch(self, folder: Path) -> None:
+        """Copy the release at this URL, or the latest of the model at it, into a folder."""
+        with self._told():
+            prefix = ""
+            if (index := self._read(INDEX)) is not None:
+                prefix = f"{json.loads(index)['latest']}/"
+            listed = self._read(f"{prefix}{SUMS}")
+            if listed is None:
+                raise BundleError(f"{self.url} holds no published bundle: it has no {SUMS}.")
+            (folder / SUMS).write_bytes(listed)
+            for line in listed.decode().splitlines():
+                path, _ = parse(line)
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(f"{self._root}/{prefix}{path}", str(folder / path))
+            if (signature := self._read(f"{prefix}{SIGNATURE}")) is not None:
+                (folder / SIGNATURE).write_bytes(signature)
+
+    @property
+    def _is_local(self) -> bool:
+        from fsspec.implementations.local import LocalFileSystem
+
+        return isinstance(self._fs, LocalFileSystem)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{path}"))
+        except FileNotFoundError:
+            return None
+
+    def _is_there(self, path: str, local: Path) -> bool:
+        """Whether the same bytes are there, from a publication that did not come to its end."""
+        target = f"{self._root}/{path}"
+        try:
+            if self._fs.info(target)["size"] != local.stat().st_size:
+                return False
+        except FileNotFoundError:
+            return False
+        there, here = hashlib.sha256(), hashlib.sha256()
+        with self._fs.open(target, "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                there.update(chunk)
+        with local.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                here.update(chunk)
+        return there.digest() == here.digest()
+
+    def _put(self, local: Path, path: str) -> None:
+        """A whole file, or what was there. On an object store a put is that already."""
+        target = f"{self._root}/{path}"
+        if not self._is_local:
+            self._fs.put_file(str(local), target)
+            return
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        with atomic.file(Path(target)) as staging, local.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                staging.write(chunk)
+
+    def _write(self, path: str, content: bytes) -> None:
+        target = f"{self._root}/{path}"
+        if not self._is_local:
+            self._fs.pipe_file(target, content)
+            return
+        with atomic.file(Path(target)) as staging:
+            staging.write(content)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever a file system raises, as one message."""
+        try:
+            yield
+        except (BundleError, UsageError):
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                reason = os.strerror(error.errno or 0)
+            raise UsageError(f"{self.url}: {type(error).__name__}: {reason}") from None

@@ -1,0 +1,244 @@
+"""Releases in an OCI registry: `oci://host/repository:tag`, each artifact a layer of its own kind.
+
+The manifest of the bundle is the image's config, an artifact a tar archive with the media type
+`application/vnd.portproof.FORMAT.v1.tar`, so that a client can pull the one format that it wants.
+A tag is moved in one step, so a reader never sees half of a release.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bundle.bundle import MANIFEST, Bundle
+from bundle.errors import BundleError, UsageError
+from bundle.publishing.release import Release
+
+ARTIFACT_TYPE = "application/vnd.portproof.bundle.v1"
+CONFIG_TYPE = "application/vnd.portproof.manifest.v1+json"
+_MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+_TITLE = "org.opencontainers.image.title"
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+_REFERENCE = re.compile(
+    r"(?P<host>[A-Za-z0-9.-]+(?::\d+)?)/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
+)
+_CHUNKED = 64 << 20  # bytes, above which a layer is sent in parts
+_TIMEOUT = (10, 300)  # seconds to connect, and to wait for an answer
+
+
+def media_type(layer: str) -> str:
+    """Of the layer of an artifact, by its folder, or of `vectors` or `about`."""
+    return f"application/vnd.portproof.{layer}.v1.tar"
+
+
+class Registry:
+    """A repository in a registry, and a tag in it or none."""
+
+    def __init__(self, url: str) -> None:
+        found = _REFERENCE.fullmatch(url.removeprefix("oci://"))
+        if not found:
+            raise UsageError(f"{url} is no address of a registry: oci://host/repository:tag.")
+        self.url, self.tag = url, found["tag"]
+        self._host, self._repository = found["host"], found["repository"]
+
+    def address(self, release: Release) -> str:
+        return f"oci://{self._host}/{self._repository}:{self._tag(release)}"
+
+    def _tag(self, release: Release) -> str:
+        return self.tag or release.version
+
+    def published(self, release: Release) -> str | None:
+        """The digest of the bundle under this tag; None where there is none."""
+        with self._told():
+            manifest = _Client(self._host, self._repository).manifest(self._tag(release))
+        return manifest["config"]["digest"].removeprefix("sha256:") if manifest else None
+
+    def put(self, release: Release) -> None:
+        """Send the layers that the registry does not have, then the tag."""
+        with self._told():
+            client = _Client(self._host, self._repository)
+            layers = _layers(release)
+            config = {
+                "mediaType": CONFIG_TYPE,
+                "digest": f"sha256:{release.digest}",
+                "size": (release.folder / MANIFEST).stat().st_size,
+            }
+            client.upload(release.folder / MANIFEST, config)
+            described = [
+                client.upload(path, _described(path, name)) for name, path in layers.items()
+            ]
+            client.tag(
+                self._tag(release),
+                {
+                    "schemaVersion": 2,
+                    "mediaType": _MANIFEST_TYPE,
+                    "artifactType": ARTIFACT_TYPE,
+                    "config": config,
+                    "layers": described,
+                    "annotations": {
+                        "org.opencontainers.image.title": release.model,
+                        "org.opencontainers.image.version": release.version,
+                        "dev.portproof.verified": str(release.verified).lower(),
+                    },
+                },
+            )
+
+    def point(self, release: Release) -> None:
+        """Let `latest` be this release too."""
+        with self._told():
+            client = _Client(self._host, self._repository)
+            client.tag("latest", client.manifest(self._tag(release)) or {})
+
+    def fetch(self, folder: Path) -> None:
+        """Unpack the release under the tag, or the latest one, into a folder."""
+        with self._told():
+            client = _Client(self._host, self._repository)
+            manifest = client.manifest(self.tag or "latest")
+            if not manifest or manifest.get("artifactType") != ARTIFACT_TYPE:
+                raise BundleError(f"{self.url} holds no published bundle.")
+            client.download(manifest["config"]["digest"], folder / MANIFEST)
+            for layer in manifest["layers"]:
+                archive = folder / ".layer.tar"
+                client.download(layer["digest"], archive)
+                with tarfile.open(archive) as opened:
+                    opened.extractall(folder, filter="data")
+                archive.unlink()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever the client raises, as one message."""
+        try:
+            yield
+        except (BundleError, UsageError):
+            raise
+        except ImportError:
+            raise UsageError("for a registry: pip install 'portproof[publish]'.") from None
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UsageError(f"{self.url}: {type(error).__name__}: {reason}") from None
+
+
+def _layers(release: Release) -> dict[str, Path]:
+    """A tar archive for each artifact, for the vectors, and for the rest of the files, by name.
+
+    The same files give the same bytes: without times and owners.
+    """
+    manifest = Bundle.peek(release.folder).manifest
+    folders = [*(artifact.folder for artifact in manifest.artifacts), "vectors"]
+    parts: dict[str, list[str]] = {name: [] for name in (*folders, "about")}
+    for path in release.files:
+        if path != MANIFEST:
+            first = path.split("/")[0]
+            parts[first if first in folders else "about"].append(path)
+    made = {}
+    for name, paths in parts.items():
+        made[name] = release.folder.with_name(f"{name}.tar")
+        with tarfile.open(made[name], "w", format=tarfile.PAX_FORMAT) as archive:
+            for path in paths:
+                archive.add(release.folder / path, path, filter=_anonymous)
+    return made
+
+
+def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = info.mtime = 0
+    info.uname = info.gname = ""
+    info.mode = 0o644
+    return info
+
+
+def _described(path: Path, name: str) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {
+        "mediaType": media_type(name),
+        "digest": f"sha256:{sha256}",
+        "size": path.stat().st_size,
+        "annotations": {_TITLE: f"{name}.tar"},
+    }
+
+
+class _Client:
+    """What oras does, with time limits, and without its retries: 131 s also where none helps."""
+
+    def __init__(self, host: str, repository: str) -> None:
+        import oras.container
+        import oras.provider
+        import requests
+
+        class Session(requests.Session):  # type: ignore[misc]
+            def request(self, *args: Any, **rest: Any) -> Any:
+                return super().request(*args, **{"timeout": _TIMEOUT, **rest})
+
+        class Provider(oras.provider.Registry):  # type: ignore[misc]
+            do_request = oras.provider.Registry.do_request.__wrapped__
+
+        insecure = host.split(":")[0] in ("localhost", "127.0.0.1")
+        session = Session()
+        scheme = "http" if insecure else "https"
+        asked = session.get(f"{scheme}://{host}/v2/").headers.get("WWW-Authenticate", "")
+        basic = asked.lower().startswith("basic")
+        self._oras = Provider(insecure=insecure, auth_backend="basic" if basic else "token")
+        self._oras.session = self._oras.auth.session = session
+        self._oras.auth.prefix = self._oras.prefix
+        self._container = oras.container.Container(f"{host}/{repository}")
+        # It takes a host without a dot or a port for a name on Docker Hub.
+        self._container.registry, self._container.namespace = host, None
+        self._container.repository = repository
+        folder = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
+        config = Path(folder, "config.json")
+        self._oras.auth.load_configs(self._container, [str(config)] if config.is_file() else None)
+        if basic and not getattr(self._oras.auth, "_basic_auth", None):
+            raise UsageError(f"{host} wants a login: docker login {host}, or oras login {host}.")
+
+    def _url(self, reference: str) -> str:
+        base = f"{self._oras.prefix}://{self._container.registry}/v2/{self._container.repository}"
+        return f"{base}/manifests/{reference}"
+
+    def manifest(self, reference: str) -> dict[str, Any] | None:
+        headers = {"Accept": _MANIFEST_TYPE}
+        answer = self._oras.do_request(self._url(reference), "GET", headers=headers)
+        if answer.status_code == 404:
+            return None
+        found: dict[str, Any] = self._checked(answer).json()
+        return found
+
+    def tag(self, reference: str, manifest: dict[str, Any]) -> None:
+        headers = {"Content-Type": _MANIFEST_TYPE}
+        body = json.dumps(manifest).encode()
+        self._checked(
+            self._oras.do_request(self._url(reference), "PUT", headers=headers, data=body)
+        )
+
+    def upload(self, path: Path, described: dict[str, Any]) -> dict[str, Any]:
+        chunked = described["size"] > _CHUNKED
+        self._checked(
+            self._oras.upload_blob(str(path), self._container, described, do_chunked=chunked)
+        )
+        return described
+
+    def download(self, digest: str, target: Path) -> None:
+        """A blob into a file. Raises BundleError where it is not what its digest says."""
+        found = hashlib.sha256()
+        with self._oras.get_blob(self._container, digest, stream=True) as answer:
+            self._checked(answer)
+            with target.open("wb") as stream:
+                for chunk in answer.iter_content(1 << 20):
+                    found.update(chunk)
+                    stream.write(chunk)
+        if f"sha256:{found.hexdigest()}" != digest:
+            raise BundleError(f"{digest} arrived as other bytes than the registry says.")
+
+    def _checked(self, answer: Any) -> Any:
+        if answer.status_code in (200, 201, 202):
+            return answer
+        try:
+            errors = "; ".join(f"{e['code']}: {e['message']}" for e in answer.json()["errors"])
+        except (KeyError, TypeError, ValueError):
+            errors = str(answer.reason)
+        raise UsageError(f"{self._container.registry} answers {answer.status_code}: {errors}")

@@ -1,0 +1,108 @@
+"""Signatures: OpenSSF model-signing over a folder, and a DSSE envelope around a statement."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from bundle.errors import BundleError, UsageError
+
+_HOW = "To sign and to check signatures: pip install 'portproof[publish]'"
+PAYLOAD = "application/vnd.in-toto+json"
+
+
+def sign(folder: Path, signature: Path, key: Path) -> None:
+    """Sign all files of a folder but the signature. Raises UsageError for a key that is none."""
+    signing, _, config = _model_signing(signature)
+    _private(key)
+    with contextlib.redirect_stdout(io.StringIO()):
+        signer = signing.Config().set_hashing_config(config)
+        signer.use_elliptic_key_signer(private_key=key).sign(folder, signature)
+
+
+def verify(folder: Path, signature: Path, key: Path) -> None:
+    """Raises BundleError where the folder is not what the key's owner signed."""
+    _, verifying, config = _model_signing(signature)
+    _public(key)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            verifier = verifying.Config().set_hashing_config(config)
+            verifier.use_elliptic_key_verifier(public_key=key).verify(folder, signature)
+    except Exception as error:  # whatever is wrong with a signature, in whichever library
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise BundleError(
+            f"{signature.name} is no signature of these files by the owner of {key.name}: {reason}"
+        ) from None
+
+
+def envelope(statement: bytes, key: Path) -> bytes:
+    """A DSSE envelope (https://github.com/secure-systems-lab/dsse) around an in-toto statement."""
+    try:
+        from securesystemslib.dsse import Envelope
+        from securesystemslib.signer import CryptoSigner
+    except ImportError:
+        raise UsageError(f"{_HOW}.") from None
+    made = Envelope(statement, PAYLOAD, {})
+    made.sign(CryptoSigner(_private(key)))
+    return json.dumps(made.to_dict(), sort_keys=True).encode()
+
+
+def opened(content: bytes, key: Path | None) -> dict[str, Any]:
+    """The statement in a file, with a `key` signed by its owner. Raises BundleError."""
+    found: dict[str, Any] = json.loads(content)
+    if "payload" not in found:
+        if key:
+            raise BundleError("the statement about the verification is not signed.")
+        return found
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import VerificationError
+    from securesystemslib.signer import SSlibKey
+
+    made = Envelope.from_dict(found)
+    if key:
+        try:
+            made.verify([SSlibKey.from_crypto(_public(key))], 1)
+        except VerificationError:
+            raise BundleError(
+                f"the statement about the verification is not signed by the owner of {key.name}."
+            ) from None
+    statement: dict[str, Any] = json.loads(made.payload)
+    return statement
+
+
+def _model_signing(signature: Path) -> tuple[Any, Any, Any]:
+    try:
+        from model_signing import hashing, signing, verifying
+    except ImportError:
+        raise UsageError(f"{_HOW}.") from None
+    config = hashing.Config().use_file_serialization(hashing_algorithm="sha256")
+    return signing, verifying, config.set_ignored_paths(paths=[signature])
+
+
+def _private(key: Path) -> Any:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return load_pem_private_key(key.read_bytes(), None)
+    except OSError as error:
+        raise UsageError(f"{key} cannot be read: {error.strerror}.") from None
+    except (TypeError, ValueError):
+        raise UsageError(f"{key} is no private key in PEM without a password. {_MAKE}") from None
+
+
+def _public(key: Path) -> Any:
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        return load_pem_public_key(key.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{key} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise UsageError(f"{key} is no public key in PEM. {_MAKE}") from None
+
+
+_MAKE = (
+    "Make a pair: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem; "
+    "openssl pkey -in key.pem -pubout -out key.pub"
+)
