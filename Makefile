@@ -21,10 +21,13 @@ BUNDLE_CODE := $(wildcard bundle/*.py)
 EXPORT_CODE := $(wildcard export/*.py export/formats/*.py export/rewrites/*.py oracle/*.py) $(BUNDLE_CODE)
 VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch]) $(BUNDLE_CODE)
 
+# A real registry, for the tests of publishing to one: Debian's, unpacked, where there is apt.
+REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-registry)
+
 # What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify test faults zoo lint lock clean
+.PHONY: all setup train export plots verify publish test faults zoo lint lock clean
 .DEFAULT_GOAL := all
 
 all: $(PROVEN)
@@ -51,7 +54,13 @@ $(PROVEN) &: $(BUNDLES) $(VERIFY_CODE)
 	@portproof verify $(CHOSEN:%=artifacts/%)
 	@touch $(PROVEN)
 
-test: $(INSTALLED) $(PROVEN)
+# What is proven, to a folder or a URL: make publish TO=s3://bucket/models [KEY=key.pem]
+publish: $(PROVEN)
+	@test -n "$(TO)" || { echo "Name a destination: make publish TO=s3://bucket/models"; exit 2; }
+	@for model in $(CHOSEN); do \
+		portproof publish artifacts/$$model "$(TO)" $(if $(KEY),--sign-key $(KEY)) || exit; done
+
+test: $(INSTALLED) $(PROVEN) $(REGISTRY)
 	pytest
 
 # What is caught, and what is flagged for nothing: a quarter of an hour. `make test` runs a part.
@@ -92,6 +101,12 @@ $(C)/tensorflow_c: $(wildcard $(C)/*.[ch]) .venv/installed
 		print(find("tensorflow").submodule_search_locations[0])') && \
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -o $@ $(C)/tensorflow_c.c -I$$tensorflow/include \
 		$$tensorflow/libtensorflow_cc.so.2 $$tensorflow/libtensorflow_framework.so.2
+
+.venv/registry/usr/bin/docker-registry: | .venv/installed
+	mkdir -p .venv/registry
+	cd .venv/registry && { apt-get download -q docker-registry || \
+		{ apt-get update -q && apt-get download -q docker-registry; }; } && \
+		dpkg-deb -x docker-registry_*.deb .
 
 lock: .venv/installed
 	uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --group dev \

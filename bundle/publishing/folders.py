@@ -84,7 +84,10 @@ class Folders:
             for line in listed.decode().splitlines():
                 path, _ = parse(line)
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                self._fs.get_file(f"{self._root}/{prefix}{path}", str(folder / path))
+                try:
+                    self._fs.get_file(f"{self._root}/{prefix}{path}", str(folder / path))
+                except FileNotFoundError:
+                    raise BundleError(f"{self.url}: {path} is in {SUMS} and not there.") from None
             if (signature := self._read(f"{prefix}{SIGNATURE}")) is not None:
                 (folder / SIGNATURE).write_bytes(signature)
 

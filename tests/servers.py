@@ -1,0 +1,105 @@
+"""A real registry and a real object store on loopback, for the tests."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+REGISTRY = REPOSITORY / ".venv" / "registry" / "usr" / "bin" / "docker-registry"
+SCRIPTS = REPOSITORY / ".venv" / "bin"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, with room for the port 10000 above, which weed takes too."""
+    found: list[int] = []
+    while len(found) < count:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port < 50000 and port not in found:
+            found.append(port)
+        elif port >= 50000:
+            found.append(
+                20000 + port % 20000 if 20000 + port % 20000 not in found else port - 25000
+            )
+    return found
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, ready: str) -> Iterator[None]:
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        try:
+            _wait(ready, process, folder / "log")
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(log.read_text()[-2000:])
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Debian's docker-registry (CNCF distribution); gives its host and port."""
+    [port] = free_ports(1)
+    config = {
+        "version": "0.1",
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    (folder / "config.yml").write_text(json.dumps(config))  # which is YAML too
+    command = [os.fspath(_found(REGISTRY)), "serve", "config.yml"]
+    with _running(command, folder, f"http://127.0.0.1:{port}/v2/"):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def object_store(folder: Path) -> Iterator[dict[str, str]]:
+    """SeaweedFS's S3; gives the variables by which boto finds it."""
+    s3, master, volume, filer = free_ports(4)
+    identity = {
+        "name": "test",
+        "credentials": [{"accessKey": "key", "secretKey": "secret"}],
+        "actions": ["Admin", "Read", "Write", "List"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "data").mkdir()
+    command = [
+        *(os.fspath(_found(SCRIPTS / "weed")), "-logtostderr=true", "server", "-dir=data"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
+        *(f"-master.port={master}", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}"),
+        *("-volume.max=20", "-volume.preStopSeconds=0", f"-filer.port={filer}", "-s3"),
+        *(f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=s3.json"),
+    ]
+    with _running(command, folder, f"http://127.0.0.1:{s3}/healthz"):
+        yield {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+
+def _found(program: Path) -> Path:
+    assert program.is_file() or shutil.which(program.name), f"{program} is missing: make test"
+    return program if program.is_file() else Path(shutil.which(program.name) or "")
