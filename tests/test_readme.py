@@ -68,6 +68,40 @@ def test_the_example_of_a_format_is_the_file() -> None:
     assert shown == (REPOSITORY / "examples" / "numpy_format.py").read_text()
 
 
+def test_the_workflow_is_the_file() -> None:
+    [shown] = blocks("yaml")
+    assert shown == (REPOSITORY / "examples" / "github" / "portproof.yml").read_text()
+
+
+def test_the_workflows_commands_are_ours() -> None:
+    workflow = (REPOSITORY / "examples" / "github" / "portproof.yml").read_text()
+    used = set(
+        re.findall(
+            r"--[a-z-]+", "\n".join(re.findall(r"run: (?:.*; )?(?:do )?(portproof .*)", workflow))
+        )
+    )
+    assert used == {"--inputs", "--junit", "--quiet", "--version"}
+    for command in ("export", "verify", "publish"):
+        assert f"portproof {command}" in workflow
+    for option, command in zip(
+        sorted(used), ("export", "verify", "verify", "publish"), strict=True
+    ):
+        assert option in shell(f"portproof {command} --help", REPOSITORY)
+
+
+def test_a_bundle_is_published_and_verified_as_shown(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    [commands] = [block for block in blocks("console") if "portproof publish" in block]
+    shutil.copytree(bundles["quadratic"].path, tmp_path / "artifacts" / "quadratic")
+    shell("portproof verify", tmp_path)
+    for line in re.findall(r"`(openssl .*?)`", README):
+        shell(line, tmp_path)
+    for command in commands.splitlines():  # to a folder here: S3 is in test_publish.py
+        said = shell(command.replace("s3://bucket", tmp_path.as_uri()), tmp_path)
+    assert "proven: " in said
+
+
 def test_the_table_is_the_one_that_is_printed(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     [shown] = re.findall(r"<!-- table.*?-->\n```\n(.*?)```", README, flags=re.DOTALL)
     for name, bundle in bundles.items():
@@ -87,7 +121,9 @@ def skeleton(table: str) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "artifacts/README.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "artifacts/README.md"]
+)
 def test_links_and_paths_exist(name: str) -> None:
     text = (REPOSITORY / name).read_text()
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
