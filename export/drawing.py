@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bundle.errors import UsageError
+from bundle.errors import UsageError, one_line
 from bundle.signature import DTYPES, Signature, TensorSpec
 from export.ranges import Normal, Range, Uniform, ranges
 from export.source import call, concrete_of, signature_of
@@ -35,7 +35,7 @@ def draw(name: str, function: Any) -> dict[str, np.ndarray[Any, Any]]:
         try:
             outputs = call(function, inputs)
         except (tf.errors.OpError, ValueError) as error:
-            refused = " ".join(str(error).split())[:200]
+            refused = one_line(error, 200)
             continue
         if all(_is_finite(array) for array in outputs.values()):
             return inputs

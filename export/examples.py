@@ -10,7 +10,7 @@ import tensorflow as tf
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from bundle.errors import UsageError
+from bundle.errors import UsageError, one_line
 from bundle.signature import DTYPES, Signature, TensorSpec
 from bundle.structure import flatten
 from export.drawing import draw
@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any] | np.ndarray[Any, Any]:
             loaded = np.load(stream, allow_pickle=False)
             return dict(loaded) if path.suffix == ".npz" else loaded
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise UsageError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bundle.errors import ExportError, PortproofError, UsageError
+from bundle.errors import ExportError, PortproofError, UsageError, one_line
 from export import models
 from export.keras_models import from_keras, lambda_message
 from export.models.state import State
@@ -114,7 +114,7 @@ def _keras_file(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (TypeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", reason)
         if unknown:
             raise UsageError(
@@ -122,7 +122,7 @@ def _keras_file(path: Path) -> keras.Model:
                 "that defines it (with @keras.saving.register_keras_serializable()): "
                 "--import package.module."
             ) from None
-        raise ExportError(f"{path} does not load: {reason[:500]}") from None
+        raise ExportError(f"{path} does not load: {reason}") from None
 
 
 def _lambdas(config: Any) -> list[str]:
@@ -149,7 +149,7 @@ def _saved_model(path: Path) -> Any:
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:
-        reason = " ".join(str(error).split())[:500]
+        reason = one_line(error)
         raise ExportError(f"{path} does not load: {type(error).__name__}: {reason}") from None
 
 
@@ -168,7 +168,7 @@ def _made(name: str) -> tuple[str, Any]:
         except PortproofError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:500]
+            reason = one_line(error)
             raise ExportError(f"{name}() raised {type(error).__name__}: {reason}") from error
     if not isinstance(found, kinds) and not _is_loaded(found):
         raise UsageError(
@@ -185,5 +185,5 @@ def _imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        reason = " ".join(str(error).split())[:500]
+        reason = one_line(error)
         raise UsageError(f"{name} cannot be imported: {type(error).__name__}: {reason}") from error

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bundle.errors import ExportError
+from bundle.errors import ExportError, one_line
 from export.formats.format import Format
 from export.graphs import operations
 from export.keras_models import layers_of
@@ -39,7 +39,7 @@ _OF_OPS = {
 
 def refusal(format_: Format, source: Source, error: Exception) -> ExportError:
     """The error as one message. Where the converter named ops, they are looked up in the graph."""
-    text = " ".join(str(error).split())
+    text = one_line(error, 10_000)
     start = f"{source.name} cannot be written as {format_.full_name}"
     found = [place for op in _ops(text) if (place := _place(source, op))]
     if not found:

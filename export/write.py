@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bundle import atomic, card, digest
 from bundle.bundle import MANIFEST, Bundle, write_manifest
-from bundle.errors import ExportError, PortproofError, UsageError
+from bundle.errors import ExportError, PortproofError, UsageError, one_line
 from bundle.manifest import REGIMES, Artifact, LeftOut, Manifest, Origin, Regime
 from export import budgets, tracing, vectors
 from export.formats import SAVEDMODEL, select
@@ -120,7 +120,7 @@ def _write_vectors(source: Source, folder: Path, regimes: Collection[Regime]) ->
     except PortproofError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:600]
+        reason = one_line(error, 600)
         raise ExportError(
             f"{source.name} gives no test vectors: {type(error).__name__}: {reason}"
         ) from error

@@ -4,18 +4,15 @@ A release is there when its sums are, which are written last; a reader goes by t
 replaced after that. So whenever a publisher dies, a reader finds the last whole release.
 """
 
-import errno
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from pathlib import Path
 from typing import Any
 
-from bundle import atomic
+from bundle import atomic, digest
 from bundle.bundle import MANIFEST
-from bundle.errors import BundleError, UsageError
+from bundle.errors import BundleError, UsageError, told
 from bundle.publishing.release import SIGNATURE, SUMS, Release, parse
 
 INDEX = "index.json"
@@ -41,7 +38,7 @@ class Folders:
 
     def published(self, release: Release) -> str | None:
         """The digest of the bundle that stands under this version whole; None where none does."""
-        with self._told():
+        with told(self.url):
             found = self._read(f"{release.model}/{release.version}/{SUMS}")
         if found is None:
             return None
@@ -50,7 +47,7 @@ class Folders:
 
     def put(self, release: Release) -> None:
         """Write the files that are not there yet, the sums last."""
-        with self._told():
+        with told(self.url):
             for path in release.files:
                 target = f"{release.model}/{release.version}/{path}"
                 if path == SUMS or not self._is_there(target, release.folder / path):
@@ -58,7 +55,7 @@ class Folders:
 
     def point(self, release: Release) -> None:
         """Make the index name this release as the latest."""
-        with self._told():
+        with told(self.url):
             text = self._read(f"{release.model}/{INDEX}")
             index: dict[str, Any] = json.loads(text) if text else {}
             versions = index.get("versions", {})
@@ -73,7 +70,7 @@ class Folders:
 
     def fetch(self, folder: Path) -> None:
         """Copy the release at this URL, or the latest of the model at it, into a folder."""
-        with self._told():
+        with told(self.url):
             prefix = ""
             if (index := self._read(INDEX)) is not None:
                 prefix = f"{json.loads(index)['latest']}/"
@@ -111,14 +108,8 @@ class Folders:
                 return False
         except FileNotFoundError:
             return False
-        there, here = hashlib.sha256(), hashlib.sha256()
         with self._fs.open(target, "rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                there.update(chunk)
-        with local.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                here.update(chunk)
-        return there.digest() == here.digest()
+            return hashlib.file_digest(stream, "sha256").hexdigest() == digest.of_file(local)
 
     def _put(self, local: Path, path: str) -> None:
         """A whole file, or what was there. On an object store a put is that already."""
@@ -128,8 +119,7 @@ class Folders:
             return
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         with atomic.file(Path(target)) as staging, local.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                staging.write(chunk)
+            shutil.copyfileobj(stream, staging, _CHUNK)
 
     def _write(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
@@ -138,16 +128,3 @@ class Folders:
             return
         with atomic.file(Path(target)) as staging:
             staging.write(content)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever a file system raises, as one message."""
-        try:
-            yield
-        except (BundleError, UsageError):
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300]
-            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-                reason = os.strerror(error.errno or 0)
-            raise UsageError(f"{self.url}: {type(error).__name__}: {reason}") from None

@@ -10,13 +10,11 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bundle.bundle import MANIFEST, Bundle
-from bundle.errors import BundleError, UsageError
+from bundle.errors import BundleError, UsageError, told
 from bundle.publishing.release import Release
 
 ARTIFACT_TYPE = "application/vnd.portproof.bundle.v1"
@@ -55,13 +53,13 @@ class Registry:
 
     def published(self, release: Release) -> str | None:
         """The digest of the bundle under this tag; None where there is none."""
-        with self._told():
+        with told(self.url):
             manifest = _Client(self._host, self._repository).manifest(self._tag(release))
         return manifest["config"]["digest"].removeprefix("sha256:") if manifest else None
 
     def put(self, release: Release) -> None:
         """Send the layers that the registry does not have, then the tag."""
-        with self._told():
+        with told(self.url):
             client = _Client(self._host, self._repository)
             layers = _layers(release)
             config = {
@@ -91,13 +89,13 @@ class Registry:
 
     def point(self, release: Release) -> None:
         """Let `latest` be this release too."""
-        with self._told():
+        with told(self.url):
             client = _Client(self._host, self._repository)
             client.tag("latest", client.manifest(self._tag(release)) or {})
 
     def fetch(self, folder: Path) -> None:
         """Unpack the release under the tag, or the latest one, into a folder."""
-        with self._told():
+        with told(self.url):
             client = _Client(self._host, self._repository)
             manifest = client.manifest(self.tag or "latest")
             if not manifest or manifest.get("artifactType") != ARTIFACT_TYPE:
@@ -109,19 +107,6 @@ class Registry:
                 with tarfile.open(archive) as opened:
                     opened.extractall(folder, filter="data")
                 archive.unlink()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever the client raises, as one message."""
-        try:
-            yield
-        except (BundleError, UsageError):
-            raise
-        except ImportError:
-            raise UsageError("for a registry: pip install 'portproof[publish]'.") from None
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300]
-            raise UsageError(f"{self.url}: {type(error).__name__}: {reason}") from None
 
 
 def _layers(release: Release) -> dict[str, Path]:
@@ -167,9 +152,12 @@ class _Client:
     """What oras does, with time limits, and without its retries: 131 s also where none helps."""
 
     def __init__(self, host: str, repository: str) -> None:
-        import oras.container
-        import oras.provider
-        import requests
+        try:
+            import oras.container
+            import oras.provider
+            import requests
+        except ImportError:
+            raise UsageError("For a registry: pip install 'portproof[publish]'.") from None
 
         class Session(requests.Session):  # type: ignore[misc]
             def request(self, *args: Any, **rest: Any) -> Any:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bundle.errors import BundleError, UsageError
+from bundle.errors import BundleError, UsageError, one_line
 
 _HOW = "To sign and to check signatures: pip install 'portproof[publish]'"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -30,7 +30,7 @@ def verify(folder: Path, signature: Path, key: Path) -> None:
             verifier = verifying.Config().set_hashing_config(config)
             verifier.use_elliptic_key_verifier(public_key=key).verify(folder, signature)
     except Exception as error:  # whatever is wrong with a signature, in whichever library
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error, 300) or type(error).__name__
         raise BundleError(
             f"{signature.name} is no signature of these files by the owner of {key.name}: {reason}"
         ) from None

@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from bundle.errors import ExportError
+from bundle.errors import ExportError, one_line
 from bundle.manifest import Endpoint
 from export.formats import SAVEDMODEL
 from export.formats.format import Written
@@ -94,7 +94,7 @@ def _check(content: bytes, source: Source, variant: str, *, one_row: bool) -> No
         try:
             interpreter.get_signature_runner(name)(**inputs)
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:400]
+            reason = one_line(error, 400)
             raise ExportError(f"{name} converts, and LiteRT does not run it: {reason}") from None
 
 

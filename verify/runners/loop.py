@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle import tensors
+from bundle import errors, tensors
 from bundle.tensors import Arrays
 
 # Takes the artifact's own input names, gives its own output names.
@@ -74,8 +74,7 @@ def by_row(infer: Infer) -> Infer:
 
 def one_line(error: BaseException) -> str:
     """An exception's kind and message, short enough for a table's footnote."""
-    text = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {text[:400]}"
+    return f"{type(error).__name__}: {errors.one_line(error, 400) or 'no message'}"
 
 
 def _say(answers: Any, answer: dict[str, Any]) -> None:
