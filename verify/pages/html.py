@@ -8,9 +8,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bundle.bundle import Bundle
 from verify import units
+from verify.curves import Curve
 from verify.pages.error_plot import SERIES, Plot, plot
 from verify.pages.overview import Overview
-from verify.report import Report
+from verify.report import Cell, Report
+
+
+PLOTS = 12  # at most
 
 
 @dataclass(frozen=True)
@@ -21,18 +25,13 @@ class Page(Overview):
 
     @cached_property
     def plots(self) -> list[Plot]:
-        return [
-            plot(
-                curve,
-                [
-                    c
-                    for c in self.report.cells
-                    if c.regime == "typical"
-                    and (c.signature, c.output) == (curve.signature, curve.output)
-                ],
-            )
-            for curve in self.report.curves
-        ]
+        """Of the first outputs, for each is as large as all the rest of the page."""
+        return [plot(curve, self._typical(curve)) for curve in self.report.curves[:PLOTS]]
+
+    def _typical(self, curve: Curve) -> list[Cell]:
+        typical = (cell for cell in self.report.cells if cell.regime == "typical")
+        wanted = (curve.signature, curve.output)
+        return [cell for cell in typical if (cell.signature, cell.output) == wanted]
 
     @property
     def pictures(self) -> dict[str, str]:
