@@ -13,7 +13,6 @@ from verify.pages.error_plot import SERIES, Plot, plot
 from verify.pages.overview import Overview
 from verify.report import Cell, Report
 
-
 PLOTS = 12  # at most
 
 
