@@ -17,9 +17,10 @@ REPORTS := $(CHOSEN:%=artifacts/%/report.json)
 PROVEN := $(CHOSEN:%=training/%/proven)
 
 # The code that makes each step's files: when it changes, they are made again.
-BUNDLE_CODE := $(wildcard bundle/*.py)
+BUNDLE_CODE := $(wildcard bundle/*.py bundle/templates/*)
 EXPORT_CODE := $(wildcard export/*.py export/formats/*.py export/rewrites/*.py oracle/*.py) $(BUNDLE_CODE)
-VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch]) $(BUNDLE_CODE)
+VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch] \
+	verify/pages/templates/*) $(BUNDLE_CODE)
 
 # A real registry, for the tests of publishing to one: Debian's, unpacked, where there is apt.
 REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-registry)

@@ -56,7 +56,7 @@ def file(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 text file, or leave what was there."""
     with file(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="surrogateescape"))  # somebody else's bytes stay theirs
 
 
 def _umask() -> int:

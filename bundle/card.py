@@ -5,6 +5,7 @@ What is above the mark is the author's, and stays when the rest is made again.
 
 import json
 import math
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,23 @@ class Example:
     def endpoint(self) -> Any:
         return self.artifact.endpoints[self.signature]
 
+    @property
+    def plain(self) -> bool:
+        """Whether all inputs and outputs are of the dtypes that C, a page and Kotlin are shown."""
+        dtypes = {one.dtype for one in self.inputs} | {spec.dtype for spec in self.outputs}
+        return dtypes <= {"float32", "int32"}
+
+    @property
+    def numpy(self) -> bool:
+        """Whether NumPy of itself has the dtypes of all inputs."""
+        return all(one.dtype != "bfloat16" for one in self.inputs)
+
+    @property
+    def request(self) -> str:
+        """What TensorFlow Serving is asked, quoted for a shell."""
+        inputs = {one.name: json.loads(one.ones) for one in self.inputs}
+        return shlex.quote(json.dumps({"signature_name": self.signature, "inputs": inputs}))
+
 
 @dataclass(frozen=True)
 class Card:
@@ -97,17 +115,25 @@ def render(folder: Path, manifest: Manifest, verdicts: Iterable[str] = ()) -> st
         keep_trailing_newline=True,
         autoescape=False,  # it makes Markdown
     )
-    templates.filters.update(quoted=json.dumps, product=math.prod)
+    templates.filters.update(quoted=json.dumps, product=math.prod, kotlin=_kotlin)
     given = {"card": Card(manifest), "manifest": manifest, "verdicts": list(verdicts)}
     own = author_part(folder) or templates.get_template("author.md.j2").render(given)
     made = templates.get_template("card.md.j2").render(given)
     return f"{own}{MARK}\n\n{made}"
 
 
+def _kotlin(text: str) -> str:
+    """A string literal of Kotlin, in which a dollar sign would begin a template."""
+    return json.dumps(text).replace("$", "\\$")
+
+
 def author_part(folder: Path) -> str:
-    """What the author wrote, or may write, above the mark; nothing where there is no card."""
+    """What the author wrote, or may write, above the mark; nothing where there is no card.
+
+    Without a mark all of it is the author's.
+    """
     path = folder / CARD
     if not path.is_file():
         return ""
-    own, mark, _ = path.read_text(encoding="utf-8").partition(MARK)
-    return own if mark else ""
+    own, _, _ = path.read_text(encoding="utf-8", errors="surrogateescape").partition(MARK)
+    return own if not own or own.endswith("\n") else own + "\n"

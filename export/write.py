@@ -80,7 +80,7 @@ def write(
             plots=digest.describe_all(folder, "plots"),
         )
         write_manifest(folder, manifest)
-        (folder / card.CARD).write_text(card.render(path, manifest), encoding="utf-8")
+        atomic.write_text(folder / card.CARD, card.render(path, manifest))
     return Bundle.peek(path)
 
 

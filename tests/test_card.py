@@ -3,6 +3,7 @@
 import http.server
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import portproof
 from bundle import card
@@ -123,7 +125,7 @@ def test_c_runs_as_printed(folder: Path, expected: list[float]) -> None:
 
 def test_the_request_to_serving_is_json_of_the_signature(folder: Path) -> None:
     [snippet] = snippets(folder, "sh")
-    body = json.loads(re.findall(r"-d '(.*?)'", snippet)[0])
+    body = json.loads(shlex.split(snippet.replace("\\\n", " "))[2])
     signature = Bundle.peek(folder).manifest.signatures[body["signature_name"]]
     assert body["inputs"].keys() == signature.inputs.keys()
 
@@ -147,3 +149,33 @@ def test_what_the_author_wrote_stays(bundles: dict[str, Bundle], tmp_path: Path)
     again = path.read_text()
     assert "license: mit" in again
     assert "Not verified yet" in again
+
+
+def test_a_page_of_the_authors_own_is_kept_whole(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    target = tmp_path / "my_module"
+    shutil.copytree(bundles["my_module"].path, target)
+    own = "# Mine\n\nIn Latin-1: \xe9".encode("latin-1")
+    (target / card.CARD).write_bytes(own)
+    assert portproof.verify(target, runtimes=["litert"]).unkept == {}
+    assert (target / card.CARD).read_bytes().startswith(own)
+
+
+def test_odd_names_and_dtypes_are_not_shown_wrongly(tmp_path: Path) -> None:
+    class Module(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, 2], tf.bfloat16, name="x"),
+                tf.TensorSpec([None], tf.int64, name="n"),
+            ]
+        )
+        def call(self, x: Any, n: Any) -> dict[str, Any]:
+            return {"$\\frac$": tf.cast(x, tf.float32) + tf.cast(n[:, None], tf.float32)}
+
+    bundle = portproof.export(Module(), tmp_path / "odd", formats=["tflite"])
+    page = (bundle.path / card.CARD).read_text()
+    assert "tf.saved_model.load" in page
+    for left_out in ("```c\n", "```kotlin", "LiteRT.js in a page", "Interpreter("):
+        assert left_out not in page
+    assert portproof.verify(bundle.path, runtimes=["tensorflow"]).unkept == {}

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +18,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 import portproof
 from bundle.bundle import MANIFEST, REPORT, Bundle
 from bundle.errors import BundleError, UsageError
 from bundle.publishing import signing
 from bundle.publishing.publish import fetched
+from bundle.publishing.registry import unpack
 from bundle.publishing.release import SIGNATURE, STATEMENT, SUMS
 from tests import servers
+from tests.damage import sign
 
 PORTPROOF = Path(sys.executable).parent / "portproof"
 RUNTIMES = ["tensorflow", "litert"]
@@ -93,7 +96,7 @@ def destination(
         yield folder.as_uri()
     elif request.param == "oci":
         with servers.registry(folder) as host:
-            yield f"oci://{host}/team/scale"
+            yield f"oci://{host}/team"
     else:
         with servers.object_store(folder) as variables, pytest.MonkeyPatch.context() as patch:
             for name, value in variables.items():
@@ -105,7 +108,7 @@ def destination(
 
 
 def latest(destination: str) -> str:
-    return destination if destination.startswith("oci://") else f"{destination}/scale"
+    return f"{destination}/scale"
 
 
 def portproof_elsewhere(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -194,6 +197,87 @@ def test_a_file_outside_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     sums.write_text(f"{'0' * 64}  ../../../escaped\n{sums.read_text()}")
     with pytest.raises(BundleError, match="damaged"), fetched(f"{tmp_path.as_uri()}/scale/v1"):
         pass
+
+
+def test_what_is_said_of_a_version_does_not_change(
+    destination: str, bundle: Bundle, keys: tuple[Path, Path]
+) -> None:
+    portproof.publish(bundle.path, destination, version="plain", unverified=True)
+    with pytest.raises(UsageError, match="published already, without a signature"):
+        portproof.publish(bundle.path, destination, version="plain", sign_key=keys[0])
+
+
+def test_a_release_is_not_another_version(
+    bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    portproof.publish(bundle.path, str(tmp_path), version="v1", sign_key=keys[0])
+    shutil.copytree(tmp_path / "scale" / "v1", tmp_path / "scale" / "v2")
+    said = "this is version v1, and v2 was asked for"
+    with (
+        pytest.raises(BundleError, match=said),
+        fetched(f"{tmp_path.as_uri()}/scale/v2", keys[1]),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("latest", ["../../elsewhere", "", 3, "index.json"])
+def test_an_index_that_leads_elsewhere_is_refused(
+    latest: Any, bundle: Bundle, tmp_path: Path
+) -> None:
+    portproof.publish(bundle.path, str(tmp_path), version="v1")
+    index = tmp_path / "scale" / "index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "latest": latest}))
+    address = f"{tmp_path.as_uri()}/scale"
+    report = portproof.verify(address, runtimes=["litert"])
+    assert report.exit_status == 1
+    assert report.refused[address].endswith("index.json is damaged.")
+
+
+def test_a_model_that_leads_elsewhere_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    target = tmp_path / "copy"
+    shutil.copytree(bundle.path, target)
+    outside = sign(target, bundle.manifest.model_copy(update={"model": "../../outside"}))
+    with pytest.raises(UsageError, match="a model's name is"):
+        portproof.publish(outside.path, str(tmp_path / "to"), version="v1", unverified=True)
+
+
+@pytest.mark.parametrize("kind", ["link", "outside", "twice"])
+def test_an_archive_reaches_nothing_outside(kind: str, tmp_path: Path) -> None:
+    archive = tmp_path / "layer.tar"
+    with tarfile.open(archive, "w") as made:
+        member = tarfile.TarInfo("../outside" if kind == "outside" else "file")
+        if kind == "link":
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        for _ in range(2 if kind == "twice" else 1):
+            made.addfile(member)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises((BundleError, FileExistsError)):
+        unpack(archive, folder)
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("damage", [{"bundle": []}, {"cells": [{}]}, {"cells": None}])
+def test_a_damaged_report_proves_nothing(damage: Any, bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "scale"
+    shutil.copytree(bundle.path, folder)
+    report = json.loads((folder / REPORT).read_text())
+    (folder / REPORT).write_text(json.dumps({**report, **damage}))
+    with pytest.raises(UsageError, match="its report is damaged"):
+        portproof.publish(folder, str(tmp_path / "to"))
+
+
+def test_a_key_of_another_kind_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes(
+        ed25519.Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    with pytest.raises(UsageError, match="no key of the curves"):
+        portproof.publish(bundle.path, str(tmp_path / "to"), sign_key=key)
 
 
 def without_report(folder: Path) -> None:
@@ -298,6 +382,7 @@ def test_a_publisher_killed_at_any_moment_leaves_the_last_whole_release(
         ("oci://nohost", "no address of a registry"),
         ("oci://127.0.0.1:9/scale:v1", "refused"),
         ("nothing://x/y", "cannot be opened"),
+        ("s3://", "names no folder"),
         ("/proc/nowhere", "No such file|not permitted"),
     ],
 )
@@ -310,7 +395,7 @@ def test_a_destination_that_is_none_is_told(
     assert re.search(said, done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("version", ["../up", "a/b", ".hidden"])
+@pytest.mark.parametrize("version", ["../up", "a/b", ".hidden", "index.json"])
 def test_a_version_that_leads_elsewhere_is_refused(
     version: str, bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from bundle.bundle import PAGE, REPORT, Bundle
 from tests.conftest import REPOSITORY
 from tests.damage import damaged
 from verify import github, junit
+from verify.pages.overview import Entry
 from verify.report import Cell, Report
 from verify.units import binary, seconds
 
@@ -127,6 +128,25 @@ def test_junit_never_passes_on_nothing(changes: dict[str, Any], said: str, repor
     root = ElementTree.fromstring(junit.render(empty))
     assert int(root.attrib["errors"]) >= 1
     assert said in junit.render(empty)
+
+
+def test_junit_can_be_read_whatever_a_runner_said(report: Report) -> None:
+    said = report.failures[0].model_copy(update={"detail": "\x1b[31mred\x00\ud800"})
+    text = junit.render(report.model_copy(update={"cells": [said]}))
+    assert "?[31mred??" in text
+    ElementTree.fromstring(text)
+
+
+def test_a_failed_edge_is_among_what_is_listed(report: Report) -> None:
+    cell = report.cells[0].model_copy(update={"regime": "typical", "verdict": "exact"})
+    edge = cell.model_copy(update={"regime": "edge", "verdict": "failed"})
+    assert edge in Entry("a", "r", (*[cell] * 40, edge), ()).listed
+
+
+def test_bench_of_what_is_absent_says_so(folder: Path) -> None:
+    done = command("bench", str(folder), "--runtime", "keras-torch")
+    assert done.returncode == 2
+    assert "keras-torch is absent; to have it" in done.stderr
 
 
 def test_github_gets_annotations_and_a_page(folder: Path, tmp_path: Path) -> None:

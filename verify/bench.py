@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bundle.bundle import Bundle
+from bundle.errors import UsageError
 from verify.performance import Performance
 from verify.process import Limits, RunnerProcess
 from verify.run import find
@@ -29,7 +30,9 @@ def bench(
     bundles = [Bundle.open(path) for path in paths or find(artifacts)]
     found = []
     for runtime in select(list(runtimes), []):
-        if runtime.missing():
+        if missing := runtime.missing():
+            if runtime.name in runtimes:
+                raise UsageError(f"{runtime.name} is absent; to have it: {missing}")
             continue
         for trial in trials(bundles, runtime):
             runner = RunnerProcess(runtime.command(), runtime.environment, limits)
@@ -38,4 +41,6 @@ def bench(
             finally:
                 runner.stop()
             on_done(found[-1])
+    if not found:
+        raise UsageError("nothing was timed: no runtime here runs a format of these bundles.")
     return found

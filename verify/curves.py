@@ -8,6 +8,7 @@ from bundle.bundle import Bundle
 from verify.float_format import Array, is_float, spacing
 
 MOST = 160  # elements of an output, spread evenly over all
+OUTPUTS = 12  # of a signature, the first
 
 Errors = tuple[float | None, ...]
 
@@ -31,16 +32,16 @@ class Curve(BaseModel):
 
 
 def of_bundle(bundle: Bundle) -> list[Curve]:
-    """The curves of all float outputs, but for what training steps give: weights."""
+    """The curves of each signature's first float outputs, but of no training step's: weights."""
     found = []
     for name, signature in bundle.manifest.signatures.items():
         typical = [v for v in bundle.vectors(name) if v.regime == "typical"]
         if not typical or any(output.startswith("weight/") for output in signature.outputs):
             continue
         arrays = bundle.read(typical[0])
-        for output in signature.outputs:
-            reference, oracle = arrays[f"reference/{output}"], arrays.get(f"oracle/{output}")
-            if oracle is None or not reference.size:
+        for output in list(signature.outputs)[:OUTPUTS]:
+            reference, oracle = arrays.get(f"reference/{output}"), arrays.get(f"oracle/{output}")
+            if reference is None or oracle is None or not reference.size:
                 continue
             axis, at = _axis(tensors.grouped(arrays, "inputs"), reference)
             found.append(

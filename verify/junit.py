@@ -1,11 +1,15 @@
 """A report as JUnit XML: a test case for each cell."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from verify.report import Cell, Report
+
+# What XML 1.0 has no way to say (section 2.2): a runner's last words may have colours in them.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: Report) -> str:
@@ -34,7 +38,7 @@ def _case(cell: Cell, *, counts: bool) -> TestCase:
         f"{cell.model}.{cell.full_format} in {cell.runtime}",
         cell.seconds,
     )
-    message = f"{cell.verdict}: {cell.detail}"
+    message = _UNPRINTABLE.sub("?", f"{cell.verdict}: {cell.detail}")
     if counts:
         case.result = [Failure(message, cell.verdict)]
     elif not cell.passed:
@@ -56,5 +60,5 @@ def _problems(report: Report) -> Iterator[tuple[str, str]]:
 
 def _error(name: str, reason: str) -> TestCase:
     case = TestCase(name, "portproof")
-    case.result = [Error(reason)]
+    case.result = [Error(_UNPRINTABLE.sub("?", reason))]
     return case

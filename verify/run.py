@@ -1,13 +1,14 @@
 """Paths -> Report: opens the bundles, has them checked, and keeps each one's report beside it."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bundle import atomic, card
 from bundle.bundle import MANIFEST, PAGE, REPORT, Bundle
-from bundle.errors import BundleError, UsageError
+from bundle.errors import BundleError, UsageError, one_line
 from bundle.publishing.publish import fetched, is_address
 from verify.check import check
 from verify.pages import html, markdown
@@ -60,7 +61,7 @@ def run(
             strict=wanted.strict,
             on_cell=on_cell,
         )
-        return report.model_copy(update={"unkept": _keep(_written(report, bundles))})
+        return report.model_copy(update={"unkept": _keep(report, bundles)})
 
 
 def _opened(
@@ -73,27 +74,42 @@ def _opened(
             path = stack.enter_context(fetched(name, key)) if is_address(name) else Path(name)
             bundles.append(Bundle.open(path))
         except BundleError as error:
-            refused[name] = str(error)
+            refused[name] = f"{name}: {error}" if is_address(name) else str(error)
     return bundles, refused
 
 
-def _written(report: Report, bundles: Sequence[Bundle]) -> dict[Path, str]:
-    """The files that are kept beside each bundle, with what they say."""
+def _keep(report: Report, bundles: Sequence[Bundle]) -> dict[str, str]:
+    """Write what is kept beside each bundle. Why, where it cannot be: a bundle may be read-only."""
     # Of a refused bundle too: an older report would go on saying that all is well.
     bare = report.model_copy(update={"bundle": {}, "cells": [], "ok": False})
-    written = {
-        Path(name, REPORT): bare.to_json()
-        for name in report.refused
-        if Path(name, MANIFEST).is_file()
-    }
+    unkept: dict[str, str] = {}
+    for name in report.refused:
+        if Path(name, MANIFEST).is_file():
+            _write(Path(name, REPORT), bare.to_json, unkept)
+            with suppress(OSError):
+                Path(name, PAGE).unlink(missing_ok=True)
     for bundle in bundles:
         part = report.of(bundle.manifest.model)
-        overview = Overview(part)
-        lines = [markdown.counts(overview), "", *markdown.matrix(overview)]
-        written[bundle.path / REPORT] = part.to_json()
-        written[bundle.path / PAGE] = html.render(bundle, part)
-        written[bundle.path / card.CARD] = card.render(bundle.path, bundle.manifest, lines)
-    return written
+        _write(bundle.path / REPORT, part.to_json, unkept)
+        _write(bundle.path / PAGE, partial(html.render, bundle, part), unkept)
+        _write(bundle.path / card.CARD, partial(_card, bundle, part), unkept)
+    return unkept
+
+
+def _card(bundle: Bundle, report: Report) -> str:
+    overview = Overview(report)
+    lines = [markdown.counts(overview), "", *markdown.matrix(overview)]
+    return card.render(bundle.path, bundle.manifest, lines)
+
+
+def _write(path: Path, render: Callable[[], str], unkept: dict[str, str]) -> None:
+    """Verdicts that were hours in coming are not lost for a picture that cannot be drawn."""
+    try:
+        atomic.write_text(path, render())
+    except OSError as error:
+        unkept[str(path)] = error.strerror or str(error)
+    except Exception as error:
+        unkept[str(path)] = f"{type(error).__name__}: {one_line(error)}"
 
 
 def _unknown(bundles: Sequence[Bundle], runtimes: Sequence[Runtime]) -> dict[str, list[str]]:
@@ -112,14 +128,3 @@ def find(artifacts: Path) -> list[Path]:
     if not found:
         raise UsageError(f"there is no bundle in {artifacts}. Make one with `portproof export`.")
     return found
-
-
-def _keep(texts: dict[Path, str]) -> dict[str, str]:
-    """Write each file of a bundle. Why, where it cannot be: a bundle may be read-only."""
-    unkept = {}
-    for path, text in texts.items():
-        try:
-            atomic.write_text(path, text)
-        except OSError as error:
-            unkept[str(path)] = error.strerror or str(error)
-    return unkept

@@ -28,7 +28,10 @@ def render(report: Report, width: int) -> RenderableType:
 
 def render_short(report: Report, _width: int) -> RenderableType:
     """What is not proven, and the last line."""
-    return Group(*_refused(report), *_lines("", report.failures), _summary(report))
+    rest = [Text(f"not covered: {line}", "yellow") for line in report.unchecked]
+    return Group(
+        *_refused(report), *_lines("", report.failures), *rest, *_unkept(report), _summary(report)
+    )
 
 
 def tables(cells: list[Cell], width: int) -> Iterable[RenderableType]:
@@ -112,6 +115,11 @@ def _refused(report: Report) -> Iterable[Text]:
         yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
 
 
+def _unkept(report: Report) -> Iterable[Text]:
+    for path, reason in report.unkept.items():
+        yield Text(f"not kept: {path} cannot be written; {reason}", "yellow")
+
+
 def _not_covered(report: Report) -> Iterable[Text]:
     """Absent runtimes, formats without an artifact, and what nothing ran or could be kept."""
     absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
@@ -120,8 +128,7 @@ def _not_covered(report: Report) -> Iterable[Text]:
     for model, formats in report.left_out.items():
         for format_, reason in formats.items():
             yield Text(f"not covered: {model} has no {format_}; {reason}", "yellow")
-    for path, reason in report.unkept.items():
-        yield Text(f"not kept: {path} cannot be written; {reason}", "yellow")
+    yield from _unkept(report)
     for line in report.unchecked:
         yield Text(f"not covered: {line}", "yellow")
 

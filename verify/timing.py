@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bundle.errors import one_line
 from bundle.tensors import Arrays
 from verify.performance import Performance, Timing
 from verify.process import RunnerProcess
@@ -34,6 +35,15 @@ def measured(trial: Trial, runner: RunnerProcess, effort: Effort) -> Performance
         "runtime": trial.runtime.name,
         "signature": trial.signature,
     }
+    try:
+        return _measured(trial, runner, effort, about)
+    except Exception as error:  # a full disk, a vector without inputs: no verdict is lost for it
+        return Performance(**about, error=f"{type(error).__name__}: {one_line(error)}")
+
+
+def _measured(
+    trial: Trial, runner: RunnerProcess, effort: Effort, about: dict[str, Any]
+) -> Performance:
     timings, load = [], None
     for rows, inputs in _batches(trial):
         seconds: list[float] = []

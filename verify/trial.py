@@ -12,7 +12,7 @@ from bundle.manifest import REGIMES, Artifact, Endpoint, Regime, Sweep, Vector
 from bundle.signature import TensorSpec
 from bundle.tensors import Arrays
 from verify.compare import Measure
-from verify.curves import Errors, errors
+from verify.curves import OUTPUTS, Errors, errors
 from verify.envelope import Envelope, Point, envelope, magnitude
 from verify.float_format import Array
 from verify.metrics import Metrics, merged
@@ -162,7 +162,8 @@ def _outcome(trial: Trial, vector: Vector, output: str, arrays: Arrays, answer: 
     got = answer.outputs.get(output)
     verdict, reason, metrics = judge(got, spec, held_to, allowance)
     outcome = _Outcome(vector.case, verdict, reason, metrics, answer.seconds, answer.note)
-    if vector.regime == "typical" and got is not None and not output.startswith("weight/"):
+    drawn = trial.outputs.index(output) < OUTPUTS and not output.startswith("weight/")
+    if vector.regime == "typical" and got is not None and drawn:
         outcome.errors = errors(got, held_to.oracle)
     if vector.sweep and got is not None and metrics is not None:
         outcome.sweep = vector.sweep

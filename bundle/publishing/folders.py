@@ -13,9 +13,18 @@ from typing import Any
 from bundle import atomic, digest
 from bundle.bundle import MANIFEST
 from bundle.errors import BundleError, UsageError, told
-from bundle.publishing.release import SIGNATURE, SUMS, Release, parse
+from bundle.publishing import signing
+from bundle.publishing.release import (
+    INDEX,
+    SIGNATURE,
+    STATEMENT,
+    SUMS,
+    Published,
+    Release,
+    is_name,
+    parse,
+)
 
-INDEX = "index.json"
 SCHEMA = "portproof/index/1"
 _CHUNK = 1 << 20
 
@@ -27,23 +36,26 @@ class Folders:
         from fsspec.core import url_to_fs
 
         self.url = url.rstrip("/")
-        try:
-            self._fs, root = url_to_fs(self.url, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
-            raise UsageError(f"{url} cannot be opened: {error}") from None
+        with told(f"{url} cannot be opened"):
+            self._fs, root = url_to_fs(url, use_listings_cache=False)
         self._root = str(root).rstrip("/")
+        if not self._root:
+            raise UsageError(f"{url} names no folder: {url}bucket/models, say.")
 
     def address(self, release: Release) -> str:
         return f"{self.url}/{release.model}/{release.version}"
 
-    def published(self, release: Release) -> str | None:
-        """The digest of the bundle that stands under this version whole; None where none does."""
+    def published(self, release: Release) -> Published | None:
+        """What stands under this version whole; None where nothing does."""
         with told(self.url):
-            found = self._read(f"{release.model}/{release.version}/{SUMS}")
-        if found is None:
-            return None
-        lines = [parse(line) for line in found.decode().splitlines()]
-        return next((sha256 for path, sha256 in lines if path == MANIFEST), "")
+            folder = f"{release.model}/{release.version}"
+            found = self._read(f"{folder}/{SUMS}")
+            if found is None:
+                return None
+            listed = dict(parse(line) for line in found.decode().splitlines())
+            said = signing.opened(self._read(f"{folder}/{STATEMENT}") or b"", None)["predicate"]
+            signed = self._read(f"{folder}/{SIGNATURE}") is not None
+            return Published(listed.get(MANIFEST, ""), said["result"] == "PASSED", signed)
 
     def put(self, release: Release) -> None:
         """Write the files that are not there yet, the sums last."""
@@ -57,9 +69,9 @@ class Folders:
         """Make the index name this release as the latest."""
         with told(self.url):
             text = self._read(f"{release.model}/{INDEX}")
-            index: dict[str, Any] = json.loads(text) if text else {}
-            versions = index.get("versions", {})
-            versions[release.version] = {"digest": release.digest, "verified": release.verified}
+            versions = self._index(text)["versions"] if text else {}
+            state = release.state
+            versions[release.version] = {"digest": state.digest, "verified": state.verified}
             made = {
                 "schema": SCHEMA,
                 "model": release.model,
@@ -68,12 +80,16 @@ class Folders:
             }
             self._write(f"{release.model}/{INDEX}", json.dumps(made, indent=2).encode() + b"\n")
 
-    def fetch(self, folder: Path) -> None:
-        """Copy the release at this URL, or the latest of the model at it, into a folder."""
+    def fetch(self, folder: Path) -> str:
+        """Copy the release at this URL, or the latest of the model at it, into a folder.
+
+        Returns the version that it should be.
+        """
         with told(self.url):
-            prefix = ""
+            prefix, version = "", self._root.split("/")[-1]
             if (index := self._read(INDEX)) is not None:
-                prefix = f"{json.loads(index)['latest']}/"
+                version = self._index(index)["latest"]
+                prefix = f"{version}/"
             listed = self._read(f"{prefix}{SUMS}")
             if listed is None:
                 raise BundleError(f"{self.url} holds no published bundle: it has no {SUMS}.")
@@ -87,6 +103,17 @@ class Folders:
                     raise BundleError(f"{self.url}: {path} is in {SUMS} and not there.") from None
             if (signature := self._read(f"{prefix}{SIGNATURE}")) is not None:
                 (folder / SIGNATURE).write_bytes(signature)
+            return version
+
+    def _index(self, text: bytes) -> dict[str, Any]:
+        """An index. Raises BundleError where it is none, or leads elsewhere."""
+        try:
+            found: dict[str, Any] = json.loads(text)
+            if is_name(found["latest"]) and all(map(is_name, found["versions"])):
+                return found
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise BundleError(f"{self.url}: {INDEX} is damaged.")
 
     @property
     def _is_local(self) -> bool:

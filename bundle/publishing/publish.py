@@ -10,7 +10,7 @@ from bundle.errors import UsageError
 from bundle.publishing import release as releases
 from bundle.publishing.folders import Folders
 from bundle.publishing.registry import Registry
-from bundle.publishing.release import Release
+from bundle.publishing.release import Published, Release
 
 Store = Folders | Registry
 
@@ -23,7 +23,7 @@ def store(url: str) -> Store:
     """What is behind a URL: `oci://` is a registry, any other is fsspec's; a path is a folder."""
     if url.startswith("oci://"):
         return Registry(url)
-    return Folders(url if is_address(url) else Path(url).absolute().as_uri())
+    return Folders(url if is_address(url) else str(Path(url).absolute()))
 
 
 def publish(
@@ -45,7 +45,9 @@ def publish(
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         folder = Path(scratch, "release")
         folder.mkdir()
-        if isinstance(target, Registry) and target.tag and not version:
+        if isinstance(target, Registry) and target.tag:
+            if version not in ("", target.tag):
+                raise UsageError(f"{destination} says {target.tag}, and --version {version}.")
             version = target.tag
         made = releases.prepare(bundle, folder, version, sign_key, unverified=unverified)
         _put(target, made)
@@ -56,13 +58,21 @@ def _put(target: Store, made: Release) -> None:
     there = target.published(made)
     if there is None:
         target.put(made)
-    elif there != made.digest:
+    elif there != made.state:
         raise UsageError(
-            f"{target.address(made)} is published already, with other bytes (bundle {there[:16]}, "
-            f"and this is {made.digest[:16]}). A version does not change: give this one another, "
-            "--version."
+            f"{target.address(made)} is published already, {_other(there, made.state)}. A version "
+            "does not change: give this one another, --version."
         )
     target.point(made)
+
+
+def _other(there: Published, here: Published) -> str:
+    """How what is published differs from what was to be."""
+    if there.digest != here.digest:
+        return f"with other bytes (bundle {there.digest[:16]}, and this is {here.digest[:16]})"
+    if there.verified != here.verified:
+        return "as verified" if there.verified else "as not verified"
+    return "signed" if there.signed else "without a signature"
 
 
 @contextmanager
@@ -76,6 +86,6 @@ def fetched(address: str, key: Path | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         folder = Path(scratch, "bundle")
         folder.mkdir()
-        source.fetch(folder)
-        releases.check(folder, key)
+        version = source.fetch(folder)
+        releases.check(folder, key, version)
         yield folder

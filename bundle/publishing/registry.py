@@ -9,18 +9,20 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from bundle.bundle import MANIFEST, Bundle
 from bundle.errors import BundleError, UsageError, told
-from bundle.publishing.release import Release
+from bundle.publishing.release import Published, Release, is_inside
 
 ARTIFACT_TYPE = "application/vnd.portproof.bundle.v1"
 CONFIG_TYPE = "application/vnd.portproof.manifest.v1+json"
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _TITLE = "org.opencontainers.image.title"
+_VERIFIED, _SIGNED = "dev.portproof.verified", "dev.portproof.signed"
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 _REFERENCE = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(?::\d+)?)/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
@@ -46,25 +48,36 @@ class Registry:
         self._host, self._repository = found["host"], found["repository"]
 
     def address(self, release: Release) -> str:
-        return f"oci://{self._host}/{self._repository}:{self._tag(release)}"
+        return f"oci://{self._host}/{self._named(release)}:{self._tag(release)}"
+
+    def _named(self, release: Release) -> str:
+        """The repository: where no tag is given, one for each model below it."""
+        return self._repository if self.tag else f"{self._repository}/{release.model.lower()}"
+
+    def _client(self, release: Release) -> "_Client":
+        return _Client(self._host, self._named(release))
 
     def _tag(self, release: Release) -> str:
         return self.tag or release.version
 
-    def published(self, release: Release) -> str | None:
-        """The digest of the bundle under this tag; None where there is none."""
+    def published(self, release: Release) -> Published | None:
+        """What stands under this tag; None where nothing does."""
         with told(self.url):
-            manifest = _Client(self._host, self._repository).manifest(self._tag(release))
-        return manifest["config"]["digest"].removeprefix("sha256:") if manifest else None
+            manifest = self._client(release).manifest(self._tag(release))
+            if not manifest:
+                return None
+            said = manifest.get("annotations", {})
+            digest = manifest["config"]["digest"].removeprefix("sha256:")
+            return Published(digest, said.get(_VERIFIED) == "true", said.get(_SIGNED) == "true")
 
     def put(self, release: Release) -> None:
         """Send the layers that the registry does not have, then the tag."""
         with told(self.url):
-            client = _Client(self._host, self._repository)
+            client = self._client(release)
             layers = _layers(release)
             config = {
                 "mediaType": CONFIG_TYPE,
-                "digest": f"sha256:{release.digest}",
+                "digest": f"sha256:{release.state.digest}",
                 "size": (release.folder / MANIFEST).stat().st_size,
             }
             client.upload(release.folder / MANIFEST, config)
@@ -82,7 +95,8 @@ class Registry:
                     "annotations": {
                         "org.opencontainers.image.title": release.model,
                         "org.opencontainers.image.version": release.version,
-                        "dev.portproof.verified": str(release.verified).lower(),
+                        _VERIFIED: str(release.state.verified).lower(),
+                        _SIGNED: str(release.state.signed).lower(),
                     },
                 },
             )
@@ -90,11 +104,16 @@ class Registry:
     def point(self, release: Release) -> None:
         """Let `latest` be this release too."""
         with told(self.url):
-            client = _Client(self._host, self._repository)
-            client.tag("latest", client.manifest(self._tag(release)) or {})
+            client = self._client(release)
+            found = client.manifest(self._tag(release))
+            if found:
+                client.tag("latest", found)
 
-    def fetch(self, folder: Path) -> None:
-        """Unpack the release under the tag, or the latest one, into a folder."""
+    def fetch(self, folder: Path) -> str:
+        """Unpack the release under the tag, or the latest one, into a folder.
+
+        Returns the version that it should be, where the tag says it.
+        """
         with told(self.url):
             client = _Client(self._host, self._repository)
             manifest = client.manifest(self.tag or "latest")
@@ -104,9 +123,25 @@ class Registry:
             for layer in manifest["layers"]:
                 archive = folder / ".layer.tar"
                 client.download(layer["digest"], archive)
-                with tarfile.open(archive) as opened:
-                    opened.extractall(folder, filter="data")
+                unpack(archive, folder)
                 archive.unlink()
+            return self.tag if self.tag and self.tag != "latest" else ""
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """The files of an archive that nobody vouches for yet: no links, nothing outside, none twice.
+
+    Not by `extractall`, whose filters were got around (CVE-2025-4517).
+    """
+    with tarfile.open(archive, "r:") as opened:
+        for member in opened:
+            content = opened.extractfile(member) if member.isreg() else None
+            if content is None or not is_inside(member.name):
+                raise BundleError(f"a layer holds {member.name!r}, which is no file of a bundle.")
+            target = folder / member.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as stream:
+                shutil.copyfileobj(content, stream, 1 << 20)
 
 
 def _layers(release: Release) -> dict[str, Path]:
@@ -164,7 +199,13 @@ class _Client:
                 return super().request(*args, **{"timeout": _TIMEOUT, **rest})
 
         class Provider(oras.provider.Registry):  # type: ignore[misc]
-            do_request = oras.provider.Registry.do_request.__wrapped__
+            def do_request(self, *args: Any, **rest: Any) -> Any:
+                ask = oras.provider.Registry.do_request.__wrapped__
+                answer = ask(self, *args, **rest)
+                if answer.status_code == 401 and getattr(self.auth, "token", None):
+                    self.auth.token = None  # it was for reading, and this writes
+                    answer = ask(self, *args, **rest)
+                return answer
 
         insecure = host.split(":")[0] in ("localhost", "127.0.0.1")
         session = Session()

@@ -21,7 +21,18 @@ STATEMENT = "verification.intoto.json"
 # https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:portproof:verification:1"
-_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+# What a registry takes for a tag (OCI distribution specification).
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What does not change of a version: the bundle's digest, and what is said of it."""
+
+    digest: str
+    verified: bool
+    signed: bool
 
 
 @dataclass(frozen=True)
@@ -30,9 +41,8 @@ class Release:
 
     model: str
     version: str
-    digest: str
-    verified: bool
     folder: Path
+    state: "Published"
 
     @property
     def files(self) -> list[str]:
@@ -51,22 +61,27 @@ def prepare(
     (P-256, P-384 or P-521) in PEM. Raises UsageError where the bundle has no report that proves
     exactly these files, unless that is known to be so.
     """
-    version = version or bundle.digest[:16]
-    if not _VERSION.fullmatch(version):
-        raise UsageError(f"a version is letters, digits, dots and hyphens, and {version!r} is not.")
-    report = _report(bundle)
-    verified = report is not None and not _missing(bundle, report)
-    if not verified and not unverified:
-        raise UsageError(
-            f"{bundle.path} is not published: {_missing(bundle, report)}. Run `portproof verify "
-            f"{bundle.path}`, or publish it as it is with --unverified, which is recorded."
-        )
+    model, version = bundle.manifest.model, version or bundle.digest[:16]
+    for what, name in (("version", version), ("model's name", model)):
+        if not is_name(name):
+            raise UsageError(f"a {what} is letters, digits, dots and hyphens, and {name!r} is not.")
     for name in [MANIFEST, *(file.path for file in bundle.manifest.files)]:
         _copy(bundle.path / name, folder / name)
     for name in (REPORT, PAGE, CARD):
         if (bundle.path / name).is_file():
             _copy(bundle.path / name, folder / name)
-    statement = json.dumps(_statement(bundle, report, verified=verified), sort_keys=True).encode()
+    # What was copied is what is published: the bundle may be exported again meanwhile.
+    if Bundle.open(folder).digest != bundle.digest:
+        raise BundleError(f"{bundle.path} was changed while it was read: publish it again.")
+    report = _report(folder)
+    missing = _missing(bundle, report)
+    if missing and not unverified:
+        raise UsageError(
+            f"{bundle.path} is not published: {missing}. Run `portproof verify {bundle.path}`, or "
+            "publish it as it is with --unverified, which is recorded."
+        )
+    told = _statement(bundle, version, None if missing else report)
+    statement = json.dumps(told, sort_keys=True).encode()
     (folder / STATEMENT).write_bytes(signing.envelope(statement, key) if key else statement)
     sums = [
         f"{digest.of_file(folder / path)}  {path}\n" for path in sorted(digest.paths_in(folder))
@@ -74,7 +89,12 @@ def prepare(
     (folder / SUMS).write_text("".join(sums), encoding="utf-8")
     if key:
         signing.sign(folder, folder / SIGNATURE, key)
-    return Release(bundle.manifest.model, version, bundle.digest, verified, folder)
+    return Release(model, version, folder, Published(bundle.digest, not missing, bool(key)))
+
+
+def is_name(name: str) -> bool:
+    """Whether a name is one in every file system and registry, and leads nowhere else."""
+    return bool(_NAME.fullmatch(name)) and name != INDEX
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -82,9 +102,9 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _report(bundle: Bundle) -> dict[str, Any] | None:
+def _report(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((bundle.path / REPORT).read_bytes())
+        found = json.loads((folder / REPORT).read_bytes())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -94,6 +114,13 @@ def _missing(bundle: Bundle, report: dict[str, Any] | None) -> str:
     """Why a report is no proof of a bundle; nothing where it is one."""
     if report is None:
         return "it has no report"
+    try:
+        return _unproven(bundle, report)
+    except (AttributeError, KeyError, TypeError):
+        return "its report is damaged"
+
+
+def _unproven(bundle: Bundle, report: dict[str, Any]) -> str:
     if report.get("bundle", {}).get(bundle.manifest.model) != bundle.digest:
         return "its report is of other files"
     if report.get("interrupted"):
@@ -110,28 +137,34 @@ def _missing(bundle: Bundle, report: dict[str, Any] | None) -> str:
 _PASSING = ("exact", "faithful", "close")
 
 
-def _statement(bundle: Bundle, report: dict[str, Any] | None, *, verified: bool) -> dict[str, Any]:
-    """An in-toto statement: these files, and what was run of them, where, with which verdicts."""
+def _statement(bundle: Bundle, version: str, report: dict[str, Any] | None) -> dict[str, Any]:
+    """An in-toto statement: these files, and what was run of them, where, with which verdicts.
+
+    Without a report that nothing was.
+    """
     files = [(MANIFEST, bundle.digest), *((f.path, f.sha256) for f in bundle.manifest.files)]
     names = ("model", "format", "variant", "runtime", "signature", "output", "regime", "verdict")
-    cells = report["cells"] if report and verified else []
+    cells = report["cells"] if report else []
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": sha}} for name, sha in files],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "result": "PASSED" if verified else "UNVERIFIED",
-            "strict": bool(report and verified and report.get("strict")),
-            "environment": report["environment"] if report and verified else None,
+            "model": bundle.manifest.model,
+            "version": version,
+            "result": "PASSED" if report else "UNVERIFIED",
+            "strict": bool(report and report.get("strict")),
+            "environment": report.get("environment") if report else None,
             "cells": [{name: cell[name] for name in names} for cell in cells],
         },
     }
 
 
-def check(folder: Path, key: Path | None) -> None:
+def check(folder: Path, key: Path | None, version: str = "") -> None:
     """Hold a fetched release against its signature, then its sums, before anything parses it.
 
-    Without a `key` the signature is not checked. Raises BundleError.
+    Without a `key` the signature is not checked. `version` is the one that was asked for: a signed
+    release of another one is not it. Raises BundleError.
     """
     if key:
         if not (folder / SIGNATURE).is_file():
@@ -144,6 +177,9 @@ def check(folder: Path, key: Path | None) -> None:
     for path in digest.paths_in(folder):
         if path not in listed and path not in (SUMS, SIGNATURE):
             raise BundleError(f"{path} is not in {SUMS}: it was not published.")
+    said = signing.opened((folder / STATEMENT).read_bytes(), key)["predicate"]
+    if version and said.get("version") != version:
+        raise BundleError(f"this is version {said.get('version')}, and {version} was asked for.")
 
 
 def sums(folder: Path) -> Iterator[tuple[str, str]]:
@@ -152,10 +188,15 @@ def sums(folder: Path) -> Iterator[tuple[str, str]]:
         yield parse(line)
 
 
+def is_inside(path: str) -> bool:
+    """Whether a relative path stays where it is put, on any system."""
+    parts = path.split("/")
+    return not {"", ".", ".."}.intersection(parts) and not set(path) & {"\\", ":", "\0"}
+
+
 def parse(line: str) -> tuple[str, str]:
     """A line of the sums: a path inside the folder, and its SHA-256. Raises BundleError."""
     sha256, _, path = line.partition("  ")
-    inside = path and not path.startswith("/") and ".." not in path.split("/")
-    if len(sha256) != 64 or not inside:
+    if len(sha256) != 64 or not is_inside(path):
         raise BundleError(f"{SUMS} is damaged at: {line[:80]}")
     return path, sha256

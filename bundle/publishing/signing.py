@@ -1,5 +1,6 @@
 """Signatures: OpenSSF model-signing over a folder, and a DSSE envelope around a statement."""
 
+import base64
 import contextlib
 import io
 import json
@@ -50,23 +51,29 @@ def envelope(statement: bytes, key: Path) -> bytes:
 
 def opened(content: bytes, key: Path | None) -> dict[str, Any]:
     """The statement in a file, with a `key` signed by its owner. Raises BundleError."""
-    found: dict[str, Any] = json.loads(content)
-    if "payload" not in found:
-        if key:
+    try:
+        found: dict[str, Any] = json.loads(content)
+        if not key:
+            return json.loads(base64.b64decode(found["payload"])) if "payload" in found else found
+        if "payload" not in found:
             raise BundleError("the statement about the verification is not signed.")
-        return found
+        return _verified(found, key)
+    except (KeyError, TypeError, ValueError):
+        raise BundleError("the statement about the verification is damaged.") from None
+
+
+def _verified(found: dict[str, Any], key: Path) -> dict[str, Any]:
     from securesystemslib.dsse import Envelope
     from securesystemslib.exceptions import VerificationError
     from securesystemslib.signer import SSlibKey
 
     made = Envelope.from_dict(found)
-    if key:
-        try:
-            made.verify([SSlibKey.from_crypto(_public(key))], 1)
-        except VerificationError:
-            raise BundleError(
-                f"the statement about the verification is not signed by the owner of {key.name}."
-            ) from None
+    try:
+        made.verify([SSlibKey.from_crypto(_public(key))], 1)
+    except VerificationError:
+        raise BundleError(
+            f"the statement about the verification is not signed by the owner of {key.name}."
+        ) from None
     statement: dict[str, Any] = json.loads(made.payload)
     return statement
 
@@ -84,7 +91,7 @@ def _private(key: Path) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        return load_pem_private_key(key.read_bytes(), None)
+        return _of_a_curve(load_pem_private_key(key.read_bytes(), None), key)
     except OSError as error:
         raise UsageError(f"{key} cannot be read: {error.strerror}.") from None
     except (TypeError, ValueError):
@@ -95,13 +102,20 @@ def _public(key: Path) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        return load_pem_public_key(key.read_bytes())
+        return _of_a_curve(load_pem_public_key(key.read_bytes()), key)
     except OSError as error:
         raise UsageError(f"{key} cannot be read: {error.strerror}.") from None
     except ValueError:
         raise UsageError(f"{key} is no public key in PEM. {_MAKE}") from None
 
 
+def _of_a_curve(found: Any, path: Path) -> Any:
+    if getattr(getattr(found, "curve", None), "name", "") not in _CURVES:
+        raise UsageError(f"{path} is no key of the curves P-256, P-384 and P-521. {_MAKE}")
+    return found
+
+
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")  # that model-signing signs with
 _MAKE = (
     "Make a pair: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem; "
     "openssl pkey -in key.pem -pubout -out key.pub"

@@ -11,6 +11,8 @@ from verify.report import Cell
 # Drawn in colours that are no one's, which the page's style then gives light and dark ones.
 _INK = "#a1b2c3"
 SERIES = tuple(f"#0f0f{n:02x}" for n in range(12))
+# Told apart by shape too; with twelve colours, no pair comes twice in a plot that one can read.
+MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "*": "★"}
 _FLOOR = 2.0**-6  # where an error of none is drawn, on a logarithmic axis
 
 
@@ -20,7 +22,12 @@ class Series:
 
     label: str
     colour: int
+    marker: str
     errors: Errors
+
+    @property
+    def sign(self) -> str:
+        return MARKERS[self.marker]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ def plot(curve: Curve, cells: Sequence[Cell]) -> Plot:
             groups.setdefault(cell.errors, []).append(f"{cell.runtime} ({cell.full_format})")
     exact = groups.pop(curve.reference, [])
     series = tuple(
-        Series(", ".join(names), n % len(SERIES), errors)
+        Series(", ".join(names), n % len(SERIES), list(MARKERS)[n % len(MARKERS)], errors)
         for n, (errors, names) in enumerate(groups.items())
     )
     return Plot(curve, series, tuple(exact), _svg(curve, series))
@@ -60,8 +67,9 @@ def _svg(curve: Curve, series: Sequence[Series]) -> str:
         axes.set_yscale("log", base=2)
         _points(axes, curve, curve.reference, facecolors="none", edgecolors=_INK, linewidths=0.8)
         for one in series:
-            _points(axes, curve, one.errors, marker=".", color=SERIES[one.colour], linewidths=0)
-        axes.set_xlabel(curve.axis or "element")
+            style = {"marker": one.marker, "color": SERIES[one.colour], "linewidths": 0}
+            _points(axes, curve, one.errors, **style)
+        axes.set_xlabel(curve.axis or "element", parse_math=False)
         axes.set_ylabel("error against float64, ULP")
         axes.spines[["top", "right"]].set_visible(False)
         written = io.StringIO()
@@ -72,7 +80,7 @@ def _svg(curve: Curve, series: Sequence[Series]) -> str:
 
 def _points(axes: Any, curve: Curve, errors: Errors, **style: Any) -> None:
     pairs = [(x, max(e, _FLOOR)) for x, e in zip(curve.at, errors, strict=True) if e is not None]
-    axes.scatter([x for x, _ in pairs], [e for _, e in pairs], 16, **style)
+    axes.scatter([x for x, _ in pairs], [e for _, e in pairs], 11, **style)
 
 
 def _styled(svg: str) -> str:

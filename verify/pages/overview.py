@@ -49,9 +49,9 @@ class Entry:
         return f"{self.artifact}-{self.runtime}".replace(" ", "-")
 
 
-def _badness(cell: Cell) -> tuple[int, float]:
+def _badness(cell: Cell) -> tuple[bool, bool, int, float]:
     grade = GRADES.index(cell.verdict) if cell.verdict in GRADES else -1
-    return grade if cell.regime in GATING else grade - len(GRADES), cell.bound_ratio or 0.0
+    return not cell.passed, cell.regime in GATING, grade, cell.bound_ratio or 0.0
 
 
 @dataclass(frozen=True)
