@@ -114,15 +114,14 @@ def _keras_file(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (TypeError, ValueError, OSError) as error:
-        reason = one_line(error)
-        unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", reason)
+        unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", str(error))
         if unknown:
             raise UsageError(
                 f"{path} holds {unknown[1]}, which Keras does not know: name the Python module "
                 "that defines it (with @keras.saving.register_keras_serializable()): "
                 "--import package.module."
             ) from None
-        raise ExportError(f"{path} does not load: {reason}") from None
+        raise ExportError(f"{path} does not load: {one_line(error)}") from None
 
 
 def _lambdas(config: Any) -> list[str]:
