@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bundle import atomic
-from bundle.bundle import Bundle
+from bundle.bundle import MANIFEST, PAGE, REPORT, Bundle
+from bundle.card import CARD
 from bundle.errors import BundleError
 
 
@@ -32,7 +33,7 @@ def test_every_file_is_in_the_manifest(bundles: dict[str, Bundle]) -> None:
         found = {
             p.relative_to(bundle.path).as_posix() for p in bundle.path.rglob("*") if p.is_file()
         }
-        assert found - {"manifest.json", "README.md"} == set(every_file(bundle))
+        assert found - {MANIFEST, REPORT, PAGE, CARD} == set(every_file(bundle))
 
 
 @pytest.mark.parametrize("damage", [flip, Path.unlink, lambda path: path.write_bytes(b"")])

@@ -93,7 +93,14 @@ def test_ctrl_c_ends_everything_at_once_and_keeps_the_report(
     portproof = str(Path(sys.executable).with_name("portproof"))
     command = [portproof, "verify", str(bundles["quadratic"].path), "--json", str(out)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, env={**os.environ, **OURS}, text=True, **pipes)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **OURS},
+        text=True,
+        # A shell that runs the tests in the background has them ignore it, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **pipes,
+    )
     deadline = time.monotonic() + 60
     while not marked() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -102,9 +109,7 @@ def test_ctrl_c_ends_everything_at_once_and_keeps_the_report(
     process.send_signal(signal.SIGINT)
     sent = time.monotonic()
     said, errors = process.communicate(timeout=60)
-    # A fifth of a second by hand. After the tests before this one it has taken 12 s: a runner that
-    # is killed while it starts ends when the system lets go of it, and that is waited for.
-    assert time.monotonic() - sent < 25
+    assert time.monotonic() - sent < 5
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "interrupted: so far" in said
