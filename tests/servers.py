@@ -6,10 +6,12 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import REPOSITORY
 
@@ -50,6 +52,8 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.poll() is None, log.read_text()[-2000:]
         try:
             urllib.request.urlopen(address, timeout=2).close()
+        except urllib.error.HTTPError:
+            return  # it answers, though it wants a login
         except OSError:
             time.sleep(0.1)
         else:
@@ -58,15 +62,20 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    """Debian's docker-registry (CNCF distribution); gives its host and port."""
+def registry(folder: Path, auth: dict[str, Any] | None = None) -> Iterator[str]:
+    """Debian's docker-registry (CNCF distribution); gives its host and port.
+
+    `auth` is that part of its configuration, for one that wants a login.
+    """
     [port] = free_ports(1)
-    config = {
+    config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
         "http": {"addr": f"127.0.0.1:{port}"},
     }
+    if auth:
+        config["auth"] = auth
     (folder / "config.yml").write_text(json.dumps(config))  # which is YAML too
     command = [os.fspath(_found(REGISTRY)), "serve", "config.yml"]
     with _running(command, folder, f"http://127.0.0.1:{port}/v2/"):

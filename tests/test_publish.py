@@ -1,5 +1,6 @@
 """What is proven is published to real destinations, fetched from them, and nothing else is."""
 
+import base64
 import json
 import os
 import random
@@ -29,6 +30,7 @@ from bundle.publishing.registry import unpack
 from bundle.publishing.release import SIGNATURE, STATEMENT, SUMS
 from tests import servers
 from tests.damage import sign
+from tests.token_server import LOGIN, token_server
 
 PORTPROOF = Path(sys.executable).parent / "portproof"
 RUNTIMES = ["tensorflow", "litert"]
@@ -154,6 +156,35 @@ def test_another_key_is_refused(
     with pytest.raises(BundleError, match="not signed"), fetched(unsigned, stranger):
         pass
     with fetched(unsigned) as folder:
+        assert Bundle.open(folder).digest == bundle.digest
+
+
+@pytest.fixture(params=["token", "basic"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A registry that wants a login to be written to."""
+    if request.param == "token":
+        with token_server(tmp_path) as auth, servers.registry(tmp_path, auth) as name:
+            yield name
+        return
+    # bcrypt of `secret`, which is what the registry wants there.
+    line = "me:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
+    (tmp_path / "htpasswd").write_text(line + "\n")
+    auth = {"htpasswd": {"realm": "basic-realm", "path": str(tmp_path / "htpasswd")}}
+    with servers.registry(tmp_path, auth) as name:
+        yield name
+
+
+def test_a_registry_that_wants_a_login(
+    host: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    destination = f"oci://{host}/team"
+    with pytest.raises(UsageError, match="wants a login: docker login"):
+        portproof.publish(bundle.path, destination, version="v1")
+    login = base64.b64encode(LOGIN.encode()).decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": login}}}))
+    address = portproof.publish(bundle.path, destination, version="v1")
+    with fetched(address) as folder:
         assert Bundle.open(folder).digest == bundle.digest
 
 

@@ -29,6 +29,7 @@ _REFERENCE = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
 )
 _CHUNKED = 64 << 20  # bytes, above which a layer is sent in parts
+_LOGIN = "{0} wants a login: docker login {0}, or oras login {0}."
 _TIMEOUT = (10, 300)  # seconds to connect, and to wait for an answer
 
 
@@ -223,7 +224,7 @@ class _Client:
         config = Path(folder, "config.json")
         self._oras.auth.load_configs(self._container, [str(config)] if config.is_file() else None)
         if basic and not getattr(self._oras.auth, "_basic_auth", None):
-            raise UsageError(f"{host} wants a login: docker login {host}, or oras login {host}.")
+            raise UsageError(_LOGIN.format(host))
 
     def _url(self, reference: str) -> str:
         base = f"{self._oras.prefix}://{self._container.registry}/v2/{self._container.repository}"
@@ -246,9 +247,15 @@ class _Client:
 
     def upload(self, path: Path, described: dict[str, Any]) -> dict[str, Any]:
         chunked = described["size"] > _CHUNKED
-        self._checked(
-            self._oras.upload_blob(str(path), self._container, described, do_chunked=chunked)
-        )
+        try:
+            answer = self._oras.upload_blob(
+                str(path), self._container, described, do_chunked=chunked
+            )
+        except ValueError as error:
+            if re.search("UNAUTHORIZED|DENIED", str(error)):
+                raise UsageError(_LOGIN.format(self._container.registry)) from None
+            raise
+        self._checked(answer)
         return described
 
     def download(self, digest: str, target: Path) -> None:
