@@ -21,18 +21,13 @@ SCRIPTS = REPOSITORY / ".venv" / "bin"
 
 def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on, with room for the port 10000 above, which weed takes too."""
-    found: list[int] = []
+    found: set[int] = set()
     while len(found) < count:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        if port < 50000 and port not in found:
-            found.append(port)
-        elif port >= 50000:
-            found.append(
-                20000 + port % 20000 if 20000 + port % 20000 not in found else port - 25000
-            )
-    return found
+        found |= {port} if port < 50000 else set()
+    return list(found)
 
 
 @contextmanager

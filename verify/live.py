@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bundle import atomic
-from bundle.manifest import full_name
 from verify import diagnosis_text, github, table, units
 from verify.diagnose import Diagnosis
 from verify.performance import Performance
@@ -75,7 +74,7 @@ def show_bench(found: Sequence[Performance]) -> None:
     for heading in ("artifact", "runtime", "load", "one row", "own data", "memory"):
         rows.add_column(heading)
     for one in found:
-        name = f"{one.model} {full_name(one.format, one.variant)} {one.signature}"
+        name = f"{one.model} {one.full_format} {one.signature}"
         if one.error:
             rows.add_row(name, one.runtime, Text(f"failed: {one.error}", "red"))
             continue

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from bundle.manifest import full_name
+
 
 class Timing(BaseModel):
     """Seconds of single calls with so many rows: the median, and the 10th and 90th percentile.
@@ -38,3 +40,7 @@ class Performance(BaseModel):
     memory: int | None = None
     timings: tuple[Timing, ...] = ()
     error: str = ""
+
+    @property
+    def full_format(self) -> str:
+        return full_name(self.format, self.variant)

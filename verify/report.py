@@ -1,7 +1,7 @@
 """Report: all the cells of a bundle, or of several."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,7 @@ from verify.curves import Curve, Errors
 from verify.envelope import Envelope
 from verify.metrics import Metrics
 from verify.performance import Performance
-from verify.verdict import PASSING, Verdict, worst
+from verify.verdict import GRADES, PASSING, Verdict, worst
 
 SCHEMA: Literal["portproof/report/1"] = "portproof/report/1"
 
@@ -146,14 +146,25 @@ class Report(BaseModel):
     @property
     def unchecked(self) -> list[str]:
         """What was asked for and is covered by no cell with a verdict, a line each."""
-        absent = {c.runtime for c in self.cells if c.verdict == "absent"}
-        lines = [f"runtime {name} is absent" for name in self.asked if name in absent]
+        lines = [f"runtime {name} is absent" for name in self.asked if name in self.absent]
         ran = {cell.runtime for cell in self.cells}
         lines += [f"runtime {name} had nothing to run" for name in self.asked if name not in ran]
         checked = {c.artifact for c in self.cells if c.verdict != "absent"}
         left = [key for key in self.artifacts if key not in checked]
         lines += [f"{' '.join(filter(None, key))} ran in no runtime" for key in left]
         return lines + [f"no runtime knows {m} {n}" for m, ns in self.unknown.items() for n in ns]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of the cells that count have each verdict, from best to worst."""
+        gating = [cell for cell in self.cells if cell.regime in GATING]
+        counts = {v: sum(c.verdict == v for c in gating) for v in (*GRADES, "absent")}
+        return {verdict: count for verdict, count in counts.items() if count}
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """The runtimes that are not here, and how to have them."""
+        return {c.runtime: c.detail for c in self.cells if c.verdict == "absent"}
 
     @property
     def artifacts(self) -> list[Key]:
@@ -219,6 +230,16 @@ def described(metrics: Metrics, case: str) -> dict[str, Any]:
 def finished(report: Report) -> Report:
     """The report with `ok` set from its cells."""
     return report.model_copy(update={"ok": report.exit_status == 0})
+
+
+def nearness(gating: Sequence[Cell], ulp: str = "ulp") -> str:
+    """What says most about how near: dB of a variant, else ULPs; nothing where there is nothing."""
+    verdict = overall(gating)
+    noise = [cell.row_sqnr for cell in gating if cell.row_sqnr is not None]
+    if verdict == "close" and gating[0].variant and noise:
+        return f"{min(noise):.0f} dB"
+    ulps = [cell.max_ulp for cell in gating if cell.max_ulp is not None]
+    return f"{max(ulps)} {ulp}" if ulps and verdict != "exact" else ""
 
 
 def overall(cells: Iterable[Cell]) -> Verdict:

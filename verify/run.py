@@ -97,8 +97,7 @@ def _keep(report: Report, bundles: Sequence[Bundle]) -> dict[str, str]:
 
 
 def _card(bundle: Bundle, report: Report) -> str:
-    overview = Overview(report)
-    lines = [markdown.counts(overview), "", *markdown.matrix(overview)]
+    lines = [markdown.counts(report), "", *markdown.matrix(Overview(report))]
     return card.render(bundle.path, bundle.manifest, lines)
 
 

@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from verify.report import GATING, Cell, Report, overall
+from verify.pages.markdown import counts
+from verify.report import GATING, Cell, Report, nearness, overall
 
 STYLES = {
     "exact": "green",
@@ -82,12 +83,8 @@ def _entry(cells: list[Cell]) -> Text:
         return Text()  # not judged yet, or of a variant that the runtime does not run
     verdict = overall(gating)
     text = Text(verdict, STYLES[verdict])
-    ulps = [cell.max_ulp for cell in gating if cell.max_ulp is not None]
-    noise = [cell.row_sqnr for cell in gating if cell.row_sqnr is not None]
-    if verdict == "close" and noise and gating[0].variant:
-        text.append(f" {min(noise):.0f} dB")
-    elif verdict != "exact" and ulps:
-        text.append(f" {max(ulps)} ulp")
+    if near := nearness(gating):
+        text.append(f" {near}")
     return text
 
 
@@ -122,8 +119,7 @@ def _unkept(report: Report) -> Iterable[Text]:
 
 def _not_covered(report: Report) -> Iterable[Text]:
     """Absent runtimes, formats without an artifact, and what nothing ran or could be kept."""
-    absent = {c.runtime: c.detail for c in report.cells if c.verdict == "absent"}
-    for runtime, reason in absent.items():
+    for runtime, reason in report.absent.items():
         yield Text(f"not covered: {runtime} is absent; {reason}", "yellow")
     for model, formats in report.left_out.items():
         for format_, reason in formats.items():
@@ -168,9 +164,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _summary(report: Report) -> Text:
-    gating = [cell for cell in report.cells if cell.regime in GATING]
-    counts = {v: sum(cell.verdict == v for cell in gating) for v in STYLES}
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    said = counts(report)
     what = "typical and batch: " + (said or "no cells at all")
     if report.interrupted:
         return Text(f"interrupted: so far {what}", "bold yellow")

@@ -11,7 +11,7 @@ from bundle.errors import one_line
 from bundle.tensors import Arrays
 from verify.performance import Performance, Timing
 from verify.process import RunnerProcess
-from verify.trial import Trial, ask
+from verify.trial import Answer, Trial, ask
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def _measured(
     timings, load = [], None
     for rows, inputs in _batches(trial):
         seconds: list[float] = []
-        for answer_seconds, loaded, error in _calls(trial, inputs, runner, effort):
-            if error:
-                return Performance(**about, error=error)
-            seconds.append(answer_seconds)
-            load = loaded if loaded is not None else load
+        for answer in _calls(trial, inputs, runner, effort):
+            if answer.error:
+                return Performance(**about, error=answer.error)
+            seconds.append(answer.seconds)
+            load = answer.load if answer.load is not None else load
         low, median, high = np.quantile(seconds[effort.warm :], (0.1, 0.5, 0.9)).tolist()
         count = len(seconds) - effort.warm
         timings.append(Timing(rows=rows, calls=count, median=median, low=low, high=high))
@@ -69,13 +69,10 @@ def _batches(trial: Trial) -> Iterator[tuple[int, Arrays]]:
         yield rows, own
 
 
-def _calls(
-    trial: Trial, inputs: Arrays, runner: RunnerProcess, effort: Effort
-) -> Iterator[tuple[float, float | None, str]]:
-    """Seconds of each call, of loading, and the error that ended it; one that counts at least."""
+def _calls(trial: Trial, inputs: Arrays, runner: RunnerProcess, effort: Effort) -> Iterator[Answer]:
+    """The answers, of which one beyond the warming up counts at least."""
     started = time.monotonic()
     for n in range(effort.warm + effort.calls):
         if n > effort.warm and time.monotonic() - started > effort.seconds:
             return
-        answer = ask(trial, inputs, runner, timed=True)
-        yield answer.seconds, answer.load, answer.error
+        yield ask(trial, inputs, runner, timed=True)

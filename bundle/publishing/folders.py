@@ -144,7 +144,6 @@ class Folders:
         if not self._is_local:
             self._fs.put_file(str(local), target)
             return
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
         with atomic.file(Path(target)) as staging, local.open("rb") as stream:
             shutil.copyfileobj(stream, staging, _CHUNK)
 

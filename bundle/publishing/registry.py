@@ -14,6 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from bundle import digest
 from bundle.bundle import MANIFEST, Bundle
 from bundle.errors import BundleError, UsageError, told
 from bundle.publishing.release import Published, Release, is_inside
@@ -68,8 +69,8 @@ class Registry:
             if not manifest:
                 return None
             said = manifest.get("annotations", {})
-            digest = manifest["config"]["digest"].removeprefix("sha256:")
-            return Published(digest, said.get(_VERIFIED) == "true", said.get(_SIGNED) == "true")
+            sha256 = manifest["config"]["digest"].removeprefix("sha256:")
+            return Published(sha256, said.get(_VERIFIED) == "true", said.get(_SIGNED) == "true")
 
     def put(self, release: Release) -> None:
         """Send the layers that the registry does not have, then the tag."""
@@ -94,7 +95,7 @@ class Registry:
                     "config": config,
                     "layers": described,
                     "annotations": {
-                        "org.opencontainers.image.title": release.model,
+                        _TITLE: release.model,
                         "org.opencontainers.image.version": release.version,
                         _VERIFIED: str(release.state.verified).lower(),
                         _SIGNED: str(release.state.signed).lower(),
@@ -174,11 +175,9 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _described(path: Path, name: str) -> dict[str, Any]:
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return {
         "mediaType": media_type(name),
-        "digest": f"sha256:{sha256}",
+        "digest": f"sha256:{digest.of_file(path)}",
         "size": path.stat().st_size,
         "annotations": {_TITLE: f"{name}.tar"},
     }
@@ -258,17 +257,17 @@ class _Client:
         self._checked(answer)
         return described
 
-    def download(self, digest: str, target: Path) -> None:
+    def download(self, named: str, target: Path) -> None:
         """A blob into a file. Raises BundleError where it is not what its digest says."""
         found = hashlib.sha256()
-        with self._oras.get_blob(self._container, digest, stream=True) as answer:
+        with self._oras.get_blob(self._container, named, stream=True) as answer:
             self._checked(answer)
             with target.open("wb") as stream:
                 for chunk in answer.iter_content(1 << 20):
                     found.update(chunk)
                     stream.write(chunk)
-        if f"sha256:{found.hexdigest()}" != digest:
-            raise BundleError(f"{digest} arrived as other bytes than the registry says.")
+        if f"sha256:{found.hexdigest()}" != named:
+            raise BundleError(f"{named} arrived as other bytes than the registry says.")
 
     def _checked(self, answer: Any) -> Any:
         if answer.status_code in (200, 201, 202):

@@ -4,6 +4,8 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 
+from export.rewrites.nodes import constant, node_of
+
 # Activations that every backend fuses (tfjs-core/src/ops/fused_types.ts, less what WebGL and WASM
 # refuse).
 _ACTIVATIONS = {b"Relu", b"Relu6", b"Elu", b"Prelu", b"LeakyRelu", b"Sigmoid"}
@@ -32,27 +34,16 @@ def unfused(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
 
 
 def _hard_swish(node: Node) -> list[Node]:
-    x, dtype = node.input[0], node.attr["T"].type
+    x, dtype = node.input[0], tf.as_dtype(node.attr["T"].type)
     name = f"{node.name}/unfused"
-    three, sixth = (
-        _constant(f"{name}_{what}", value, dtype) for what, value in (("3", 3.0), ("6th", 1 / 6))
-    )
-    nodes = [
-        Node(name=f"{name}_sum", op="AddV2", input=[x, three.name]),
-        Node(name=f"{name}_relu6", op="Relu6", input=[f"{name}_sum"]),
-        Node(name=f"{name}_scaled", op="Mul", input=[f"{name}_relu6", sixth.name]),
-        Node(name=node.name, op="Mul", input=[x, f"{name}_scaled"]),
+    return [
+        three := constant(f"{name}_3", 3.0, dtype),
+        sixth := constant(f"{name}_6th", 1 / 6, dtype),
+        total := node_of(f"{name}_sum", "AddV2", [x, three.name], T=dtype),
+        relu6 := node_of(f"{name}_relu6", "Relu6", [total.name], T=dtype),
+        scaled := node_of(f"{name}_scaled", "Mul", [relu6.name, sixth.name], T=dtype),
+        node_of(node.name, "Mul", [x, scaled.name], T=dtype),
     ]
-    for made in nodes:
-        made.attr["T"].type = dtype
-    return [three, sixth, *nodes]
-
-
-def _constant(name: str, value: float, dtype: int) -> Node:
-    node = Node(name=name, op="Const")
-    node.attr["dtype"].type = dtype
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype, shape=[]))
-    return node
 
 
 def _every_backend_has(node: Node, constants: dict[str, Node]) -> bool:

@@ -4,6 +4,8 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 
+from export.rewrites.nodes import constant, node_of
+
 # What the batch and every other unknown dimension are taken to be, to see what depends on them.
 # Primes, so that none is a size of the model or a product of its sizes.
 _TRIED = ((101, 211), (103, 223), (107, 227))
@@ -86,10 +88,10 @@ def _inferred(
 def _reshape(node: Node, shape: list[Sizes]) -> list[Node]:
     dtype = tf.as_dtype(node.attr["Tshape"].type or tf.int32.as_datatype_enum)
     known = [sizes[0] if _is_known(sizes) else -1 for sizes in shape]
-    constant = _constant(f"{node.name}/known_shape", known, dtype)
+    known_shape = constant(f"{node.name}/known_shape", known, dtype)
     node = Node.FromString(node.SerializeToString())
-    node.input[1] = constant.name
-    return [constant, node]
+    node.input[1] = known_shape.name
+    return [known_shape, node]
 
 
 def _rank_of_batched(node: Node) -> int:
@@ -110,37 +112,24 @@ def _filled(node: Node, x: Node, value: Node, shape: list[Sizes]) -> list[Node]:
     filler = tf.make_ndarray(value.attr["value"].tensor)
     rest = [sizes[0] if _is_known(sizes) else 1 for sizes in shape]
     constants = [
-        _constant(f"{name}/known_begin", [0] * rank, tf.int32),
-        _constant(f"{name}/known_size", [-1] + [1] * (rank - 1), tf.int32),
-        _constant(f"{name}/known_shape", [-1] + [1] * (len(shape) - 1), tf.int32),
-        _constant(f"{name}/known_value", tf.fill(rest, filler).numpy(), dtype),
+        constant(f"{name}/known_begin", [0] * rank, tf.int32),
+        constant(f"{name}/known_size", [-1] + [1] * (rank - 1), tf.int32),
+        constant(f"{name}/known_shape", [-1] + [1] * (len(shape) - 1), tf.int32),
+        constant(f"{name}/known_value", tf.fill(rest, filler).numpy(), dtype),
     ]
-    begin, size, column, filled = (constant.name for constant in constants)
+    begin, size, column, filled = (one.name for one in constants)
     given = tf.as_dtype(x.attr["dtype"].type)
     nodes = [
-        _node(f"{name}/known_first", "Slice", [x.name, begin, size], T=given, Index=tf.int32),
-        _node(
+        node_of(f"{name}/known_first", "Slice", [x.name, begin, size], T=given, Index=tf.int32),
+        node_of(
             f"{name}/known_column",
             "Reshape",
             [f"{name}/known_first", column],
             T=given,
             Tshape=tf.int32,
         ),
-        _node(f"{name}/known_zeros", "ZerosLike", [f"{name}/known_column"], T=given),
-        _node(f"{name}/known_cast", "Cast", [f"{name}/known_zeros"], SrcT=given, DstT=dtype),
-        _node(name, "AddV2", [f"{name}/known_cast", filled], T=dtype),
+        node_of(f"{name}/known_zeros", "ZerosLike", [f"{name}/known_column"], T=given),
+        node_of(f"{name}/known_cast", "Cast", [f"{name}/known_zeros"], SrcT=given, DstT=dtype),
+        node_of(name, "AddV2", [f"{name}/known_cast", filled], T=dtype),
     ]
     return [*constants, *nodes]
-
-
-def _constant(name: str, value: object, dtype: tf.DType) -> Node:
-    node = _node(name, "Const", [], dtype=dtype)
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype))
-    return node
-
-
-def _node(name: str, op: str, inputs: list[str], **types: tf.DType) -> Node:
-    node = Node(name=name, op=op, input=inputs)
-    for attr, dtype in types.items():
-        node.attr[attr].type = dtype.as_datatype_enum
-    return node

@@ -67,8 +67,8 @@ def _svg(curve: Curve, series: Sequence[Series]) -> str:
         axes.set_yscale("log", base=2)
         _points(axes, curve, curve.reference, facecolors="none", edgecolors=_INK, linewidths=0.8)
         for one in series:
-            style = {"marker": one.marker, "color": SERIES[one.colour], "linewidths": 0}
-            _points(axes, curve, one.errors, **style)
+            looks = {"marker": one.marker, "color": SERIES[one.colour], "linewidths": 0}
+            _points(axes, curve, one.errors, **looks)
         axes.set_xlabel(curve.axis or "element", parse_math=False)
         axes.set_ylabel("error against float64, ULP")
         axes.spines[["top", "right"]].set_visible(False)

@@ -26,8 +26,8 @@ def _table(table: Table) -> Iterator[str]:
         yield f"| {artifact} | {' | '.join(said)} |"
 
 
-def counts(overview: Overview) -> str:
-    return ", ".join(f"{count} {verdict}" for verdict, count in overview.counts.items())
+def counts(report: Report) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in report.counts.items())
 
 
 def failures(cells: Iterable[Cell]) -> Iterator[str]:
@@ -44,12 +44,11 @@ def summary(report: Report) -> Iterator[str]:
     """All models of a report, one after the other."""
     for model in report.bundle:
         part = report.of(model)
-        overview = Overview(part)
         yield f"## {model}: {'proven' if part.ok else 'not proven'}"
         yield ""
-        yield counts(overview)
+        yield counts(part)
         yield ""
-        yield from matrix(overview)
+        yield from matrix(Overview(part))
         yield from failures(part.failures)
         yield ""
     for reason in report.refused.values():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from verify.performance import Performance
-from verify.report import GATING, Cell, Report, overall
+from verify.report import GATING, Cell, Report, nearness, overall
 from verify.verdict import GRADES
 
 # Outputs of one cell that are listed one by one; of the rest, the worst are among these.
@@ -27,13 +27,7 @@ class Entry:
 
     @property
     def figure(self) -> str:
-        """What says most about how near: dB of a variant, else ULPs."""
-        gating = [cell for cell in self.cells if cell.regime in GATING]
-        noise = [cell.row_sqnr for cell in gating if cell.row_sqnr is not None]
-        ulps = [cell.max_ulp for cell in gating if cell.max_ulp is not None]
-        if self.verdict == "close" and gating[0].variant and noise:
-            return f"{min(noise):.0f} dB"
-        return f"{max(ulps)} ULP" if ulps and self.verdict not in ("exact", "absent") else ""
+        return nearness([cell for cell in self.cells if cell.regime in GATING], "ULP")
 
     @property
     def edges(self) -> bool:
@@ -81,7 +75,7 @@ class Overview:
 
     def _performance(self, cell: Cell) -> Iterator[Performance]:
         for one in self.report.performance:
-            if (one.format, one.variant, one.runtime) == (cell.format, cell.variant, cell.runtime):
+            if (one.full_format, one.runtime) == (cell.full_format, cell.runtime):
                 yield one
 
     @property
@@ -97,13 +91,3 @@ class Overview:
 
     def _row(self, artifact: str) -> dict[str, Entry]:
         return {entry.runtime: entry for entry in self.entries if entry.artifact == artifact}
-
-    @property
-    def counts(self) -> dict[str, int]:
-        gating = [cell for cell in self.report.cells if cell.regime in GATING]
-        counts = {v: sum(c.verdict == v for c in gating) for v in (*GRADES, "absent")}
-        return {verdict: count for verdict, count in counts.items() if count}
-
-    @property
-    def absent(self) -> dict[str, str]:
-        return {c.runtime: c.detail for c in self.report.cells if c.verdict == "absent"}
