@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from oracle.frozen import freeze
+from oracle.frozen import filled, freeze
 
 Change = Callable[[graph_pb2.GraphDef], graph_pb2.GraphDef]
 
@@ -34,7 +34,7 @@ def one_row(concrete: Any) -> Any:
 def changed(concrete: Any, change: Change) -> Any:
     """A flat function, with named outputs, of the frozen and changed graph of another one."""
     frozen = freeze(concrete, inline=True)
-    graph = _with_own_functions(change(frozen.graph))
+    graph = _with_own_functions(change(filled(frozen.graph, frozen.weights)))
     specs = concrete.structured_input_signature[1]
     placeholders = {name: tensor.name for name, tensor in frozen.inputs.items()}
     outputs = [tensor.name for tensor in frozen.outputs]

@@ -1,14 +1,14 @@
 """What values an input is meant to have, as far as its graph says."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.framework import node_def_pb2
 
-from oracle.frozen import freeze
+from oracle.frozen import freeze, subgraph
 
 # What hands on the values that it was given, in whatever shape; the first input is the data.
 _PASSING = {
@@ -17,6 +17,7 @@ _PASSING = {
     "SelectV2",  # with which Keras lets indices count from the end
 }
 _OF_SEVERAL = {"Pack", "ConcatV2", "SelectV2"}
+_INPUTS = ("Placeholder", "PlaceholderWithDefault")
 # A factor smaller than this brings pixels, degrees or seconds to a network's size.
 _RESCALES = 1 / 16
 
@@ -56,17 +57,19 @@ def ranges(concrete: Any) -> dict[str, Range]:
     computes), and a small constant factor with an offset (keras.layers.Rescaling).
     """
     frozen = freeze(concrete)
-    graph = _Graph(frozen.graph)
+    graph = _Graph(frozen.graph, frozen.weights)
     found = {name: graph.range_of(tensor.op.name) for name, tensor in frozen.inputs.items()}
     return {name: known for name, known in found.items() if known}
 
 
 class _Graph:
-    """A frozen graph: its nodes by name, who takes from whom, and the values of constants."""
+    """A frozen graph: its nodes by name, who takes from whom, and the values of constants.
 
-    def __init__(self, graph: Any) -> None:
-        self._versions, self._library = graph.versions, graph.library
-        self._nodes = {node.name: node for node in graph.node}
+    `weights` are the placeholders that stand for some.
+    """
+
+    def __init__(self, graph: Any, weights: Collection[str]) -> None:
+        self._graph, self._weights = graph, weights
         self._takers: dict[str, list[tuple[node_def_pb2.NodeDef, int]]] = {}
         for node in graph.node:
             for position, ref in enumerate(node.input):
@@ -97,9 +100,9 @@ class _Graph:
 
     def _table_size(self, node: node_def_pb2.NodeDef, position: int) -> int | None:
         if node.op in ("GatherV2", "Gather") and position == 1:
-            table = self._constant(node.input[0])
+            sizes = self._sizes_of_table(node.input[0])
             axis = 0 if node.op == "Gather" else int(self._constant(node.input[2]) or 0)
-            return None if table is None else int(table.shape[axis])
+            return sizes[axis] if sizes else None
         if node.op == "OneHot" and position == 0:
             depth = self._constant(node.input[1])
             return None if depth is None else int(depth)
@@ -133,23 +136,20 @@ class _Graph:
         others = [ref for ref in node.input if ref.split(":")[0] != name]
         return self._constant(others[0]) if len(others) == 1 and len(node.input) == 2 else None
 
-    def _before(self, name: str) -> list[node_def_pb2.NodeDef]:
-        """A node and all that it depends on."""
-        found, waiting = {}, [name]
-        while waiting:
-            node = self._nodes[waiting.pop()]
-            if node.name not in found:
-                found[node.name] = node
-                waiting += [ref.lstrip("^").split(":")[0] for ref in node.input]
-        return list(found.values())
+    def _sizes_of_table(self, ref: str) -> Sequence[int] | None:
+        """The shape of a tensor that depends on weights alone, or None."""
+        needed = subgraph(self._graph, [ref.split(":")[0]])
+        if any(node.op in _INPUTS and node.name not in self._weights for node in needed.node):
+            return None
+        with tf.Graph().as_default() as graph:
+            tf.graph_util.import_graph_def(needed, name="")
+            shape = graph.get_tensor_by_name(ref if ":" in ref else f"{ref}:0").shape
+        return shape.as_list() if shape.is_fully_defined() else None
 
     def _constant(self, ref: str) -> Any:
-        """The value of a tensor that depends on no input, or None."""
-        name = ref.split(":")[0]
-        needed = graph_pb2.GraphDef(
-            node=self._before(name), versions=self._versions, library=self._library
-        )
-        if any(node.op in ("Placeholder", "PlaceholderWithDefault") for node in needed.node):
+        """The value of a tensor that depends on no input and on no large weight, or None."""
+        needed = subgraph(self._graph, [ref.split(":")[0]])
+        if any(node.op in _INPUTS for node in needed.node):
             return None
         with tf.Graph().as_default() as graph:
             tf.graph_util.import_graph_def(needed, name="")

@@ -1,20 +1,33 @@
 """A concrete function's graph with its variables as constants, and its tensors by their names."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
+from tensorflow.python.framework import convert_to_constants as converter
+
+Weights = dict[str, np.ndarray[Any, Any]]
+# Bytes of a variable that is no constant. TensorFlow holds a graph some ten times while one is
+# made of another, and none in which all constants are 2 GB (protobuf's limit).
+LARGE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """`inputs` are tensors by the signature's names, `outputs` in the order of the function's."""
+    """`inputs` are tensors by the signature's names, `outputs` in the order of the function's.
+
+    Variables are constants in `graph`. Large ones are placeholders, with their values in `weights`
+    by the placeholders' names; `filled` puts them back.
+    """
 
     graph: graph_pb2.GraphDef
     inputs: dict[str, Any]
     outputs: list[Any]
+    weights: Weights
 
 
 def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen:
@@ -22,12 +35,71 @@ def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen
 
     With `loops`, they stay functions; else they become the older operations that TF.js runs.
     """
-    frozen = convert_variables_to_constants_v2(
+    graph, weights = _converted(concrete, loops=loops, inline=inline)
+    captured = {inner.name for _, inner in concrete.graph.captures}
+    given = [tensor for tensor in concrete.inputs if tensor.name not in captured]
+    inputs = dict(zip(input_names(concrete), given, strict=True))
+    needed = subgraph(graph, [tensor.op.name for tensor in (*given, *concrete.outputs)])
+    for node in needed.node:  # what changes from trace to trace
+        node.ClearField("experimental_debug_info")
+        node.attr.pop("_user_specified_name", None)
+    with tf.Graph().as_default() as imported:  # which writes down what attributes are by default
+        tf.graph_util.import_graph_def(needed, name="")
+    return Frozen(imported.as_graph_def(), inputs, list(concrete.outputs), weights)
+
+
+def subgraph(graph: graph_pb2.GraphDef, names: Iterable[str]) -> graph_pb2.GraphDef:
+    """The part of a graph that some nodes depend on, with them."""
+    nodes = {node.name: node for node in graph.node}
+    found, waiting = set(), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [ref.lstrip("^").split(":")[0] for ref in nodes[name].input]
+    kept = [node for node in graph.node if node.name in found]
+    return graph_pb2.GraphDef(node=kept, versions=graph.versions, library=graph.library)
+
+
+def _converted(concrete: Any, *, loops: bool, inline: bool) -> tuple[graph_pb2.GraphDef, Weights]:
+    """As `convert_variables_to_constants_v2`, whose parts these are, but for large variables.
+
+    Each becomes a constant and at once a placeholder: never are all of them in one graph.
+    """
+    data = converter._FunctionConverterDataInEager(
         concrete, lower_control_flow=not loops, aggressive_inlining=inline
     )
-    given = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
-    inputs = dict(zip(input_names(concrete), given, strict=True))
-    return Frozen(frozen.graph.as_graph_def(), inputs, list(frozen.outputs))
+    graph, weights = converter._GraphDef(data.graph_def), {}
+    for name, found in data.tensor_data.items():
+        variable = graph.nodes[name]
+        variable.convert_variable_to_constant(None, found)
+        if found.numpy.nbytes >= LARGE:
+            weights[name] = found.numpy
+            variable.converted_self().node.CopyFrom(_placeholder(name, found.numpy))
+    return graph.converted_self().graph_def, weights
+
+
+def _placeholder(name: str, value: np.ndarray[Any, Any]) -> Node:
+    node = Node(name=name, op="Placeholder")
+    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
+    node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+    return node
+
+
+def filled(
+    graph: graph_pb2.GraphDef, weights: Mapping[str, np.ndarray[Any, Any]]
+) -> graph_pb2.GraphDef:
+    """A copy of a frozen graph, or of what was made of it, with its large weights as constants."""
+    made = graph_pb2.GraphDef(versions=graph.versions, library=graph.library)
+    for node in graph.node:
+        if node.name not in weights:
+            made.node.append(node)
+            continue
+        value = weights[node.name]
+        constant = made.node.add(name=node.name, op="Const")
+        constant.attr["dtype"].CopyFrom(node.attr["dtype"])
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))
+    return made
 
 
 def input_names(concrete: Any) -> list[str]:

@@ -12,7 +12,7 @@ from tensorflow.core.framework import graph_pb2
 
 from bundle.signature import DTYPES
 from bundle.tensors import Arrays
-from oracle import rounding
+from oracle import rounding, variables
 from oracle.disturbances import STATE
 from oracle.frozen import freeze
 from oracle.lowering import LOWERED
@@ -38,9 +38,10 @@ class Deviations:
 
 
 class Oracle:
-    """A concrete function's graph, frozen (`convert_variables_to_constants_v2`) and raised.
+    """A concrete function's graph, frozen and raised.
 
-    `frozen` is that graph in the original's own dtypes. Inputs are arrays by the signature's names.
+    `frozen` is that graph in the original's own dtypes, in which large weights are variables.
+    Inputs are arrays by the signature's names.
     """
 
     def __init__(self, concrete: Any) -> None:
@@ -48,7 +49,8 @@ class Oracle:
         self._feeds = {name: tensor.name for name, tensor in frozen.inputs.items()}
         names = [tensor.name for tensor in frozen.outputs]
         self._fetches = tf.nest.pack_sequence_as(concrete.structured_outputs, names)
-        self.frozen: graph_pb2.GraphDef = spliced(frozen.graph, LOWERED)
+        self.frozen = variables.put(spliced(frozen.graph, LOWERED), frozen.weights)
+        self._large = frozen.weights
         captured = [inner for _, inner in concrete.graph.captures if inner.dtype == tf.resource]
         self._weights = {tensor.op.name for tensor in captured}
         self._endless = False
@@ -128,15 +130,27 @@ class Oracle:
 
     @cached_property
     def _original(self) -> Any:
-        return _session(self.frozen)
+        return self._session(self.frozen)
 
     @cached_property
     def _exact(self) -> Any:
-        return _session(raised(self.frozen))
+        return self._session(raised(self.frozen))
 
     @cached_property
     def _perturbed(self) -> Any:
-        return _session(perturbed(self.frozen, self._weights), with_state=True)
+        return self._session(perturbed(self.frozen, self._weights), with_state=True)
+
+    def _session(self, graph_def: graph_pb2.GraphDef, with_state: bool = False) -> Any:
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(graph_def, name="")
+            if with_state:
+                state = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
+                value = tf.compat.v1.placeholder(tf.float64, [3], name="portproof_state")
+                tf.raw_ops.AssignVariableOp(resource=state, value=value, name="portproof_assign")
+        session = tf.compat.v1.Session(graph=graph)
+        variables.assign(session, self._large)
+        return session
 
     def _feed(self, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
         return {self._feeds[name]: widened(array) for name, array in inputs.items()}
@@ -162,14 +176,3 @@ def narrowed(deviation: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     kept = np.float64 if dtype == np.float64 else np.float32
     small: np.ndarray[Any, Any] = np.minimum(np.asarray(deviation), np.finfo(kept).max)
     return small.astype(kept)
-
-
-def _session(graph_def: graph_pb2.GraphDef, with_state: bool = False) -> Any:
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.graph_util.import_graph_def(graph_def, name="")
-        if with_state:
-            state = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
-            value = tf.compat.v1.placeholder(tf.float64, [3], name="portproof_state")
-            tf.raw_ops.AssignVariableOp(resource=state, value=value, name="portproof_assign")
-    return tf.compat.v1.Session(graph=graph)

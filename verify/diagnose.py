@@ -270,6 +270,10 @@ def _compared(node: Node, got: Any, right: Arrays, allowance: Allowance) -> Find
     return Finding(node, verdict, reason, metrics)
 
 
+# What is computed from nothing: an input, or a weight.
+_GIVEN = {"Const", "Placeholder", "ReadVariableOp"}
+
+
 def _back(
     node: Node, known: Mapping[str, Node], found: Mapping[str, Finding]
 ) -> tuple[list[str], list[str]]:
@@ -286,7 +290,7 @@ def _back(
                 continue
             seen.add(name)
             through = known[name]
-            if name in found or through.op in ("Const", "Placeholder") or not through.inputs:
+            if name in found or through.op in _GIVEN or not through.inputs:
                 before.append(name)
             else:
                 left.append(through)

@@ -84,9 +84,10 @@ def write_graph_model(graph: Any, signature: Any, folder: Path) -> None:
         tf.graph_util.import_graph_def(graph, name="")
     converter.define_transform_graph_func()
     optimized = unfused(converter.optimize_graph(imported, signature))
+    weights = converter.extract_weights(optimized)  # which takes them out of the graph
     converter.write_artifacts(
         MessageToDict(optimized),
-        converter.extract_weights(optimized),
+        weights,
         str(folder / "model.json"),
         tf.__version__,
         signature,

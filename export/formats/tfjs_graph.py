@@ -16,7 +16,7 @@ from export.formats.savedmodel import unchanged
 from export.formats.tfjs_converter import write_graph_model
 from export.rewrites import TFJS, loops, rewritten, shapes
 from export.source import Source
-from oracle.frozen import Frozen, freeze
+from oracle.frozen import Frozen, filled, freeze
 
 # The dtypes that a TF.js tensor can have (tfjs-core/src/types.ts), of those in a bundle.
 DTYPES = ("float32", "int32", "bool")
@@ -62,7 +62,7 @@ def _write_signature(concrete: Any, folder: Path) -> tuple[str, ...]:
         frozen = freeze(concrete, loops=False, inline=True)
         straight = frozen.graph
     graph, notes = rewritten(straight, TFJS)
-    graph = shapes.written_down(graph)
+    graph = filled(shapes.written_down(graph), frozen.weights)
     folder.mkdir(parents=True)
     write_graph_model(graph, _signature(concrete, frozen), folder)
     # The converter writes maps in an order that changes from run to run, and in TF.js the order
