@@ -10,10 +10,14 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 from tensorflow.python.framework import convert_to_constants as converter
 
+from bundle.errors import ExportError
+
 Weights = dict[str, np.ndarray[Any, Any]]
 # Bytes of a variable that is no constant. TensorFlow holds a graph some ten times while one is
-# made of another, and none in which all constants are 2 GB (protobuf's limit).
+# made of another.
 LARGE = 1 << 20
+# Bytes that a graph with its weights must stay below (protobuf.dev, "Proto Limits").
+MOST = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,16 @@ def _placeholder(name: str, value: np.ndarray[Any, Any]) -> Node:
 def filled(
     graph: graph_pb2.GraphDef, weights: Mapping[str, np.ndarray[Any, Any]]
 ) -> graph_pb2.GraphDef:
-    """A copy of a frozen graph, or of what was made of it, with its large weights as constants."""
+    """A copy of a frozen graph, or of what was made of it, with its large weights as constants.
+
+    Raises ExportError where protobuf cannot write so much.
+    """
+    size = sum(value.nbytes for value in weights.values())
+    if size >= MOST:
+        raise ExportError(
+            f"its weights are {size / 1e9:.1f} GB, and TensorFlow cannot write a graph that holds "
+            "2 GB: take another format, or a smaller model"
+        )
     made = graph_pb2.GraphDef(versions=graph.versions, library=graph.library)
     for node in graph.node:
         if node.name not in weights:

@@ -118,6 +118,16 @@ def test_no_weight_is_written_twice(bundles: dict[str, Bundle]) -> None:
     assert found >= len(bundles)
 
 
+def test_what_is_too_large_for_a_format_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(frozen, "MOST", 3_000_000)
+    bundle = portproof.export(MODEL, tmp_path / "large", inputs={"i": INDICES[:1]})
+    reasons = {left.format: left.reason for left in bundle.manifest.left_out}
+    assert reasons["tfjs-graph"].startswith("its weights are 0.0 GB, and TensorFlow cannot write")
+    assert {a.format for a in bundle.manifest.artifacts} >= {"savedmodel", "checkpoint", "tflite"}
+
+
 def test_a_large_model_is_proven(tmp_path: Path) -> None:
     bundle = portproof.export(
         MODEL,
