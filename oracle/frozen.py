@@ -49,7 +49,8 @@ def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen
         node.attr.pop("_user_specified_name", None)
     with tf.Graph().as_default() as imported:  # which writes down what attributes are by default
         tf.graph_util.import_graph_def(needed, name="")
-    return Frozen(imported.as_graph_def(), inputs, list(concrete.outputs), weights)
+    kept = {node.name: weights[node.name] for node in needed.node if node.name in weights}
+    return Frozen(imported.as_graph_def(), inputs, list(concrete.outputs), kept)
 
 
 def subgraph(graph: graph_pb2.GraphDef, names: Iterable[str]) -> graph_pb2.GraphDef:
@@ -77,7 +78,7 @@ def _converted(concrete: Any, *, loops: bool, inline: bool) -> tuple[graph_pb2.G
     for name, found in data.tensor_data.items():
         variable = graph.nodes[name]
         variable.convert_variable_to_constant(None, found)
-        if found.numpy.nbytes >= LARGE:
+        if found.numpy.nbytes >= LARGE and not found.numpy.dtype.hasobject:  # which strings are
             weights[name] = found.numpy
             variable.converted_self().node.CopyFrom(_placeholder(name, found.numpy))
     return graph.converted_self().graph_def, weights
@@ -97,7 +98,7 @@ def filled(
 
     Raises ExportError where protobuf cannot write so much.
     """
-    size = sum(value.nbytes for value in weights.values())
+    size = sum(weights[node.name].nbytes for node in graph.node if node.name in weights)
     if size >= MOST:
         raise ExportError(
             f"its weights are {size / 1e9:.1f} GB, and TensorFlow cannot write a graph that holds "

@@ -29,6 +29,7 @@ class Model(tf.Module):
         self.table = tf.Variable(random.normal(size=(ROWS, SIZE)).astype(np.float32))
         kernel = random.normal(size=(SIZE, 1100)) / 20
         self.kernel = tf.Variable(kernel.astype(np.float32))
+        self.unused = tf.constant(random.normal(size=(600, 600)), tf.float32)
         self.bias = tf.Variable(random.normal(size=SIZE).astype(np.float32))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="i")])
@@ -37,6 +38,7 @@ class Model(tf.Module):
             return n + 1, tf.tanh((y @ self.kernel)[:, :SIZE] + self.bias)
 
         y = tf.gather(self.table, i)
+        tf.reduce_sum(self.unused)
         return {"y": tf.while_loop(lambda n, _: n < 3, body, [0, y])[1]}
 
 
