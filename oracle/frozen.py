@@ -69,7 +69,7 @@ def subgraph(graph: graph_pb2.GraphDef, names: Iterable[str]) -> graph_pb2.Graph
 def _converted(concrete: Any, *, loops: bool, inline: bool) -> tuple[graph_pb2.GraphDef, Weights]:
     """As `convert_variables_to_constants_v2`, whose parts these are, but for large variables.
 
-    Each becomes a constant and at once a placeholder: never are all of them in one graph.
+    Each becomes a placeholder in the place of the constant.
     """
     data = converter._FunctionConverterDataInEager(
         concrete, lower_control_flow=not loops, aggressive_inlining=inline
@@ -77,10 +77,13 @@ def _converted(concrete: Any, *, loops: bool, inline: bool) -> tuple[graph_pb2.G
     graph, weights = converter._GraphDef(data.graph_def), {}
     for name, found in data.tensor_data.items():
         variable = graph.nodes[name]
-        variable.convert_variable_to_constant(None, found)
-        if found.numpy.nbytes >= LARGE and not found.numpy.dtype.hasobject:  # which strings are
-            weights[name] = found.numpy
-            variable.converted_self().node.CopyFrom(_placeholder(name, found.numpy))
+        if found.numpy.nbytes < LARGE or found.numpy.dtype.hasobject:  # which strings are
+            variable.convert_variable_to_constant(None, found)
+            continue
+        weights[name] = found.numpy
+        variable.converted_self().node.CopyFrom(_placeholder(name, found.numpy))
+        for edge in variable.outgoing_edges:  # what takes a resource is told that it is a tensor
+            edge.destination.convertible.convert_variable_to_constant(edge, found)
     return graph.converted_self().graph_def, weights
 
 
