@@ -1,12 +1,13 @@
-# `make` trains, exports and verifies the built-in models; `make test` does that and runs the tests.
+# `make` trains, exports and verifies the models of export/; `make test` does that and tests.
 # Everything is installed into this folder. MODEL=name narrows to one model.
 
 PYTHON ?= python3
 MODELS := quadratic my_module quadratic_keras
 CHOSEN := $(or $(MODEL),$(MODELS))
 
-JS := verify/runners/js
-C := verify/runners/c
+PACKAGE := src/portproof
+JS := $(PACKAGE)/runtimes/js
+C := $(PACKAGE)/runtimes/c
 INSTALLED := .venv/installed $(JS)/node_modules/.package-lock.json
 # Without a C compiler the runtime that needs one is absent, and says so.
 INSTALLED += $(if $(filter Linux,$(shell uname)),$(if $(shell command -v $(CC)),$(C)/tensorflow_c))
@@ -17,10 +18,11 @@ REPORTS := $(CHOSEN:%=artifacts/%/report.json)
 PROVEN := $(CHOSEN:%=training/%/proven)
 
 # The code that makes each step's files: when it changes, they are made again.
-BUNDLE_CODE := $(wildcard bundle/*.py bundle/templates/*)
-EXPORT_CODE := $(wildcard export/*.py export/formats/*.py export/rewrites/*.py oracle/*.py) $(BUNDLE_CODE)
-VERIFY_CODE := $(wildcard verify/*.py verify/*/*.py $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch] \
-	verify/pages/templates/*) $(BUNDLE_CODE)
+python_in = $(shell find $(addprefix $(PACKAGE)/,$(1)) -name '*.py' -not -path '*/node_modules/*')
+EXPORT_CODE := $(PACKAGE)/exporting.py $(call python_in,bundle graphs oracle sources vectors formats tflite) \
+	$(wildcard export/*.py)
+VERIFY_CODE := $(PACKAGE)/verification.py $(call python_in,bundle runtimes comparing verifying reporting) \
+	$(wildcard $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch] $(PACKAGE)/reporting/templates/*)
 
 # A real registry, for the tests of publishing to one: Debian's, unpacked, where there is apt.
 REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-registry)
@@ -28,7 +30,7 @@ REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-regis
 # What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify publish test faults zoo lint lock clean
+.PHONY: all setup train export plots verify publish test test-all faults zoo lint lock clean
 .DEFAULT_GOAL := all
 
 all: $(PROVEN)
@@ -45,14 +47,14 @@ plots: $(BUNDLES)
 
 # One process for all models: TensorFlow's start is paid once. (GNU make 3.81, as on a Mac, takes
 # `&:` for one more target and makes each file by itself, which is slower and as right.)
-$(TRAINED) &: $(INSTALLED) $(wildcard export/models/*.py)
-	portproof train $(CHOSEN)
+$(TRAINED) &: $(INSTALLED) $(wildcard export/*.py)
+	python -m export.train $(CHOSEN)
 
 $(BUNDLES) &: $(TRAINED) $(EXPORT_CODE)
-	portproof export $(CHOSEN)
+	portproof export $(CHOSEN:%=export.%:source)
 
-$(PROVEN) &: $(BUNDLES) $(VERIFY_CODE)
-	@portproof verify $(CHOSEN:%=artifacts/%)
+$(PROVEN) &: $(BUNDLES) $(VERIFY_CODE) verify/__main__.py
+	@python -m verify $(CHOSEN:%=artifacts/%)
 	@touch $(PROVEN)
 
 # What is proven, to a folder or a URL: make publish TO=s3://bucket/models [KEY=key.pem]
@@ -61,16 +63,20 @@ publish: $(PROVEN)
 	@for model in $(CHOSEN); do \
 		portproof publish artifacts/$$model "$(TO)" $(if $(KEY),--sign-key $(KEY)) || exit; done
 
+# Every format and every runtime at least once. `make test-all` runs the slow tests too.
 test: $(INSTALLED) $(PROVEN) $(REGISTRY)
+	pytest -m "not slow"
+
+test-all: $(INSTALLED) $(PROVEN) $(REGISTRY)
 	pytest
 
-# What is caught, and what is flagged for nothing: a quarter of an hour. `make test` runs a part.
+# What is caught, and what is flagged for nothing: a quarter of an hour. `make test-all` runs a part.
 faults: $(INSTALLED)
-	python -m tests.faults --write
+	python -m verify.faults --write
 
-# Models that nobody here wrote, in every format and runtime: two hours. `make test` runs a part.
+# Models that nobody here wrote, in every format and runtime: two hours. `make test-all` runs a part.
 zoo: $(INSTALLED)
-	python -m tests.zoo --write
+	python -m verify.zoo --write
 
 lint: .venv/installed
 	ruff check

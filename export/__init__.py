@@ -1,6 +1,1 @@
-"""A model becomes a bundle. Imports of TensorFlow and Keras live here and in runner processes."""
-
-import os
-
-# TensorFlow's C++ side logs its CPU features and the GPUs it does not find at every start.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+"""The models of this repository, written with Portproof's public API alone, as a user would."""

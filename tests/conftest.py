@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import portproof
-from bundle.bundle import Bundle
+from portproof.bundle.bundle import Bundle
 
 REPOSITORY = Path(__file__).parent.parent
 MODELS = ("quadratic", "my_module", "quadratic_keras")

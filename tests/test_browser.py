@@ -11,13 +11,13 @@ import tensorflow as tf
 from rich.console import Console
 
 import portproof
-from bundle.bundle import Bundle
-from tests.damage import damaged, sign
-from verify.check import check
-from verify.process import Limits
-from verify.report import Report
-from verify.runtimes import select
-from verify.table import render
+from portproof.bundle.bundle import Bundle
+from verify.faults.damage import damaged, sign
+from portproof.verifying.scheduling import check
+from portproof.runtimes.process import Limits
+from portproof.bundle.report import Report
+from portproof.runtimes.table import select
+from portproof.reporting.table import render
 
 CHROMIUM = ["tfjs-chromium-webgl", "tfjs-chromium-webgpu", "tfjs-chromium-wasm"]
 ALL_TFJS = [*CHROMIUM, "tfjs-node-cpu", "tfjs-node-wasm", "litert-chromium-wasm", "litert"]

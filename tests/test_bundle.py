@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bundle import atomic
-from bundle.bundle import MANIFEST, PAGE, REPORT, Bundle
-from bundle.card import CARD
-from bundle.errors import BundleError
+from portproof.bundle import atomic
+from portproof.bundle.bundle import MANIFEST, PAGE, REPORT, Bundle
+from portproof.reporting.card import CARD
+from portproof.bundle.errors import BundleError
 
 
 @pytest.fixture

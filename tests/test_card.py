@@ -19,8 +19,8 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle import card
-from bundle.bundle import Bundle
+from portproof.reporting import card
+from portproof.bundle.bundle import Bundle
 from tests.conftest import REPOSITORY
 
 MODELS = ("quadratic", "my_module", "quadratic_keras")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bundle.bundle import Bundle
-from verify.report import Report
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.report import Report
 
 PORTPROOF = str(Path(sys.executable).with_name("portproof"))
 

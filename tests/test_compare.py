@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bundle.manifest import Budget
-from bundle.signature import DTYPES, TensorSpec
-from verify import compare as compare_module
-from verify.compare import Measure, compare
-from verify.float_format import spacing, ulp_distance
-from verify.metrics import merged
-from verify.verdict import Allowance, decide, judge, worst
+from portproof.bundle.manifest import Budget
+from portproof.bundle.signature import DTYPES, TensorSpec
+from portproof.comparing import arrays as compare_module
+from portproof.comparing.arrays import Measure, compare
+from portproof.comparing.float_format import spacing, ulp_distance
+from portproof.comparing.metrics import merged
+from portproof.comparing.judging import Allowance, decide, judge, worst
 
 FLOATS = ("float16", "float32", "float64")
 INTEGERS = sorted(name for name, dtype in DTYPES.items() if dtype.kind in "iu")

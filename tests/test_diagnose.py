@@ -11,13 +11,13 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle.bundle import Bundle
-from bundle.errors import PortproofError, UsageError
-from export.modules import from_module
-from tests.damage import grafted
-from tests.faults import architectures
-from tests.sources import exported
-from verify.diagnose import Diagnosis
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import PortproofError, UsageError
+from portproof.sources.modules import from_module
+from verify.faults.damage import grafted
+from verify.faults import architectures
+from tests.helpers.sources import exported
+from portproof.verifying.diagnosing import Diagnosis
 
 PORTPROOF = os.fspath(Path(sys.executable).parent / "portproof")
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.sweeps import points
-from verify.envelope import Point, envelope, magnitude
-from verify.verdict import Verdict
+from portproof.vectors.sweeps import points
+from portproof.comparing.envelopes import Point, envelope, magnitude
+from portproof.comparing.judging import Verdict
 
 
 def walk(limit: float, formula: str = "", factor: float = 1.0) -> str:

@@ -12,14 +12,15 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle import tensors
-from bundle.bundle import Bundle
-from bundle.errors import ExportError, UsageError
-from export.cases import cases, special_values
-from export.formats import names, select, tfjs_converter
-from export.write import write
-from oracle.graph import Oracle
-from tests.sources import X, heads
+from portproof.bundle import tensors
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import ExportError, UsageError
+from portproof.vectors.cases import cases, special_values
+from portproof.formats.table import names, select
+from portproof.formats import tfjs_converter
+from portproof.exporting import write
+from portproof.oracle.oracle import Oracle
+from tests.helpers.sources import X, heads
 
 EXPORT = """
 import sys
@@ -131,7 +132,7 @@ def test_the_oracle_goes_into_library_functions_and_loops() -> None:
 
 
 def test_the_checkpoint_restores_into_the_persons_own_model(bundles: dict[str, Bundle]) -> None:
-    from export.models import quadratic_keras
+    from export import quadratic_keras
 
     bundle = bundles["quadratic_keras"]
     model = quadratic_keras.build(seed=1)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import portproof
-from bundle.bundle import Bundle
-from tests.damage import damaged, grafted, sign, spoiled
-from tests.sources import exported, heads
-from verify.check import check
-from verify.process import Limits
-from verify.report import Cell, Report
-from verify.runtimes import RUNTIMES
-from verify.runtimes.runtime import Runtime
+from portproof.bundle.bundle import Bundle
+from verify.faults.damage import damaged, grafted, sign, spoiled
+from tests.helpers.sources import exported, heads
+from portproof.verifying.scheduling import check
+from portproof.runtimes.process import Limits
+from portproof.bundle.report import Cell, Report
+from portproof.runtimes.table import RUNTIMES
+from portproof.runtimes.runtime import Runtime
 
 FORMATS = ("savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph")
 # A process each that starts in a second or two; the browser has tests of its own.

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle.bundle import Bundle
-from bundle.errors import PortproofError
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import PortproofError
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.faults import tolerances
-from tests.faults.examine import JUDGES, OURS
-from tests.faults.results import Results
-from tests.faults.run import run
+from verify.faults import tolerances
+from verify.faults.examine import JUDGES, OURS
+from verify.faults.results import Results
+from verify.faults.run import run
 
 
 @pytest.fixture(scope="module")

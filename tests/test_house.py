@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.bundle import Bundle
+from portproof.bundle.bundle import Bundle
 from tests.conftest import REPOSITORY
 
 SOURCES = [

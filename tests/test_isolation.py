@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bundle.bundle import Bundle
-from verify.process import Limits, RunnerError, RunnerProcess
+from portproof.bundle.bundle import Bundle
+from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
 
 READY = "print('{\"ready\": {}}', flush=True); import sys, time, os, subprocess\n"
 

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle.bundle import Bundle
-from export.keras_models import from_keras
-from oracle import frozen
-from oracle.frozen import LARGE, filled, freeze
-from oracle.graph import Deviations, Oracle
-from verify.runners import inspection
+from portproof.bundle.bundle import Bundle
+from portproof.sources.keras_models import from_keras
+from portproof.graphs import freezing as frozen
+from portproof.graphs.freezing import LARGE, filled, freeze
+from portproof.oracle.oracle import Deviations, Oracle
+from portproof.runtimes.python import inspection
 
 ROWS, SIZE = 2000, 256
 

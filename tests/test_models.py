@@ -8,10 +8,13 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle import tensors
-from bundle.errors import UsageError
-from export.models import data, my_module, quadratic, quadratic_keras
-from export.models.state import restore
+from portproof.bundle import tensors
+from portproof.bundle.errors import UsageError
+from export import data
+from export import my_module
+from export import quadratic
+from export import quadratic_keras
+from export.state import restore
 
 
 def weights(folder: Path) -> dict[str, bytes]:

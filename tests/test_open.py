@@ -10,17 +10,17 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle.errors import ExportError, PortproofError, UsageError
-from bundle.manifest import Structure
-from bundle.signature import DTYPES
-from export.examples import read
-from export.formats import select
-from export.keras_models import from_keras
-from export.modules import from_module
-from export.open import open_source
-from export.source import Source
-from export.write import write
-from verify.report import Report
+from portproof.bundle.errors import ExportError, PortproofError, UsageError
+from portproof.bundle.manifest import Structure
+from portproof.bundle.signature import DTYPES
+from portproof.sources.examples import read
+from portproof.formats.table import select
+from portproof.sources.keras_models import from_keras
+from portproof.sources.modules import from_module
+from portproof.sources.opening import open_source
+from portproof.sources.source import Source
+from portproof.exporting import write
+from portproof.bundle.report import Report
 
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
 

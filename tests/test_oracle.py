@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from oracle import rounding
-from oracle.graph import Oracle, narrowed
-from oracle.perturbing import perturbed
-from oracle.raising import raised
-from verify.verdict import MEAN
+from portproof.oracle import rounding
+from portproof.oracle.oracle import Oracle, narrowed
+from portproof.oracle.perturbing import perturbed
+from portproof.oracle.raising import raised
+from portproof.comparing.judging import MEAN
 
 Function = Callable[[Any], Any]
 

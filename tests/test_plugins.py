@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from export import formats
+from portproof.formats import table as formats
 from tests.conftest import REPOSITORY
-from verify import runtimes
+from portproof.runtimes import table as runtimes
 
 EXAMPLE = REPOSITORY / "examples" / "numpy_format.py"
 

@@ -22,15 +22,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 import portproof
-from bundle.bundle import MANIFEST, REPORT, Bundle
-from bundle.errors import BundleError, UsageError
-from bundle.publishing import signing
-from bundle.publishing.publish import fetched
-from bundle.publishing.registry import unpack
-from bundle.publishing.release import SIGNATURE, STATEMENT, SUMS
-from tests import servers
-from tests.damage import sign
-from tests.token_server import LOGIN, token_server
+from portproof.bundle.bundle import MANIFEST, REPORT, Bundle
+from portproof.bundle.errors import BundleError, UsageError
+from portproof.publishing import signing
+from portproof.publishing.stores import fetched
+from portproof.publishing.registry import unpack
+from portproof.publishing.release import SIGNATURE, STATEMENT, SUMS
+from tests.helpers import servers
+from verify.faults.damage import sign
+from tests.helpers.token_server import LOGIN, token_server
 
 PORTPROOF = Path(sys.executable).parent / "portproof"
 RUNTIMES = ["tensorflow", "litert"]

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from bundle.bundle import Bundle
+from portproof.bundle.bundle import Bundle
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 import portproof
-from bundle.bundle import PAGE, REPORT, Bundle
+from portproof.bundle.bundle import PAGE, REPORT, Bundle
 from tests.conftest import REPOSITORY
-from tests.damage import damaged
-from verify import github, junit
-from verify.pages.overview import Entry
-from verify.report import Cell, Report
-from verify.units import binary, seconds
+from verify.faults.damage import damaged
+from portproof.reporting import github
+from portproof.reporting import junit
+from portproof.reporting.overview import Entry
+from portproof.bundle.report import Cell, Report
+from portproof.reporting.units import binary, seconds
 
 SCRIPTS = Path(sys.executable).parent
 CHEAP = ["litert", "litert-reference", "tfjs-node-cpu"]

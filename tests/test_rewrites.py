@@ -11,20 +11,20 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle.bundle import Bundle
-from bundle.errors import ExportError
-from export.formats import select
-from export.keras_models import from_keras
-from export.modules import from_module
-from export.rewrites.einsum import einsum
-from export.rewrites.error_function import erf, erfc
-from export.rewrites.loops import has_loops, unrolled
-from export.source import Source
-from export.write import write
-from oracle.frozen import freeze
-from oracle.splicing import spliced
-from verify.report import Report
-from verify.runtimes import RUNTIMES
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import ExportError
+from portproof.formats.table import select
+from portproof.sources.keras_models import from_keras
+from portproof.sources.modules import from_module
+from portproof.graphs.rewrites.einsum import einsum
+from portproof.graphs.rewrites.error_function import erf, erfc
+from portproof.graphs.unrolling import has_loops, unrolled
+from portproof.sources.source import Source
+from portproof.exporting import write
+from portproof.graphs.freezing import freeze
+from portproof.graphs.splicing import spliced
+from portproof.bundle.report import Report
+from portproof.runtimes.table import RUNTIMES
 
 RANDOM = np.random.default_rng(5)
 

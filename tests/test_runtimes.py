@@ -6,11 +6,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bundle.bundle import Bundle
-from verify.check import check
-from verify.report import Cell
-from verify.runtimes import RUNTIMES, chromium, javascript, select, tensorflow_c
-from verify.runtimes.runtime import Runtime
+from portproof.bundle.bundle import Bundle
+from portproof.verifying.scheduling import check
+from portproof.bundle.report import Cell
+from portproof.runtimes.table import RUNTIMES, select
+from portproof.runtimes import chromium
+from portproof.runtimes import javascript
+from portproof.runtimes import tensorflow_c
+from portproof.runtimes.runtime import Runtime
 
 PYTHON = [
     *("tensorflow", "keras", "keras-jax", "keras-openvino", "litert", "litert-reference"),

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import portproof
-from bundle.bundle import Bundle
-from bundle.errors import UsageError
-from verify.runners.serving_runner import encoded
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import UsageError
+from portproof.runtimes.python.serving_runner import encoded
 
 SERVER = str(Path(__file__).parent / "serving_server.py")
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bundle import tensors
-from bundle.errors import BundleError
-from bundle.signature import DTYPES
+from portproof.bundle import tensors
+from portproof.bundle.errors import BundleError
+from portproof.bundle.signature import DTYPES
 
 
 @st.composite

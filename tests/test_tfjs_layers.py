@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from keras import layers
 
-from bundle.bundle import Bundle
-from bundle.errors import ExportError
-from export.formats import select
-from export.formats.tfjs_layer_configs import LAYERS
-from export.formats.tfjs_layers import named_variables, topology
-from export.keras_models import from_keras
-from export.write import write
-from verify.check import check
-from verify.report import Report
-from verify.runtimes import select as runtimes
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import ExportError
+from portproof.formats.table import select
+from portproof.formats.tfjs_layer_configs import LAYERS
+from portproof.formats.tfjs_layers import named_variables, topology
+from portproof.sources.keras_models import from_keras
+from portproof.exporting import write
+from portproof.verifying.scheduling import check
+from portproof.bundle.report import Report
+from portproof.runtimes.table import select as runtimes
 
 RANDOM = np.random.default_rng(3)
 

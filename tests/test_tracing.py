@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 import portproof
-from bundle.bundle import Bundle
-from bundle.errors import ExportError
-from bundle.show import describe as show
-from export.modules import from_module
-from export.tracing import describe
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import ExportError
+from portproof.reporting.bundle_text import describe as show
+from portproof.sources.modules import from_module
+from portproof.sources.tracing import describe
 
 
 def test_my_func_is_traced_once_for_each_signature() -> None:

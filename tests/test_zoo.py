@@ -7,11 +7,11 @@ import keras
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.zoo import layers
-from tests.zoo.known import KNOWN
-from tests.zoo.matrix import Matrix
-from tests.zoo.run import MODELS, run
-from verify.report import Cell
+from verify.zoo import layers
+from verify.zoo.known import KNOWN
+from verify.zoo.matrix import Matrix
+from verify.zoo.run import MODELS, run
+from portproof.bundle.report import Cell
 
 # Small, and between them: convolution, a loop, nesting, several dtypes.
 SUBSET = ("conv_2d", "lstm", "nested")

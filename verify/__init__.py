@@ -1,1 +1,1 @@
-"""A bundle becomes a report. Imports neither TensorFlow nor Keras: runner processes do."""
+"""The verify stage, and beside it the campaigns that show that it can be relied on."""

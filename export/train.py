@@ -1,0 +1,45 @@
+"""Trains the models of this folder: python -m export.train [NAME ...] [--seed 22] [--resume]"""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import portproof
+
+MODELS = ("quadratic", "my_module", "quadratic_keras")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m export.train", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(MODELS)}; without one, all")
+    parser.add_argument("--seed", type=int, default=22, help="decides data, start and order")
+    parser.add_argument("--epochs", type=int, default=150, help="when to stop")
+    parser.add_argument("--resume", action="store_true", help="continue where a training stopped")
+    parser.add_argument("--folder", type=Path, default=Path("training"))
+    arguments = parser.parse_args()
+    names = list(dict.fromkeys(arguments.names or MODELS))
+    if unknown := [name for name in names if name not in MODELS]:
+        parser.error(f"there is no model {unknown[0]!r}: they are {', '.join(MODELS)}.")
+    if arguments.epochs < 1:
+        parser.error("--epochs is 1 or more.")
+    # TensorFlow says at every start that it found no GPU.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        for name in names:
+            print(f"training {name}", flush=True)
+            module = import_module(f"export.{name}")
+            module.train(
+                arguments.folder / name,
+                seed=arguments.seed,
+                epochs=arguments.epochs,
+                resume=arguments.resume,
+                log=print,
+            )
+    except portproof.PortproofError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

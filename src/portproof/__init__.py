@@ -1,0 +1,59 @@
+"""Export a model to every format, and prove that each artifact gives its numbers.
+
+import portproof
+
+bundle = portproof.export(model, "artifacts/my_model", inputs={"x": data})
+report = portproof.verify(bundle.path)
+assert report.ok, report.failures
+"""
+
+from portproof._api import (
+    add_format,
+    add_runtime,
+    bench,
+    diagnose,
+    export,
+    make_source,
+    print_report,
+    publish,
+    serve,
+    verify,
+)
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import BundleError, ExportError, PortproofError, UsageError
+from portproof.bundle.manifest import Budget, Endpoint
+from portproof.bundle.report import Cell, Performance, Report
+from portproof.formats.format import Format, Written
+from portproof.runtimes.protocol import Request
+from portproof.runtimes.runtime import Runtime
+from portproof.sources.source import Source
+from portproof.verifying.diagnosis import Diagnosis
+
+__all__ = [
+    "Budget",
+    "Bundle",
+    "BundleError",
+    "Cell",
+    "Diagnosis",
+    "Endpoint",
+    "ExportError",
+    "Format",
+    "Performance",
+    "PortproofError",
+    "Report",
+    "Request",
+    "Runtime",
+    "Source",
+    "UsageError",
+    "Written",
+    "add_format",
+    "add_runtime",
+    "bench",
+    "diagnose",
+    "export",
+    "make_source",
+    "print_report",
+    "publish",
+    "serve",
+    "verify",
+]

@@ -1,0 +1,307 @@
+"""The public functions. Each imports what it needs when it is called: TensorFlow takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from portproof.bundle.bundle import Bundle, find_bundles
+from portproof.bundle.report import Cell, Performance, Report
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from portproof.bundle.tensors import Infer
+    from portproof.formats.format import Format
+    from portproof.runtimes.protocol import Request
+    from portproof.runtimes.runtime import Runtime
+    from portproof.sources.source import Source
+    from portproof.verifying.diagnosis import Diagnosis
+
+ARTIFACTS = Path("artifacts")
+
+
+def make_source(
+    model: str | Path | Source | tf.Module | keras.Model,
+    *,
+    name: str = "",
+    signatures: Mapping[str, Any] | Sequence[str] | None = None,
+    inputs: Any = None,
+    imports: Sequence[str] = (),
+    keras_forms: Mapping[str, keras.Model] | None = None,
+    draw_plots: Callable[[Path], None] | None = None,
+) -> Source:
+    """A model with everything that its export needs to know.
+
+    `export` makes one by itself. Make one to add what only the author of a model can add: a Keras
+    form of a `tf.Module`, or plots of the training.
+
+    Args:
+        model: A `tf.Module`, a `keras.Model`, the result of `tf.saved_model.load`, the path of a
+            `.keras` file or of a SavedModel folder, `"package.module:function"` for a function that
+            returns one of these, or a Source.
+        name: The model's name; empty: the model's own, or that of its file.
+        signatures: The signatures to export of several: their names, or `tf.function`s by name. A
+            Keras model has the one signature `serving_default`.
+        inputs: Some of the model's own data: an array by input name (the array alone for one
+            input, nested like the model's inputs; for several signatures a dict of such dicts),
+            or a `tf.data.Dataset` of rows or batches. The first axis is the rows where the
+            signature's first dimension is dynamic. None: inputs are generated from the signature.
+        imports: Modules to import first, which register a `.keras` file's own layers.
+        keras_forms: By signature, a `keras.Model` of stock layers with the same weights and the
+            same names of inputs and outputs, for a model that is not one itself.
+        draw_plots: Writes plots of the training as PNG files into the folder that it is given.
+
+    Raises:
+        ExportError: The model cannot be exported.
+        UsageError: The arguments do not fit the model or each other.
+    """
+    from portproof.sources import opening
+
+    return opening.make_source(
+        model,
+        name=name,
+        signatures=signatures,
+        inputs=inputs,
+        imports=imports,
+        keras_forms=keras_forms,
+        draw_plots=draw_plots,
+    )
+
+
+def export(
+    model: str | Path | Source | tf.Module | keras.Model,
+    path: str | Path | None = None,
+    *,
+    folder: str | Path = ARTIFACTS,
+    signatures: Mapping[str, Any] | Sequence[str] | None = None,
+    inputs: Any = None,
+    formats: Sequence[str] | None = None,
+    imports: Sequence[str] = (),
+    log: Callable[[str], None] = lambda _: None,
+) -> Bundle:
+    """Export a model to every format, with its test vectors, as a bundle.
+
+    Args:
+        model: See `make_source`.
+        path: The bundle's folder; None: `folder/NAME`. A bundle that is there is replaced when the
+            new one is whole.
+        folder: See `path`.
+        signatures: See `make_source`.
+        inputs: See `make_source`.
+        formats: Full names of the only formats to write, such as `"tflite"` or `"tflite int8"`.
+            `savedmodel` is always written, because the others are made from it. None: all.
+        imports: See `make_source`.
+        log: Called with each step, as a line of text.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        ExportError: The model cannot be exported, or not to a format that was named.
+        UsageError: The arguments are wrong, or `path` holds something other than a bundle.
+    """
+    from portproof.exporting import export_source
+    from portproof.formats.table import select
+
+    chosen = select(formats)
+    source = make_source(model, signatures=signatures, inputs=inputs, imports=imports)
+    target = Path(folder) / source.name if path is None else path
+    return export_source(source, target, log, chosen, formats or ())
+
+
+def verify(
+    *bundles: str | Path,
+    runtimes: Sequence[str] | None = None,
+    serving: Sequence[str] | None = None,
+    time_limit: float = 120.0,
+    memory_limit: float = 8.0,
+    strict: bool = False,
+    key: str | Path | None = None,
+    on_cell: Callable[[Cell], None] = lambda _: None,
+) -> Report:
+    """Verify bundles in every runtime that is here, and write each one's report beside it.
+
+    Every file is compared with its digest before anything parses it. A bundle that is not what was
+    exported is in the report as refused.
+
+    Args:
+        bundles: Folders, or addresses at which bundles were published (`s3://...`, `oci://...`);
+            none: all bundles in `artifacts`.
+        runtimes: Names of the only runtimes to use; None: all.
+        serving: URLs of the models in running TensorFlow Servings, `http://...` or `grpc://...`.
+        time_limit: Seconds for one call of a model, after which the runtime is ended and its cell
+            is `failed`.
+        memory_limit: GiB for a runtime and all that it starts, with the same consequence.
+        strict: Whether the regime `edge` counts like the others.
+        key: A public key in PEM, by whose owner published bundles must be signed.
+        on_cell: Called with each cell as it is judged, from other threads, one call at a time.
+
+    Returns:
+        The report. `report.ok` tells whether all is proven.
+
+    Raises:
+        UsageError: The arguments are wrong.
+    """
+    from portproof.runtimes.process import Limits
+    from portproof.verification import VerifyOptions, verify_bundles
+
+    options = VerifyOptions(
+        runtimes=tuple(runtimes or ()),
+        servers=tuple(serving or ()),
+        limits=Limits(request=time_limit, memory=memory_limit),
+        strict=strict,
+        key=Path(key) if key else None,
+    )
+    names = [str(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]
+    return verify_bundles(names, options, on_cell)
+
+
+def print_report(report: Report, *, quiet: bool = False) -> None:
+    """Print a report's tables, what needs words, and one line of verdict.
+
+    Args:
+        report: The report.
+        quiet: Whether to print only what is not proven, and the line of verdict.
+    """
+    from portproof.reporting import terminal
+
+    terminal.print_report(report, quiet=quiet)
+
+
+def publish(
+    bundle: str | Path,
+    destination: str,
+    *,
+    version: str = "",
+    sign_key: str | Path | None = None,
+    unverified: bool = False,
+) -> str:
+    """Publish a bundle that is proven.
+
+    Args:
+        bundle: The bundle's folder.
+        destination: A folder or any URL of fsspec (`s3://bucket/models`), below which the bundle
+            is `NAME/VERSION`, or `oci://host/repository:tag`.
+        version: The version, which never changes once published; empty: the first 16 digits of the
+            bundle's digest.
+        sign_key: A private EC key in PEM to sign with; None: do not sign.
+        unverified: Whether to publish without a report that proves these files. It is recorded.
+
+    Returns:
+        The address of what was published.
+
+    Raises:
+        BundleError: The bundle is not what was exported.
+        UsageError: The bundle is not proven, or the destination refuses.
+    """
+    from portproof.publishing.stores import publish_bundle
+
+    key = Path(sign_key) if sign_key else None
+    return publish_bundle(bundle, destination, version=version, sign_key=key, unverified=unverified)
+
+
+def bench(
+    *bundles: str | Path,
+    runtimes: Sequence[str] | None = None,
+    time_limit: float = 120.0,
+    memory_limit: float = 8.0,
+    on_performance: Callable[[Performance], None] = lambda _: None,
+) -> list[Performance]:
+    """Time bundles in every runtime that is here, one artifact after the other.
+
+    Each artifact gets a process of its own. Timed are loading and single calls, of one row and of
+    the model's own data, after warming up. What is computed is not judged.
+
+    Args:
+        bundles: Folders; none: all bundles in `artifacts`.
+        runtimes: Names of the only runtimes to use; None: all.
+        time_limit: See `verify`.
+        memory_limit: See `verify`.
+        on_performance: Called with each result as it arrives.
+
+    Returns:
+        Load times and latencies in seconds (median, 10th and 90th percentile) and the most memory
+        in bytes.
+
+    Raises:
+        BundleError: A bundle is not what was exported.
+        UsageError: The arguments are wrong, or nothing could be timed.
+    """
+    from portproof.runtimes.process import Limits
+    from portproof.verifying.benchmarking import time_bundles
+
+    limits = Limits(request=time_limit, memory=memory_limit)
+    paths = [Path(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]
+    return time_bundles(paths, runtimes or [], limits, on_performance)
+
+
+def diagnose(
+    bundle: str | Path,
+    runtime: str,
+    *,
+    format: str = "",  # noqa: A002
+    case: str = "",
+) -> Iterator[Diagnosis]:
+    """Find where inside each of a bundle's artifacts a runtime leaves the reference.
+
+    Args:
+        bundle: The bundle's folder.
+        runtime: The runtime's name.
+        format: The full name of the only format to diagnose; empty: all that the runtime runs.
+        case: The name of the test vector, such as `batch-7`; empty: the first that is wrong, or
+            the model's own data.
+
+    Yields:
+        A diagnosis for each artifact and signature.
+
+    Raises:
+        BundleError: The bundle is not what was exported.
+        UsageError: The arguments are wrong, or the runtime shows no tensors from inside.
+    """
+    from portproof.verifying.diagnosing import diagnose_bundle
+
+    yield from diagnose_bundle(Bundle.open(bundle), runtime, format_=format, case=case)
+
+
+def add_format(format: Format) -> None:  # noqa: A002
+    """Let `export` write a format of one's own too, from now on in this process.
+
+    Args:
+        format: The format. One with the same name and variant is replaced.
+    """
+    from portproof.formats.table import add
+
+    add(format)
+
+
+def add_runtime(runtime: Runtime) -> None:
+    """Let `verify` run artifacts in a runtime of one's own too, from now on in this process.
+
+    Args:
+        runtime: The runtime. One with the same name is replaced.
+    """
+    from portproof.runtimes.table import add
+
+    add(runtime)
+
+
+def serve(
+    versions: dict[str, str],
+    load: Callable[[Request], Infer],
+    backend: Callable[[], str] = lambda: "",
+) -> None:
+    """The main loop of a runner in Python: answer requests until standard input ends.
+
+    Args:
+        versions: The versions of what the runner drives, by name.
+        load: Loads the artifact of a request, and returns a function from named input arrays to
+            named output arrays, both by the artifact's own names. It is called when a request is
+            for another artifact or signature than the last one, or when the last one failed.
+        backend: Names what has computed; called after each call of the model.
+    """
+    from portproof.runtimes.python import loop
+
+    loop.serve(versions, load, backend)

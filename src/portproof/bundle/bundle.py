@@ -1,0 +1,126 @@
+"""The folder of one model: its artifacts, `manifest.json` and its test vectors."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from portproof.bundle import atomic, tensors
+from portproof.bundle.digest import File, paths_in, sha256_of
+from portproof.bundle.errors import BundleError, UsageError
+from portproof.bundle.manifest import Manifest, Vector
+
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+PAGE = "report.html"
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk. `digest` is the SHA-256 of its manifest, which holds all other digests."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Bundle":
+        """Read a bundle, and compare every file with its digest before anything parses one.
+
+        Raises BundleError, naming the file, where one is missing, changed, added or a link.
+        """
+        bundle = cls.open_unchecked(path)
+        bundle._check_files()
+        bundle._check_endpoints()
+        return bundle
+
+    @classmethod
+    def open_unchecked(cls, path: str | Path) -> "Bundle":
+        """Read the manifest alone. Raises BundleError where there is none or it is not one."""
+        path = Path(path)
+        try:
+            text = (path / MANIFEST).read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{path} is not a bundle: {MANIFEST} cannot be read ({error.strerror}). "
+                "Make one with `portproof export`."
+            ) from error
+        try:
+            manifest = Manifest.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise BundleError(
+                f"{path / MANIFEST} is damaged or of another version: {field}: {first['msg']}. "
+                "Export the model again."
+            ) from error
+        return cls(path, manifest, hashlib.sha256(text).hexdigest())
+
+    def _check_files(self) -> None:
+        listed = {file.path: file for file in self.manifest.files}
+        try:
+            for file in listed.values():
+                self._check_file(file)
+        except OSError as error:
+            raise BundleError(f"{self.path}: {error.filename}: {error.strerror}.") from error
+        for artifact in self.manifest.artifacts:
+            for folder in {file.path.split("/")[0] for file in artifact.files}:
+                for path in paths_in(self.path / folder):
+                    if f"{folder}/{path}" not in listed:
+                        raise BundleError(
+                            f"{self.path}: {folder}/{path} is not in {MANIFEST}. "
+                            "Remove it, or export the model again."
+                        )
+
+    def _check_file(self, file: File) -> None:
+        relative = PurePosixPath(file.path)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise BundleError(f"{self.path}: {MANIFEST} names {file.path}, outside the bundle.")
+        path = self.path / relative
+        if path.resolve() != self.path.resolve() / relative or not path.is_file():
+            raise BundleError(f"{self.path}: {file.path} is missing. Export the model again.")
+        if path.stat().st_size != file.size or sha256_of(path) != file.sha256:
+            raise BundleError(
+                f"{self.path}: {file.path} is not the file that was exported "
+                f"(its SHA-256 is not the manifest's). Export the model again."
+            )
+
+    def _check_endpoints(self) -> None:
+        """What a runtime is given to load must be files whose digests were compared."""
+        artifacts = self.manifest.artifacts
+        folders = {file.path.split("/")[0] for artifact in artifacts for file in artifact.files}
+        for artifact in artifacts:
+            files = [file.path for file in artifact.files]
+            for signature, endpoint in artifact.endpoints.items():
+                if signature not in self.manifest.signatures:
+                    raise BundleError(f"{self.path}: {MANIFEST} has no signature {signature}.")
+                one_row = [] if endpoint.one_row is None else [endpoint.one_row]
+                for path in (endpoint.path, *one_row):
+                    if not any(f == path or f.startswith((f"{path}/", f"{path}.")) for f in files):
+                        raise BundleError(f"{self.path}: {path} is no file of {artifact.name}.")
+            if artifact.graph is not None and artifact.graph not in folders:
+                raise BundleError(f"{self.path}: {artifact.graph} is no artifact of this bundle.")
+
+    def vectors(self, signature: str) -> list[Vector]:
+        """The cases of a signature, in the order in which they are to be run."""
+        return [v for v in self.manifest.vectors if v.signature == signature]
+
+    def read(self, vector: Vector) -> tensors.Arrays:
+        """The arrays `inputs/NAME`, `reference/NAME` and the others of a case."""
+        return tensors.read(self.path / vector.file.path)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`: the last file of a bundle."""
+    text = manifest.model_dump_json(indent=2, by_alias=True, exclude_defaults=False)
+    atomic.write_text(folder / MANIFEST, text + "\n")
+
+
+def find_bundles(folder: Path) -> list[Path]:
+    """Every bundle directly below a folder. Raises UsageError where there is none."""
+    found = sorted(p.parent for p in folder.glob(f"*/{MANIFEST}") if p.parent.name[0] != ".")
+    if not found:
+        raise UsageError(f"there is no bundle in {folder}. Make one with `portproof export`.")
+    return found

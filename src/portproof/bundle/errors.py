@@ -1,0 +1,45 @@
+"""The errors that a person can act on. Each message says what to do next."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class PortproofError(Exception):
+    """Base of all errors that end a command with one message and no traceback."""
+
+    exit_status = 2
+
+
+class UsageError(PortproofError):
+    """The command or the call was used wrongly."""
+
+
+class ExportError(PortproofError):
+    """The model cannot be exported as asked."""
+
+    exit_status = 1
+
+
+class BundleError(PortproofError):
+    """The bundle on disk is not what its manifest says: nothing of it may be trusted."""
+
+    exit_status = 1
+
+
+def one_line(error: BaseException, max_length: int = 500) -> str:
+    """The message of an exception on one line, cut after `max_length` characters."""
+    return " ".join(str(error).split())[:max_length]
+
+
+@contextmanager
+def library_errors_as_usage_error(place: str) -> Iterator[None]:
+    """Turn whatever a library raises while it reads or writes `place` into a UsageError.
+
+    For libraries that document no common base of their exceptions: file systems and registries.
+    """
+    try:
+        yield
+    except PortproofError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{place}: {type(error).__name__}: {one_line(error, 300)}") from None

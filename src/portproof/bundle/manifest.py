@@ -1,0 +1,225 @@
+"""What a bundle says of itself: `manifest.json`, as artifacts/README.md describes it."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from portproof.bundle.digest import File
+from portproof.bundle.signature import Record, Signature
+from portproof.bundle.structure import Names
+
+SCHEMA: Literal["portproof/manifest/2"] = "portproof/manifest/2"
+
+Regime = Literal["typical", "batch", "edge"]
+REGIMES: tuple[Regime, ...] = ("typical", "batch", "edge")
+# The regimes that decide the exit status; `edge` is reported.
+DECIDING: tuple[Regime, ...] = ("typical", "batch")
+
+
+class Endpoint(Record):
+    """Where an artifact holds one signature, and the artifact's own names of its tensors.
+
+    Attributes:
+        path: The file or folder that a runtime is given to load, relative to the bundle.
+        inputs: The artifact's name of each of the signature's inputs. Converters rename tensors,
+            and Keras names them after layers.
+        outputs: The same for the outputs.
+        one_row: The path of a file with the same signature for exactly one row, for runtimes that
+            take no dynamic dimension (LiteRT in the browser, microcontrollers); None without one.
+        dynamic: Whether the file at `path` takes any number of rows. If not, `path` is `one_row`.
+        feeds: The tensors of a SavedModel's graph behind the inputs, for those who call it without
+            its SignatureDef (C, Go, Java).
+        fetches: The same for the outputs.
+    """
+
+    path: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    one_row: str | None = None
+    dynamic: bool = True
+    feeds: dict[str, str] = Field(default_factory=dict)
+    fetches: dict[str, str] = Field(default_factory=dict)
+
+
+class Budget(Record):
+    """The error that a variant declares for one of its outputs, beyond float rounding.
+
+    Attributes:
+        step: The scale of a quantised output: the value of one LSB.
+        lsb: How many steps any element may be off from what the variant's own arithmetic gives
+            (`VARIANT/NAME` in the test vectors), or from the reference where the vectors do not
+            have that. None: not limited.
+        mean_lsb: The same for the mean of a case.
+        sqnr: The least signal to quantisation noise ratio of any row against the reference, in dB.
+            None: not limited.
+    """
+
+    step: float | None = Field(default=None, gt=0)
+    lsb: float | None = Field(default=None, ge=0)
+    mean_lsb: float | None = Field(default=None, ge=0)
+    sqnr: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> "Budget":
+        if self.sqnr is None and (self.step is None or self.lsb is None):
+            raise ValueError("a budget is an sqnr, or a step and an lsb")
+        return self
+
+    def __str__(self) -> str:
+        limits = []
+        if self.lsb is not None:
+            mean = "" if self.mean_lsb is None else f", {self.mean_lsb:.3g} on average"
+            limits.append(f"{self.lsb:.3g} LSB of {self.step:.3g}{mean}")
+        if self.sqnr is not None:
+            limits.append(f"{self.sqnr:.3g} dB")
+        return "its budget of " + " and ".join(limits)
+
+
+Budgets = dict[str, dict[str, Budget]]  # by signature and output
+
+
+def full_name(format_: str, variant: str = "") -> str:
+    """A format and its variant in words: `tflite int8`."""
+    return f"{format_} {variant}".strip()
+
+
+def folder_name(full_name: str) -> str:
+    """The folder of an artifact's files, below the bundle: `tflite-int8`."""
+    return full_name.replace(" ", "-")
+
+
+class Artifact(Record):
+    """One model in one format and variant.
+
+    Attributes:
+        format: The format's name.
+        variant: The option that changes numbers, such as `int8`; empty for plain float32.
+        endpoints: Where each signature is, by its name.
+        files: Every file of the artifact.
+        graph: For a format that holds weights alone (`checkpoint`): the folder of the artifact
+            whose graph they belong to.
+        budgets: The error that a variant declares, by signature and output; plain float32
+            declares none.
+        notes: What was done to make it that a plain conversion does not do.
+    """
+
+    format: str
+    variant: str = ""
+    endpoints: dict[str, Endpoint] = Field(min_length=1)
+    files: tuple[File, ...] = Field(min_length=1)
+    graph: str | None = None
+    budgets: Budgets = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return full_name(self.format, self.variant)
+
+    @property
+    def folder(self) -> str:
+        return folder_name(self.name)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+class Sweep(Record):
+    """One input taken along its magnitudes, the others as they are: each row is a point.
+
+    `of` says, by output, which formula of the input it is, such as `x * weight`, where it is one.
+    """
+
+    input: str
+    of: dict[str, str] = Field(default_factory=dict)
+
+
+class Vector(Record):
+    """One case of test vectors, in a file.
+
+    Its arrays are `inputs/NAME`, `reference/NAME` and, for outputs that are floats, `oracle/NAME`,
+    `rounding/NAME` and, where shaders may be less precise, `shader/NAME`. The cases of a signature
+    are run in the order of the manifest, because a case may repeat another.
+    """
+
+    signature: str
+    regime: Regime
+    case: str
+    file: File
+    sweep: Sweep | None = None
+
+
+class LeftOut(Record):
+    """A format, or a variant of one, that the model was not exported to, and why."""
+
+    format: str
+    reason: str
+
+
+class Structure(Record):
+    """How the original nests a signature's inputs and outputs, with the flat names as leaves."""
+
+    inputs: Names
+    outputs: Names
+
+
+class Function(Record):
+    """A traced Python function: how many times TensorFlow traced it, and for which signatures."""
+
+    name: str
+    traces: int
+    signatures: tuple[str, ...]
+
+
+class Origin(Record):
+    """What the bundle was made from: the kind of Python object, and the SHA-256 of its weights."""
+
+    kind: str
+    digest: str
+    parameters: int
+
+
+class Manifest(Record):
+    """The whole of `manifest.json`.
+
+    Attributes:
+        model: The model's name.
+        source: What the bundle was made from.
+        packages: Versions of the packages that made it.
+        signatures: Every signature by name, those of training steps among them.
+        functions: The model's `tf.function`s and how often each was traced.
+        artifacts: What was written.
+        left_out: The formats that cannot carry the model, and why.
+        layers: The names of a Keras model's layers, by which people speak of its parts.
+        structures: How the original nests inputs and outputs, of the signatures where it does.
+        generated_inputs: The signatures for which nobody gave example inputs, so that they were
+            generated.
+        float32_only_ops: By signature, the ops that the oracle computes in float32, because
+            TensorFlow has no other kernel.
+        shader_ops: By signature, the ops in its graph of which shaders promise less precision.
+        vectors: The cases of test vectors, in the order in which they are to be run.
+        plots: The training's plots.
+    """
+
+    schema_: Literal["portproof/manifest/2"] = Field(default=SCHEMA, alias="schema")
+    model: str
+    source: Origin
+    packages: dict[str, str]
+    signatures: dict[str, Signature] = Field(min_length=1)
+    functions: tuple[Function, ...]
+    artifacts: tuple[Artifact, ...] = Field(min_length=1)
+    left_out: tuple[LeftOut, ...] = ()
+    layers: tuple[str, ...] = ()
+    structures: dict[str, Structure] = Field(default_factory=dict)
+    generated_inputs: tuple[str, ...] = ()
+    float32_only_ops: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    shader_ops: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    vectors: tuple[Vector, ...] = Field(min_length=1)
+    plots: tuple[File, ...] = ()
+
+    @property
+    def files(self) -> list[File]:
+        """Every file of the bundle but the manifest itself."""
+        of_artifacts = [file for artifact in self.artifacts for file in artifact.files]
+        return [*of_artifacts, *(vector.file for vector in self.vectors), *self.plots]

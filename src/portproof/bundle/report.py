@@ -1,0 +1,284 @@
+"""What `report.json` holds: the cells of a bundle, or of several, as artifacts/README.md has it."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from portproof.bundle import exit_policy
+from portproof.bundle.manifest import Regime, full_name
+from portproof.bundle.verdicts import PASSING, Verdict
+
+SCHEMA: Literal["portproof/report/2"] = "portproof/report/2"
+
+ArtifactKey = tuple[str, str, str]  # model, format, variant
+# Errors in units in the last place; None where a value is not finite.
+Errors = tuple[float | None, ...]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Curve(_Record):
+    """The reference's own errors along one output, on the model's own data, for a plot.
+
+    Attributes:
+        axis: The input whose value each element belongs to; empty where an element is plotted at
+            its place in the output.
+        at: Where on that axis each plotted element is.
+        reference: The reference's error at each, in units in the last place of the output's dtype
+            at the oracle's value.
+    """
+
+    model: str
+    signature: str
+    output: str
+    axis: str
+    at: tuple[float, ...]
+    reference: Errors
+
+
+class Envelope(_Record):
+    """The region around the model's own data in which an output keeps its verdict, as measured.
+
+    The magnitude of `input` was taken down and up from that of the model's own data, until the
+    verdict was no longer `verdict` or better.
+
+    Attributes:
+        low: The last magnitude on the way down with that verdict.
+        high: The last magnitude on the way up with that verdict.
+        lower: In words, where the verdict ended on the way down and what came there; empty where
+            it never did.
+        upper: The same on the way up.
+    """
+
+    input: str
+    verdict: Verdict
+    low: float
+    high: float
+    lower: str = ""
+    upper: str = ""
+
+    def __str__(self) -> str:
+        if not self.lower and not self.upper:
+            return f"{self.verdict} for every {self.input} that was tried"
+        return f"{self.verdict} for " + ", and ".join(filter(None, [self.upper, self.lower]))
+
+
+class Timing(_Record):
+    """Seconds of single calls with `rows` rows: the median, and the 10th and 90th percentile.
+
+    Timed is the runtime's own call, without reading the inputs and writing the outputs.
+    """
+
+    rows: int
+    calls: int
+    median: float
+    low: float
+    high: float
+
+
+class Performance(_Record):
+    """How fast one signature of one artifact is in one runtime, and how much memory it takes.
+
+    Attributes:
+        load: Seconds to load the artifact, in a runtime that has started already.
+        memory: The most bytes that the runner's process and all that it started had resident at
+            once, seen five times a second. The runtime itself is part of it, and so is Python or a
+            browser.
+        timings: Of one row, and of the batch of the model's own data.
+        error: Why there are no timings.
+    """
+
+    model: str
+    format: str
+    variant: str
+    runtime: str
+    signature: str
+    load: float | None = None
+    memory: int | None = None
+    timings: tuple[Timing, ...] = ()
+    error: str = ""
+
+    @property
+    def full_format(self) -> str:
+        return full_name(self.format, self.variant)
+
+
+class WorstElement(_Record):
+    """Which element of which case is farthest off, and both values; `None` for NaN or infinity."""
+
+    case: str
+    index: tuple[int, ...]
+    got: float
+    reference: float
+
+
+class Cell(_Record):
+    """One artifact in one runtime on one signature, output and regime.
+
+    The metrics are those of `comparing/metrics.py` over all cases of the regime, `None` where
+    nothing could be compared, or where a figure is infinite (`sqnr` without any noise) or has no
+    meaning.
+
+    Attributes:
+        equal: The share of bit-equal elements.
+        row_mean_abs: The names that begin with `row_` are of the worst row.
+        worst: The element that is farthest off, where one is.
+        samples: How many rows were compared.
+        seconds: How long the runner computed for all of them.
+        detail: The reason for the verdict, or what the runner noted.
+        envelope: Of `edge`, where the verdict ends.
+        errors: The errors of some elements on the model's own data, for a plot.
+    """
+
+    model: str
+    format: str
+    variant: str
+    runtime: str
+    signature: str
+    output: str
+    regime: Regime
+    verdict: Verdict
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    row_mean_abs: float | None = None
+    max_rel: float | None = None
+    mean_rel: float | None = None
+    max_ulp: int | None = None
+    sqnr: float | None = None
+    row_sqnr: float | None = None
+    cosine: float | None = None
+    row_cosine: float | None = None
+    equal: float | None = None
+    flushed: int = 0
+    error_ratio: float | None = None
+    bound_ratio: float | None = None
+    bound_mean: float | None = None
+    shader_ratio: float | None = None
+    worst: WorstElement | None = None
+    samples: int = 0
+    seconds: float | None = None
+    detail: str = ""
+    envelope: tuple[Envelope, ...] = ()
+    errors: Errors = ()
+
+    @property
+    def artifact(self) -> ArtifactKey:
+        return self.model, self.format, self.variant
+
+    @property
+    def full_format(self) -> str:
+        return full_name(self.format, self.variant)
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict in PASSING
+
+
+class Environment(BaseModel):
+    """Where a report was made. `runtimes` has the versions that each runner told of itself."""
+
+    platform: str
+    processor: str
+    python: str
+    portproof: str
+    runtimes: dict[str, dict[str, str]]
+
+
+class Report(BaseModel):
+    """The outcome of a verification.
+
+    Attributes:
+        ok: Whether the exit status is 0.
+        bundle: The SHA-256 of each model's manifest.
+        environment: Where the report was made.
+        refused: By a bundle's path, why nothing of it was run: it is not what was exported.
+        left_out: By model, the formats that it was not exported to, and why.
+        notes: By model, what is worth knowing of its artifacts: what was done that a plain
+            conversion does not do; under `vectors`, where the test vectors came from.
+        unknown_formats: By model, the artifacts whose format no runtime knows.
+        unwritten: By path, why a file of the report could not be written.
+        interrupted: Whether Ctrl-C ended the verification, so that cells are missing.
+        requested: The runtimes that the person named. Each must have run something; where none was
+            named, each artifact must have run somewhere.
+        strict: Whether `edge` counts for the exit status.
+        sizes: By model and artifact, bytes.
+        performance: Load times, latencies and memory.
+        curves: The reference's errors, for plots.
+        cells: The cells.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal["portproof/report/2"] = Field(default=SCHEMA, alias="schema")
+    ok: bool = False
+    bundle: dict[str, str]
+    environment: Environment
+    refused: dict[str, str] = {}
+    left_out: dict[str, dict[str, str]] = {}
+    notes: dict[str, dict[str, tuple[str, ...]]] = {}
+    unknown_formats: dict[str, list[str]] = {}
+    unwritten: dict[str, str] = {}
+    interrupted: bool = False
+    requested: tuple[str, ...] = ()
+    strict: bool = False
+    sizes: dict[str, dict[str, int]] = {}
+    performance: list[Performance] = []
+    curves: list[Curve] = []
+    cells: list[Cell]
+
+    @property
+    def exit_status(self) -> int:
+        """See `exit_policy.exit_status`."""
+        return exit_policy.exit_status(self)
+
+    @property
+    def failures(self) -> list[Cell]:
+        """The cells that make the exit status 1."""
+        return exit_policy.failures(self)
+
+    @property
+    def unchecked(self) -> list[str]:
+        """What was requested and is covered by no cell with a verdict, a line each."""
+        return exit_policy.unchecked(self)
+
+    @property
+    def not_passing(self) -> list[Cell]:
+        """The cells that are wrong or failed, whether they count or not."""
+        return [cell for cell in self.cells if cell.verdict in ("wrong", "failed")]
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """The runtimes that are not here, and how to have them."""
+        return {c.runtime: c.detail for c in self.cells if c.verdict == "absent"}
+
+    @property
+    def artifacts(self) -> list[ArtifactKey]:
+        return list(dict.fromkeys(cell.artifact for cell in self.cells))
+
+    def of_model(self, model: str) -> "Report":
+        """The part of the report that is about one model."""
+
+        def only(by_model: dict[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in by_model.items() if name == model}
+
+        part = {
+            "bundle": only(self.bundle),
+            "refused": {},
+            "left_out": only(self.left_out),
+            "notes": only(self.notes),
+            "sizes": only(self.sizes),
+            "unknown_formats": only(self.unknown_formats),
+            "curves": [curve for curve in self.curves if curve.model == model],
+            "performance": [timed for timed in self.performance if timed.model == model],
+            "cells": [cell for cell in self.cells if cell.model == model],
+        }
+        return self.model_copy(update=part).finished()
+
+    def finished(self) -> "Report":
+        """The report with `ok` set from its cells."""
+        return self.model_copy(update={"ok": self.exit_status == 0})
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=2, by_alias=True) + "\n"

@@ -1,0 +1,52 @@
+"""Named arrays on disk as safetensors, exact to the bit."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from portproof.bundle.errors import BundleError
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+# Inputs by name -> outputs by name: one call of a model.
+Infer = Callable[[Arrays], Arrays]
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays of any shape and of any dtype in `signature.DTYPES`."""
+    # safetensors writes the memory as it lies, so it must lie in C order; `np.require` keeps the
+    # shape of a scalar, which `np.ascontiguousarray` would make one-dimensional.
+    save_file({name: np.require(array, requirements="C") for name, array in arrays.items()}, path)
+
+
+def read(path: Path) -> Arrays:
+    """Read all arrays of a file. Raises BundleError where it is not a whole safetensors file."""
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def in_group(arrays: Arrays, group: str) -> Arrays:
+    """The arrays named `group/NAME`, by NAME."""
+    prefix = group + "/"
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def row_by_row(infer: Infer) -> Infer:
+    """A call that computes a batch one row after the other, by one that takes exactly one row.
+
+    It raises ValueError for a batch of no rows.
+    """
+
+    def infer_rows(inputs: Arrays) -> Arrays:
+        count = len(next(iter(inputs.values())))
+        if not count:
+            raise ValueError("takes a row at a time, and this batch has none")
+        rows = [infer({n: a[i : i + 1] for n, a in inputs.items()}) for i in range(count)]
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    return infer_rows

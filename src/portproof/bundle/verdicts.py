@@ -1,0 +1,15 @@
+"""The words for how near an artifact's numbers are to the model's."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+Verdict = Literal["exact", "faithful", "close", "wrong", "failed", "absent"]
+
+# From best to worst; `absent` is no grade.
+GRADES: tuple[Verdict, ...] = ("exact", "faithful", "close", "wrong", "failed")
+PASSING: frozenset[Verdict] = frozenset({"exact", "faithful", "close"})
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """The worst of at least one verdict, none of them `absent`."""
+    return max(verdicts, key=GRADES.index)

@@ -1,0 +1,1 @@
+"""Arrays -> metrics -> verdict. NumPy alone."""

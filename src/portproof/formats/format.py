@@ -1,0 +1,62 @@
+"""What the exporter needs to know of a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portproof.bundle.manifest import Budgets, Endpoint, folder_name, full_name
+
+# A runtime's program that also holds its format must not import TensorFlow for it.
+if TYPE_CHECKING:
+    from portproof.sources.source import Source
+    from portproof.vectors.computing import TestedFunction
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a format wrote of a source.
+
+    Attributes:
+        endpoints: By signature, where the artifact has it.
+        notes: What was done that a plain conversion does not do.
+        budgets: By signature and output, the error that a variant declares. Those of TFLite's
+            variants are measured later, with the test vectors.
+        training_steps: Signatures that only this artifact has: training steps.
+    """
+
+    endpoints: dict[str, Endpoint]
+    notes: tuple[str, ...] = ()
+    budgets: Budgets = field(default_factory=dict)
+    training_steps: tuple[TestedFunction, ...] = ()
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of artifact. Formats are written in the order of the table, `savedmodel` first.
+
+    Attributes:
+        name: The format's name.
+        write: `write(source, root, folder)` puts the artifact into `root/folder`. If the model
+            cannot be written, it raises ExportError, and the format is left out of the bundle with
+            that reason.
+        variant: An option that changes numbers and declares a budget of error for that.
+        graph: For a format of weights alone, the folder of the artifact whose graph they belong to.
+        of_keras: Whether it is made of a Keras form, which not every source has.
+    """
+
+    name: str
+    write: Callable[[Source, Path, str], Written] = field(compare=False)
+    variant: str = ""
+    graph: str | None = None
+    of_keras: bool = False
+
+    @property
+    def full_name(self) -> str:
+        return full_name(self.name, self.variant)
+
+    @property
+    def folder(self) -> str:
+        return folder_name(self.full_name)

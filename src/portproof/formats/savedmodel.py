@@ -1,0 +1,88 @@
+"""SavedModel: the graph, its signatures and its weights. TFLite and TF.js are made from it."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from portproof.bundle.manifest import Endpoint
+from portproof.formats import canonical_graph
+from portproof.formats.format import Written
+from portproof.sources.source import Source
+
+
+def write(source: Source, root: Path, folder: str) -> Written:
+    """Write `root/savedmodel`. Its SignatureDef has the source's own names."""
+    path = root / folder
+    concrete = {name: source.concrete(name) for name in source.functions}
+    tf.saved_model.save(trackable(source.model), str(path), signatures=concrete)
+    canonical_graph.rewrite(path)
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    definitions = saved.meta_graphs[0].signature_def
+    endpoints = {}
+    for name in source.functions:
+        feeds, fetches = (
+            {key: info.name for key, info in sorted(infos.items())}
+            for infos in (definitions[name].inputs, definitions[name].outputs)
+        )
+        update = {"feeds": feeds, "fetches": fetches}
+        endpoints[name] = with_same_names(folder, source, name).model_copy(update=update)
+    return Written(endpoints)
+
+
+def with_same_names(path: str, source: Source, signature: str) -> Endpoint:
+    """An endpoint whose names are the signature's own."""
+    names = source.signatures[signature]
+    return Endpoint(
+        path=path,
+        inputs={name: name for name in names.inputs},
+        outputs={name: name for name in names.outputs},
+    )
+
+
+def trackable(model: Any) -> Any:
+    """The part of a model that is saved: all of it, or the weights of a `keras.Model`."""
+    if not isinstance(model, keras.Model):
+        return model
+    mirror = _Mirror(model, {}, leave_out=("optimizer",))
+    reached = {id(child) for child in tf.train.TrackableView(mirror).descendants()}
+    # Keras tracks the cells of StackedRNNCells only for itself, not for TensorFlow.
+    mirror.others = [v.value for v in model.variables if id(v.value) not in reached]
+    return mirror
+
+
+class _Mirror(tf.Module):  # type: ignore[misc]
+    """A Keras object as TensorFlow tracks it, with each Keras variable's own `tf.Variable`.
+
+    Saved without it, a Keras 3 model writes every variable twice, and TFLite's converter takes the
+    copy, which nothing initialises, for the weight: the file converts, and computes garbage. The
+    optimizer would be saved too, which can triple the size. Names do not change, so that
+    `tf.train.Checkpoint(model=model).read(...)` restores into the person's own model.
+    `_trackable_children` is how TensorFlow asks an object for its graph (trackable/base.py); it
+    has no public counterpart.
+    """
+
+    def __init__(
+        self, original: Any, known: dict[int, Any], leave_out: tuple[str, ...] = ()
+    ) -> None:
+        self._original, self._known, self._leave_out = original, known, leave_out
+        self.others: list[Any] = []
+        known[id(original)] = self
+
+    def _trackable_children(self, _: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        # Always the children of a checkpoint: for a SavedModel, Keras adds its bookkeeping lists.
+        children = self._original._trackable_children("checkpoint", **kwargs)
+        others = {f"other_{n}": variable for n, variable in enumerate(self.others)}
+        mirrored = {n: self._mirrored(c) for n, c in children.items() if n not in self._leave_out}
+        return {**mirrored, **others}
+
+    def _mirrored(self, child: Any) -> Any:
+        if isinstance(child, keras.Variable):
+            return child.value
+        if id(child) in self._known:
+            return self._known[id(child)]
+        if isinstance(child, keras.Operation | list | tuple | dict):
+            return _Mirror(child, self._known)
+        return child  # a resource, such as a lookup table

@@ -1,0 +1,197 @@
+"""From a SavedModel to TFLite: the ways to convert one, in the order in which they are tried."""
+
+import functools
+import shutil
+import tempfile
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from portproof.bundle.errors import ExportError
+from portproof.graphs import functions, tensor_lists, unrolling
+from portproof.graphs.rewrites.table import MICRO, TFLITE, Table, rewritten
+from portproof.quiet import quiet
+from portproof.sources.source import Source
+
+# A signature's function -> the function to convert, and what was done to it in words.
+Way = Callable[[Any], tuple[Any, list[str]]]
+# The same for a graph.
+GraphStep = Callable[[Any], tuple[Any, list[str]]]
+
+# TensorFlow's calibrator would end the whole process, with no exception.
+_CALIBRATION = (
+    "int8 is calibrated by TensorFlow's calibrator, which crashes at a loop ({}): give the "
+    "sequence a fixed length"
+)
+
+
+def converted(
+    source: Source, saved_model: Path, variant: str, *, one_row: bool
+) -> tuple[bytes, list[str]]:
+    """A file's content, by the first way that converts, and what had to be done for it.
+
+    With `one_row`, batched signatures have one row. Raises what the converter raised first.
+    """
+    forms = _forms(saved_model)
+    first_error: Exception | None = None
+    for way in range(forms.first_way[one_row], len(_ways(one_row))):
+        try:
+            form = forms.by_way(source, way, one_row)
+            if form.notes in forms.tried(way, one_row):
+                continue
+            content = _convert(source, form, variant)
+        except Exception as error:
+            first_error = first_error or error
+        else:
+            if not variant:
+                forms.first_way[one_row] = way
+            return content, form.notes
+    assert first_error
+    raise first_error
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A SavedModel to convert: its folder, what was done in words, and the name of a loop in it."""
+
+    folder: str
+    notes: list[str]
+    loop: str
+
+
+class _Forms:
+    """The forms of a SavedModel by each way, made once: all variants are converted from them.
+
+    `first_way` is the first way to try, with one row and without: the one that converted to plain
+    float32.
+    """
+
+    def __init__(self, saved_model: Path) -> None:
+        self._saved_model = str(saved_model)
+        self._scratch = tempfile.mkdtemp(prefix="portproof-")
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        self._forms: dict[tuple[bool, int], _Form] = {}
+        self.first_way = {False: 0, True: 0}
+
+    def by_way(self, source: Source, way: int, one_row: bool) -> _Form:
+        if (one_row, way) not in self._forms:
+            self._forms[one_row, way] = self._make(source, way, one_row)
+        return self._forms[one_row, way]
+
+    def tried(self, way: int, one_row: bool) -> list[list[str]]:
+        """The notes of the ways before this one."""
+        return [self._forms[one_row, n].notes for n in range(way) if (one_row, n) in self._forms]
+
+    def _make(self, source: Source, way: int, one_row: bool) -> _Form:
+        module = tf.saved_model.load(self._saved_model)
+        changed, notes = {}, []
+        for name in source.functions:
+            function = module.signatures[name]
+            if one_row and source.signatures[name].batched:
+                function = functions.for_one_row(function)
+            changed[name], steps = _ways(one_row)[way](function)
+            notes += steps
+        loop = next((o.name for f in changed.values() for o in _loops(f)), "")
+        if not (one_row or notes):
+            return _Form(self._saved_model, [], loop)
+        folder = f"{self._scratch}/{way}{'-1_row' if one_row else ''}"
+        with quiet(show_on_error=False):
+            # Gradients are of no use here, and some cannot be traced again.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, folder, signatures=changed, options=options)
+        return _Form(folder, notes, loop)
+
+
+@functools.lru_cache(maxsize=1)
+def _forms(saved_model: Path) -> _Forms:
+    """Of the model that is being exported: each export has a folder of its own."""
+    return _Forms(saved_model)
+
+
+def _ways(one_row: bool) -> list[Way]:
+    micro = MICRO if one_row else {}
+    ways: list[Way] = [
+        partial(_rewritten, table=micro),
+        partial(_unrolled, table={**micro, **TFLITE}),
+    ]
+    if one_row:
+        ways.append(partial(_with_lists_of_one_row, table={**micro, **TFLITE}))
+    return ways
+
+
+def _rewritten(function: Any, table: Table) -> tuple[Any, list[str]]:
+    """As it is, but for the ops of a table: untouched where it has none of them."""
+    if not any(operation.type in table for operation in functions.operations(function.graph)):
+        return function, []
+    return _changed(function, lambda graph: (graph, []), table)
+
+
+def _unrolled(function: Any, table: Table) -> tuple[Any, list[str]]:
+    """With loops of known length written out, and the ops of a table in others."""
+
+    def unroll(graph: Any) -> tuple[Any, list[str]]:
+        result = unrolling.unrolled(graph)
+        return result, [] if result is graph else [unrolling.NOTE]
+
+    return _changed(function, unroll, table)
+
+
+def _with_lists_of_one_row(function: Any, table: Table) -> tuple[Any, list[str]]:
+    """With loops kept, and the lists of tensors in them sized for one row."""
+
+    def size(graph: Any) -> tuple[Any, list[str]]:
+        return tensor_lists.sized_for_one_row(graph), [tensor_lists.NOTE]
+
+    return _changed(function, size, table)
+
+
+def _changed(function: Any, first: GraphStep, table: Table) -> tuple[Any, list[str]]:
+    notes: list[str] = []
+
+    def change(graph: Any) -> Any:
+        graph, steps = first(graph)
+        result, rewrites = rewritten(graph, table)
+        notes.extend([*steps, *rewrites])
+        return result
+
+    return functions.changed(function, change), notes
+
+
+def _loops(function: Any) -> Iterator[Any]:
+    return (o for o in functions.operations(function.graph) if o.type in unrolling.LOOPS)
+
+
+def _convert(source: Source, form: _Form, variant: str) -> bytes:
+    if variant == "int8" and form.loop:
+        raise ExportError(_CALIBRATION.format(form.loop))
+    keys = list(source.functions)
+    with quiet(show_on_error=False), warnings.catch_warnings():
+        # The converter calibrates in an interpreter that is deprecated.
+        warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter", UserWarning)
+        converter = tf.lite.TFLiteConverter.from_saved_model(form.folder, signature_keys=keys)
+        if variant:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if variant == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if variant == "int8":
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: _calibration_data(source)
+        content: bytes = converter.convert()
+    return content
+
+
+def _calibration_data(source: Source) -> Iterator[Any]:
+    """Each signature's examples, a row at a time where it is batched."""
+    for name in source.functions:
+        examples = source.examples[name]
+        if not source.signatures[name].batched:
+            yield name, dict(examples)
+            continue
+        for n in range(len(next(iter(examples.values())))):
+            yield name, {key: array[n : n + 1] for key, array in examples.items()}

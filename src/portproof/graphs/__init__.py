@@ -1,0 +1,1 @@
+"""Work on TensorFlow's GraphDefs: freezing them, and changing what is in them."""

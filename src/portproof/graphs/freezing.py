@@ -1,0 +1,136 @@
+"""A concrete function's graph with its variables as constants, and its tensors by their names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
+from tensorflow.python.framework import convert_to_constants as converter
+
+from portproof.bundle.errors import ExportError
+from portproof.graphs.references import subgraph
+
+Weights = dict[str, np.ndarray[Any, Any]]
+# Bytes from which a variable is kept out of the graph. TensorFlow holds a graph some ten times
+# while one is made of another.
+LARGE = 1 << 20
+# Bytes that a graph with its weights must stay below (protobuf.dev, "Proto Limits").
+MAX_GRAPH = 1 << 31
+
+
+@dataclass(frozen=True)
+class FrozenGraph:
+    """A graph without variables.
+
+    Attributes:
+        graph: The graph. Small variables are constants in it, large ones placeholders.
+        inputs: Its input tensors, by the signature's names.
+        outputs: Its output tensors, in the order of the function's.
+        weights: The values of the large variables, by the names of their placeholders;
+            `with_weights` puts them back.
+    """
+
+    graph: graph_pb2.GraphDef
+    inputs: dict[str, Any]
+    outputs: list[Any]
+    weights: Weights
+
+
+def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> FrozenGraph:
+    """Freeze a function of flat inputs.
+
+    Args:
+        concrete: The concrete function.
+        loops: Whether loops stay functions (`While`), or become the older operations that TF.js
+            runs (`Enter`, `Exit`).
+        inline: Whether calls of functions are replaced by what they call.
+    """
+    graph, weights = _without_variables(concrete, loops=loops, inline=inline)
+    captured = {inner.name for _, inner in concrete.graph.captures}
+    arguments = [tensor for tensor in concrete.inputs if tensor.name not in captured]
+    inputs = dict(zip(input_names(concrete), arguments, strict=True))
+    needed = subgraph(graph, [tensor.op.name for tensor in (*arguments, *concrete.outputs)])
+    for node in needed.node:  # what changes from trace to trace
+        node.ClearField("experimental_debug_info")
+        node.attr.pop("_user_specified_name", None)
+    with tf.Graph().as_default() as imported:  # which writes out the attributes' default values
+        tf.graph_util.import_graph_def(needed, name="")
+    kept = {node.name: weights[node.name] for node in needed.node if node.name in weights}
+    return FrozenGraph(imported.as_graph_def(), inputs, list(concrete.outputs), kept)
+
+
+def _without_variables(
+    concrete: Any, *, loops: bool, inline: bool
+) -> tuple[graph_pb2.GraphDef, Weights]:
+    """As `convert_variables_to_constants_v2`, of whose parts this is made, but for large variables.
+
+    Each of those becomes a placeholder instead of a constant.
+    """
+    data = converter._FunctionConverterDataInEager(
+        concrete, lower_control_flow=not loops, aggressive_inlining=inline
+    )
+    graph, weights = converter._GraphDef(data.graph_def), {}
+    for name, tensor in data.tensor_data.items():
+        variable = graph.nodes[name]
+        value = tensor.numpy
+        if value.nbytes < LARGE or value.dtype.hasobject:  # strings are objects
+            variable.convert_variable_to_constant(None, tensor)
+            continue
+        weights[name] = value
+        variable.converted_self().node.CopyFrom(_placeholder(name, value))
+        for edge in variable.outgoing_edges:  # what takes a resource learns that it is a tensor
+            edge.destination.convertible.convert_variable_to_constant(edge, tensor)
+    return graph.converted_self().graph_def, weights
+
+
+def _placeholder(name: str, value: np.ndarray[Any, Any]) -> Node:
+    node = Node(name=name, op="Placeholder")
+    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
+    node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+    return node
+
+
+def with_weights(
+    graph: graph_pb2.GraphDef, weights: Mapping[str, np.ndarray[Any, Any]]
+) -> graph_pb2.GraphDef:
+    """A copy of a frozen graph, or of what was made of it, with its large weights as constants.
+
+    Raises ExportError where they are more than protobuf can write.
+    """
+    size = sum(weights[node.name].nbytes for node in graph.node if node.name in weights)
+    if size >= MAX_GRAPH:
+        raise ExportError(
+            f"its weights are {size / 1e9:.1f} GB, and TensorFlow cannot write a graph that holds "
+            "2 GB: take another format, or a smaller model"
+        )
+    result = graph_pb2.GraphDef(versions=graph.versions, library=graph.library)
+    for node in graph.node:
+        if node.name not in weights:
+            result.node.append(node)
+            continue
+        value = weights[node.name]
+        constant = result.node.add(name=node.name, op="Const")
+        constant.attr["dtype"].CopyFrom(node.attr["dtype"])
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))
+    return result
+
+
+def input_names(concrete: Any) -> list[str]:
+    """The signature's names of a function's inputs, in the order in which it takes them.
+
+    Positional arguments come first. The order of a loaded function's keyword arguments is recorded
+    only in the names of its placeholders.
+    """
+    args, kwargs = concrete.structured_input_signature
+    positional = [spec.name for spec in tf.nest.flatten(args)]
+    arguments = [tensor for tensor in concrete.inputs if tensor.dtype != tf.resource]
+    by_keyword = {keyword: spec.name for keyword, spec in kwargs.items()}
+    recorded = [
+        tensor.op.node_def.attr["_user_specified_name"].s.decode()
+        for tensor in arguments[len(positional) : len(positional) + len(kwargs)]
+    ]
+    keywords = recorded if set(recorded) == set(by_keyword) else sorted(by_keyword)
+    return [*positional, *(by_keyword[keyword] for keyword in keywords)]

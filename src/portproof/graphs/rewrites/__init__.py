@@ -1,0 +1,1 @@
+"""Operations that a format lacks, written in operations that it has: one file each."""

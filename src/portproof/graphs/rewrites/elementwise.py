@@ -1,0 +1,48 @@
+"""Small rewrites of a line or a few, for TF.js."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from portproof.graphs.splicing import Tensor
+
+
+def softsign(_: Any, inputs: Sequence[Tensor]) -> Tensor:
+    """x / (1 + |x|), as TensorFlow has it (tensorflow/core/kernels/softsign_op.h).
+
+    TF.js has it, and TF.js's converter does not.
+    """
+    [x] = inputs
+    return x / (1 + tf.abs(x))
+
+
+def transpose(_: Any, inputs: Sequence[Tensor]) -> Tensor | None:
+    """A transposed mask, as of a recurrent layer that skips steps, by way of floats.
+
+    For three axes and more, WebGPU's kernel reads integers and booleans as floats, and small values
+    come out as zero (tfjs-backend-webgpu/src/transpose_webgpu.ts).
+    """
+    x, order = inputs
+    if x.dtype != tf.bool or x.shape.rank == 2:
+        return None
+    # Not by casts: TensorFlow's optimizer moves a transposition past them.
+    return tf.transpose(tf.where(x, 1.0, 0.0), order) > 0.5
+
+
+def band_part(_: Any, inputs: Sequence[Tensor]) -> Tensor:
+    """`MatrixBandPart`, of which causal masks are made, by comparing rows with columns.
+
+    Kept are `lower` diagonals below the main one and `upper` above; a negative number keeps all.
+    """
+    x, lower, upper = inputs
+    rows, columns = (
+        tf.shape(x)[axis] if x.shape.rank is None or x.shape[axis] is None else x.shape[axis]
+        for axis in (-2, -1)
+    )
+    below = tf.range(rows)[:, None] - tf.range(columns)[None, :]
+    lower, upper = tf.cast(lower, tf.int32), tf.cast(upper, tf.int32)
+    kept = tf.logical_and(
+        tf.logical_or(lower < 0, below <= lower), tf.logical_or(upper < 0, -below <= upper)
+    )
+    return tf.logical_and(x, kept) if x.dtype == tf.bool else tf.where(kept, x, tf.zeros_like(x))

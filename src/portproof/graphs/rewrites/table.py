@@ -1,0 +1,67 @@
+"""The table of rewrites: operations that a format lacks, in operations that every backend has.
+
+Each is a function of a node and its inputs (see graphs/splicing.py) and gives the same values up to
+rounding. The note tells in the manifest what was done.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tensorflow.core.framework import graph_pb2
+
+from portproof.graphs.rewrites.einsum import einsum
+from portproof.graphs.rewrites.elementwise import band_part, softsign, transpose
+from portproof.graphs.rewrites.error_function import erf, erfc
+from portproof.graphs.rewrites.micro import select, tile
+from portproof.graphs.rewrites.pooling import average_pool_3d, max_pool_3d
+from portproof.graphs.splicing import Rewrite, spliced
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rewrite, and what it does in words."""
+
+    rewrite: Rewrite
+    note: str
+
+
+Table = dict[str, Row]
+
+TFJS: Table = {
+    "Erf": Row(erf, "Erf by W. J. Cody's rational functions: TF.js's own is off by 1.5e-7"),
+    "Erfc": Row(erfc, "Erfc, which TF.js does not have, by W. J. Cody's rational functions"),
+    "MatrixBandPart": Row(
+        band_part, "MatrixBandPart, which TF.js gets wrong for booleans, by comparing indices"
+    ),
+    "Softsign": Row(softsign, "Softsign, which TF.js's converter does not have, by x / (1 + |x|)"),
+    "Transpose": Row(transpose, "Transpose of booleans, which WebGPU gets wrong, by way of floats"),
+    "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
+}
+
+TFLITE: Table = {
+    "MaxPool3D": Row(max_pool_3d, "MaxPool3D, which LiteRT does not have, by slices and maxima"),
+    "AvgPool3D": Row(average_pool_3d, "AvgPool3D, which LiteRT does not have, by slices and sums"),
+}
+
+# Only for the file of one row, which is the one that microcontrollers run.
+MICRO: Table = {
+    "SelectV2": Row(select, "SelectV2 of integers, which TensorFlow Lite Micro lacks, by products"),
+    "Tile": Row(tile, "Tile, which TensorFlow Lite Micro does not have, by concatenation"),
+}
+
+
+def rewritten(
+    graph: graph_pb2.GraphDef, table: Table
+) -> tuple[graph_pb2.GraphDef, tuple[str, ...]]:
+    """A frozen graph with the table's rewrites applied, and the notes of those that were."""
+    applied: set[str] = set()
+
+    def noted(op: str, node: Any, inputs: Any) -> Any:
+        outputs = table[op].rewrite(node, inputs)
+        if outputs is not None:
+            applied.add(op)
+        return outputs
+
+    result = spliced(graph, {op: partial(noted, op) for op in table})
+    return result, tuple(row.note for op, row in table.items() if op in applied)

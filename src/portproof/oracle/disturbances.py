@@ -1,0 +1,167 @@
+"""The functions that a perturbed graph calls: they move tensors as far as a rule says.
+
+A hash of an element's value and a salt decides in which direction it goes. So two exports are the
+same bytes, each iteration of a loop gets another direction, and equal values in one operation get
+the same, as rounding itself does. Salt and factors come from a variable that is found by its name,
+because a loop's body cannot reach the graph around it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import function_pb2, types_pb2
+
+from portproof.oracle.rounding import ROUNDOFF
+from portproof.oracle.rules import Composite, Contraction, Elementwise, Rule, Tensor
+
+STATE = "portproof/rounding"  # float64 [3]: salt, factor of rounding, factor of a shader's error
+
+# 2^64 over the golden ratio, and another odd number without a pattern, as signed integers
+# (the constants of SplitMix64, G. L. Steele et al., OOPSLA 2014).
+_GAMMA, _OTHER = -7046029254386353131, -4658895280553007687
+_SIGN_BIT = -(2**63)
+
+
+class Library:
+    """The functions that one graph needs, each made once."""
+
+    def __init__(self) -> None:
+        self._functions: dict[Any, function_pb2.FunctionDef] = {}
+
+    @property
+    def functions(self) -> list[function_pb2.FunctionDef]:
+        return list(self._functions.values())
+
+    def operands(
+        self, rule: Rule, attr: Any, dtype: int, dtypes: list[int]
+    ) -> function_pb2.FunctionDef:
+        """Inputs -> inputs disturbed, and by how much the result is to be, relatively."""
+        number = len(self._functions)
+
+        def disturbed(*inputs: Tensor) -> list[Tensor]:
+            if isinstance(rule, Contraction):
+                return _contraction_operands(rule, inputs, attr, ROUNDOFF[dtype], number)
+            assert isinstance(rule, Composite)
+            return _composite_operands(rule, inputs, ROUNDOFF[dtype], number)
+
+        # What an operation sums over is part of the key; what TensorFlow noted ("_...") is not.
+        attrs = sorted((name, str(value)) for name, value in attr.items() if name[0] != "_")
+        return self._get(("operands", id(rule), dtype, *dtypes, *attrs), disturbed, dtypes)
+
+    def result(self, rule: Rule, dtype: int, dtypes: list[int]) -> function_pb2.FunctionDef:
+        """Inputs, for other rules than Elementwise the operands' factor, and result -> result."""
+        number = len(self._functions)
+
+        def elementwise(*arguments: Tensor) -> Tensor:
+            *inputs, result = arguments
+            assert isinstance(rule, Elementwise)
+            return _move(
+                result,
+                _rounding(rule, inputs, result, dtype),
+                number,
+                _shader_error(rule, arguments, dtype),
+            )
+
+        def others(*arguments: Tensor) -> Tensor:
+            *inputs, factor, result = arguments
+            floor = rule.floor if isinstance(rule, Composite) else 0.0
+            rounding = factor * tf.maximum(tf.abs(result), tf.constant(floor, result.dtype))
+            return _move(result, rounding, number, _shader_error(rule, (*inputs, result), dtype))
+
+        key = ("result", id(rule), dtype, *dtypes)
+        if isinstance(rule, Elementwise):
+            return self._get(key, elementwise, [*dtypes, tf.float64])
+        return self._get(key, others, [*dtypes, tf.float64, tf.float64])
+
+    def _get(
+        self, key: Any, function: Callable[..., Any], dtypes: list[Any]
+    ) -> function_pb2.FunctionDef:
+        if key not in self._functions:
+            specs = [tf.TensorSpec(None, dtype) for dtype in dtypes]
+            concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+            definition = function_pb2.FunctionDef.FromString(
+                concrete.function_def.SerializeToString()
+            )
+            definition.signature.name = f"portproof_{len(self._functions)}"
+            self._functions[key] = definition
+        return self._functions[key]
+
+
+def _rounding(rule: Elementwise, inputs: list[Tensor], result: Tensor, dtype: int) -> Tensor:
+    """How far a result may be off; not at all where a correct one cannot be."""
+    size = tf.maximum(tf.abs(result), tf.constant(rule.floor, result.dtype))
+    if rule.of_operands:
+        size = _largest_operand(inputs, result)
+    rounding = 2 * ROUNDOFF[dtype] * rule.ulps * size
+    if rule.exact and dtype != types_pb2.DT_DOUBLE:
+        representable = tf.equal(result, tf.cast(tf.cast(result, dtype), result.dtype))
+        rounding = tf.where(representable, tf.zeros_like(rounding), rounding)
+    return rounding
+
+
+def _largest_operand(inputs: list[Tensor], result: Tensor) -> Tensor:
+    """Of a sum or a difference, which may have broadcast the first of two or the second."""
+    if len(inputs) == 2:
+        return tf.maximum(tf.abs(inputs[0]), tf.abs(result - inputs[0]))
+    return tf.reduce_max(tf.abs(tf.stack(inputs)), axis=0)
+
+
+def _contraction_operands(
+    rule: Contraction, inputs: tuple[Tensor, ...], attr: Any, unit: float, number: int
+) -> list[Tensor]:
+    count = tf.cast(rule.terms(list(inputs), attr), tf.float64)
+    floats = [array for array in inputs if array.dtype.is_floating]
+    # Sums of whole numbers are exact in any order, while they stay below the dtype's precision.
+    most = count
+    whole = []
+    for array in floats:
+        most *= tf.reduce_max(tf.abs(array))
+        whole.append(tf.reduce_all(tf.equal(array, tf.math.rint(array))))
+    exact = tf.logical_and(tf.reduce_all(whole), most < 1 / unit)
+    division = 0.0 if rule.ulps == 0.5 else 2 * unit * rule.ulps
+    by = tf.where(exact, tf.constant(0.0, tf.float64), unit * tf.sqrt(1 + count / 18))
+    factor = unit * tf.sqrt((2 * rule.ulps) ** 2 + count / 9)
+    moved = list(inputs)
+    terms = inputs[rule.operand]
+    moved[rule.operand] = _move(terms, by * tf.abs(terms), number)
+    return [*moved, tf.where(exact, tf.constant(division, tf.float64), factor)]
+
+
+def _composite_operands(
+    rule: Composite, inputs: tuple[Tensor, ...], unit: float, number: int
+) -> list[Tensor]:
+    [x] = inputs
+    return [_move(x, rule.operand(x, unit), number), tf.constant(2 * unit * rule.ulps, tf.float64)]
+
+
+def _shader_error(rule: Rule, arguments: tuple[Tensor, ...], dtype: int) -> Tensor | None:
+    *inputs, result = arguments
+    shader = None if isinstance(rule, Contraction) else rule.shader
+    return shader(inputs, result, ROUNDOFF[dtype]) if shader else None
+
+
+def _move(array: Tensor, rounding: Tensor, number: int, shader: Tensor | None = None) -> Tensor:
+    """Each finite element up or down by both amounts, each times its factor of the state."""
+    handle = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
+    state = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float64)
+    by = state[1] * rounding
+    if shader is not None:
+        by += state[2] * shader
+    signed = tf.bitwise.bitwise_xor(tf.bitcast(by, tf.int64), _signs(array, state[0], number))
+    moved = array + tf.bitcast(signed, tf.float64)
+    return tf.where(tf.math.is_finite(by), moved, array)
+
+
+def _signs(array: Tensor, salt: Tensor, number: int) -> Tensor:
+    """The sign bit or nothing, for each element: the highest bit of its bits times an odd number.
+
+    Multiplicative hashing (D. E. Knuth, The Art of Computer Programming, vol. 3, section 6.4).
+    """
+    odd = (tf.cast(salt, tf.int64) * _GAMMA + _wrapped(number * _OTHER)) * 2 + 1
+    return tf.bitwise.bitwise_and(tf.bitcast(array, tf.int64) * odd, _SIGN_BIT)
+
+
+def _wrapped(number: int) -> int:
+    """An integer modulo 2^64, as a signed one."""
+    return (number + 2**63) % 2**64 - 2**63

@@ -1,0 +1,170 @@
+"""A frozen graph, raised to float64, in which every operation's result is off by a little.
+
+Each node for which `oracle.op_table` has a rule is followed by a call of a small function that
+moves its result up or down by the rule's amount. Some are also preceded by one that moves their
+operands.
+"""
+
+from collections.abc import Collection, Iterator, MutableSequence
+from graphlib import TopologicalSorter
+from typing import Any
+
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
+from tensorflow.python.framework import op_def_registry
+
+from portproof.graphs.references import data_inputs
+from portproof.oracle.disturbances import Library
+from portproof.oracle.op_table import UNLISTED, rule_of
+from portproof.oracle.raising import input_dtypes, is_float32_only, raised
+from portproof.oracle.rounding import ROUNDOFF
+from portproof.oracle.rules import Elementwise, Rule
+
+_EXACT, _OPERANDS = "/exact", "/operands"
+# Their results are about a tensor, not computed from its values.
+_ABOUT = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+
+Nodes = MutableSequence[Node]
+
+
+def perturbed(frozen: graph_pb2.GraphDef, weights: Collection[str]) -> graph_pb2.GraphDef:
+    """A raised copy of a frozen graph, disturbed as the variable `disturbances.STATE` says.
+
+    `weights` are the constants that were variables. The names of tensors do not change: a name now
+    stands for the disturbed tensor.
+    """
+    graph = raised(frozen)
+    library = Library()
+    sources = {node.name for node in frozen.node if _is_value(node) or node.name in weights}
+    _Body(graph.node, _rules(frozen.node, sources), library, in_function=False).disturb()
+    originals = {f.signature.name: f for f in frozen.library.function}
+    for function in graph.library.function:
+        original = originals[function.signature.name]
+        sources = {arg.name for arg in original.signature.input_arg if arg.type in ROUNDOFF}
+        sources |= {node.name for node in original.node_def if _is_value(node)}
+        rules = _rules(original.node_def, sources)
+        body = _Body(function.node_def, rules, library, in_function=True)
+        body.disturb()
+        for key, ref in function.ret.items():
+            function.ret[key] = body.disturbed_ref(ref)
+    graph.library.function.extend(library.functions)
+    return graph
+
+
+def _is_value(node: Node) -> bool:
+    """Whether a node is a float input, or a constant of more than a scalar: a weight, a table."""
+    dtype = node.attr["dtype"].type if "dtype" in node.attr else None
+    if dtype not in ROUNDOFF:
+        return False
+    if node.op == "Const":
+        shape = node.attr["value"].tensor.tensor_shape
+        return any(dim.size != 1 for dim in shape.dim)
+    return bool(node.op == "Placeholder")
+
+
+def _rules(nodes: Nodes, sources: Collection[str]) -> dict[str, tuple[Rule, int]]:
+    """The rules of the nodes that depend on a source's values, with their output's dtype."""
+    by_name = {node.name: node for node in nodes}
+    before = {name: [_producer(ref) for ref in node.input] for name, node in by_name.items()}
+    dependent = set(sources)
+    rules: dict[str, tuple[Rule, int]] = {}
+    for name in TopologicalSorter(before).static_order():
+        node = by_name.get(name)
+        if node is None or node.op in _ABOUT or not dependent.intersection(before[name]):
+            continue
+        dependent.add(name)
+        dtype = _output_dtype(node)
+        rule = rule_of(node.op)
+        if dtype is not None and dtype in ROUNDOFF and rule is not None:
+            # A node that was not raised is several by now, of which the last has its name.
+            rules[name] = (UNLISTED if is_float32_only(node) else rule, dtype)
+    return rules
+
+
+def _producer(ref: str) -> str:
+    # What a node only waits for (`^NODE`) gives it no value: it keeps a name that no node has.
+    return ref.split(":")[0]
+
+
+def _output_dtype(node: Node) -> int | None:
+    """The dtype of a node's first output; None where that is a list of tensors."""
+    definition = op_def_registry.get(node.op)
+    if definition is None or not definition.output_arg:
+        return None
+    first = definition.output_arg[0]
+    if first.number_attr or first.type_list_attr:
+        return None
+    return int(node.attr[first.type_attr].type if first.type_attr else first.type)
+
+
+class _Body:
+    """The nodes of a graph, or of a function, where tensors are referred to in another way.
+
+    In a graph a tensor is `NODE` or `NODE:2`, in a function `NODE:ARGUMENT:0` (tensorflow/core/
+    framework/function.proto).
+    """
+
+    def __init__(
+        self,
+        nodes: Nodes,
+        rules: dict[str, tuple[Rule, int]],
+        library: Library,
+        *,
+        in_function: bool,
+    ) -> None:
+        self._nodes, self._rules, self._library = nodes, rules, library
+        self._in_function = in_function
+        self._first: dict[str, str] = {}  # disturbed nodes, and their first output's argument
+
+    def disturb(self) -> None:
+        """Put each node that has a rule between the calls that disturb it, in place."""
+        disturbed = [node for node in self._nodes if node.name in self._rules]
+        definitions = {node.name: op_def_registry.get(node.op) for node in disturbed}
+        self._first = {name: op.output_arg[0].name for name, op in definitions.items()}
+        added = [new for node in disturbed for new in self._wrapped(node)]
+        self._nodes.extend(added)
+        for node in self._nodes:
+            node.input[:] = [self.disturbed_ref(ref) for ref in node.input]
+
+    def disturbed_ref(self, ref: str) -> str:
+        """What a reference to a tensor of the original has become."""
+        name, _, rest = ref.partition(":")
+        if name not in self._first:
+            return ref
+        first = f"{self._first[name]}:0" if self._in_function else ""
+        return self._output(name) if rest == first else f"{name}{_EXACT}:{rest}"
+
+    def _output(self, name: str, n: int = 0) -> str:
+        """A reference to an output of a call."""
+        if self._in_function:
+            return f"{name}:output:{n}"
+        return f"{name}:{n}" if n else name
+
+    def _wrapped(self, node: Node) -> Iterator[Node]:
+        """The nodes that come before this one, which becomes the last of them: a call."""
+        (rule, dtype), dtypes = self._rules[node.name], list(input_dtypes(node))
+        exact = Node()
+        exact.CopyFrom(node)
+        exact.name = node.name + _EXACT
+        data = data_inputs(node)
+        arguments = list(data)
+        if not isinstance(rule, Elementwise):
+            operands = self._library.operands(rule, node.attr, dtype, dtypes)
+            before = _call(node.name + _OPERANDS, operands, data)
+            yield before
+            exact.input[: len(data)] = [self._output(before.name, n) for n in range(len(data))]
+            arguments.append(self._output(before.name, len(data)))
+        output = f"{exact.name}:{self._first[node.name]}:0" if self._in_function else exact.name
+        result = self._library.result(rule, dtype, dtypes)
+        yield exact
+        node.CopyFrom(_call(node.name, result, [*arguments, output]))
+
+
+def _call(name: str, function: Any, inputs: list[str]) -> Node:
+    """A call of a library function."""
+    node = Node(name=name, op="StatefulPartitionedCall", input=inputs)
+    signature = function.signature
+    node.attr["f"].func.name = signature.name
+    node.attr["Tin"].list.type.extend(arg.type for arg in signature.input_arg)
+    node.attr["Tout"].list.type.extend(arg.type for arg in signature.output_arg)
+    return node

@@ -1,0 +1,158 @@
+"""Releases in folders at a URL of fsspec: NAME/VERSION/..., and NAME/index.json over them.
+
+A release is there when its sums are, which are written last; a reader goes by the index, which is
+replaced after that. So whenever a publisher dies, a reader finds the last whole release.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from portproof.bundle import atomic
+from portproof.bundle.bundle import MANIFEST
+from portproof.bundle.digest import sha256_of
+from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
+from portproof.publishing import signing
+from portproof.publishing.release import (
+    INDEX,
+    SIGNATURE,
+    STATEMENT,
+    SUMS,
+    Published,
+    Release,
+    is_name,
+    parse_sum,
+)
+
+SCHEMA = "portproof/index/1"
+_CHUNK = 1 << 20
+
+
+class Folders:
+    """A URL below which releases are."""
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url.rstrip("/")
+        with library_errors_as_usage_error(f"{url} cannot be opened"):
+            self._fs, root = url_to_fs(url, use_listings_cache=False)
+        self._root = str(root).rstrip("/")
+        if not self._root:
+            raise UsageError(f"{url} names no folder: {url}bucket/models, say.")
+
+    def address(self, release: Release) -> str:
+        return f"{self.url}/{release.model}/{release.version}"
+
+    def published(self, release: Release) -> Published | None:
+        """What is published whole under this version; None where nothing is."""
+        with library_errors_as_usage_error(self.url):
+            folder = f"{release.model}/{release.version}"
+            sums = self._read(f"{folder}/{SUMS}")
+            if sums is None:
+                return None
+            listed = dict(parse_sum(line) for line in sums.decode().splitlines())
+            statement = signing.read_statement(self._read(f"{folder}/{STATEMENT}") or b"", None)
+            verified = statement["predicate"]["result"] == "PASSED"
+            signed = self._read(f"{folder}/{SIGNATURE}") is not None
+            return Published(listed.get(MANIFEST, ""), verified, signed)
+
+    def put(self, release: Release) -> None:
+        """Write the files that are not there yet, the sums last."""
+        with library_errors_as_usage_error(self.url):
+            for path in release.files:
+                target = f"{release.model}/{release.version}/{path}"
+                if path == SUMS or not self._is_there(target, release.folder / path):
+                    self._put(release.folder / path, target)
+
+    def set_latest(self, release: Release) -> None:
+        """Make the index name this release as the latest."""
+        with library_errors_as_usage_error(self.url):
+            text = self._read(f"{release.model}/{INDEX}")
+            versions = self._index(text)["versions"] if text else {}
+            state = release.state
+            versions[release.version] = {"digest": state.digest, "verified": state.verified}
+            index = {
+                "schema": SCHEMA,
+                "model": release.model,
+                "latest": release.version,
+                "versions": versions,
+            }
+            self._write(f"{release.model}/{INDEX}", json.dumps(index, indent=2).encode() + b"\n")
+
+    def fetch(self, folder: Path) -> str:
+        """Copy the release at this URL, or the latest of the model at it, into a folder.
+
+        Returns the version that it should be.
+        """
+        with library_errors_as_usage_error(self.url):
+            prefix, version = "", self._root.split("/")[-1]
+            if (index := self._read(INDEX)) is not None:
+                version = self._index(index)["latest"]
+                prefix = f"{version}/"
+            listed = self._read(f"{prefix}{SUMS}")
+            if listed is None:
+                raise BundleError(f"{self.url} holds no published bundle: it has no {SUMS}.")
+            (folder / SUMS).write_bytes(listed)
+            for line in listed.decode().splitlines():
+                path, _ = parse_sum(line)
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    self._fs.get_file(f"{self._root}/{prefix}{path}", str(folder / path))
+                except FileNotFoundError:
+                    raise BundleError(f"{self.url}: {path} is in {SUMS} and not there.") from None
+            if (signature := self._read(f"{prefix}{SIGNATURE}")) is not None:
+                (folder / SIGNATURE).write_bytes(signature)
+            return version
+
+    def _index(self, text: bytes) -> dict[str, Any]:
+        """Read an index. Raises BundleError where it is none, or has names that lead elsewhere."""
+        try:
+            index: dict[str, Any] = json.loads(text)
+            if is_name(index["latest"]) and all(map(is_name, index["versions"])):
+                return index
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise BundleError(f"{self.url}: {INDEX} is damaged.")
+
+    @property
+    def _is_local(self) -> bool:
+        from fsspec.implementations.local import LocalFileSystem
+
+        return isinstance(self._fs, LocalFileSystem)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{path}"))
+        except FileNotFoundError:
+            return None
+
+    def _is_there(self, path: str, local: Path) -> bool:
+        """Whether the same bytes are there, from a publication that did not come to its end."""
+        target = f"{self._root}/{path}"
+        try:
+            if self._fs.info(target)["size"] != local.stat().st_size:
+                return False
+        except FileNotFoundError:
+            return False
+        with self._fs.open(target, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256_of(local)
+
+    def _put(self, local: Path, path: str) -> None:
+        """A whole file, or what was there. On an object store a put is that already."""
+        target = f"{self._root}/{path}"
+        if not self._is_local:
+            self._fs.put_file(str(local), target)
+            return
+        with atomic.file(Path(target)) as staging, local.open("rb") as stream:
+            shutil.copyfileobj(stream, staging, _CHUNK)
+
+    def _write(self, path: str, content: bytes) -> None:
+        target = f"{self._root}/{path}"
+        if not self._is_local:
+            self._fs.pipe_file(target, content)
+            return
+        with atomic.file(Path(target)) as staging:
+            staging.write(content)

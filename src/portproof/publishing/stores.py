@@ -1,0 +1,91 @@
+"""Publishes bundles, and fetches what was published."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import UsageError
+from portproof.publishing.folders import Folders
+from portproof.publishing.registry import Registry
+from portproof.publishing.release import Published, Release, check_release, prepare_release
+
+Store = Folders | Registry
+
+
+def is_address(name: str) -> bool:
+    return "://" in name
+
+
+def store_at(url: str) -> Store:
+    """The store of a URL: `oci://` is a registry, any other is fsspec's; a path is a folder."""
+    if url.startswith("oci://"):
+        return Registry(url)
+    return Folders(url if is_address(url) else str(Path(url).absolute()))
+
+
+def publish_bundle(
+    path: str | Path,
+    destination: str,
+    *,
+    version: str = "",
+    sign_key: Path | None = None,
+    unverified: bool = False,
+) -> str:
+    """Publish the bundle at `path`, and return its address.
+
+    Raises UsageError where it is not proven (unless `unverified`), where other bytes are published
+    under the version, and where the destination refuses; BundleError where the bundle is not what
+    was exported. A publication that was interrupted is continued by the next call.
+    """
+    bundle = Bundle.open(path)
+    target = store_at(destination)
+    with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
+        folder = Path(scratch, "release")
+        folder.mkdir()
+        if isinstance(target, Registry) and target.tag:
+            if version not in ("", target.tag):
+                raise UsageError(f"{destination} says {target.tag}, and --version {version}.")
+            version = target.tag
+        release = prepare_release(bundle, folder, version, sign_key, unverified=unverified)
+        _put(target, release)
+        return target.address(release)
+
+
+def _put(target: Store, release: Release) -> None:
+    published = target.published(release)
+    if published is None:
+        target.put(release)
+    elif published != release.state:
+        difference = _difference(published, release.state)
+        raise UsageError(
+            f"{target.address(release)} is published already, {difference}. A version "
+            "does not change: give this one another, --version."
+        )
+    target.set_latest(release)
+
+
+def _difference(published: Published, new: Published) -> str:
+    """How what is published differs from what was to be published."""
+    if published.digest != new.digest:
+        return f"with other bytes (bundle {published.digest[:16]}, and this is {new.digest[:16]})"
+    if published.verified != new.verified:
+        return "as verified" if published.verified else "as not verified"
+    return "signed" if published.signed else "without a signature"
+
+
+@contextmanager
+def fetched(address: str, key: Path | None = None) -> Iterator[Path]:
+    """A folder with the bundle that was published at an address, while the block lasts.
+
+    Its signature (with a public `key`) and its digests are checked before anything parses it.
+    Raises BundleError, and UsageError where the address cannot be read.
+    """
+    source = store_at(address)
+    with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
+        folder = Path(scratch, "bundle")
+        folder.mkdir()
+        version = source.fetch(folder)
+        check_release(folder, key, version)
+        yield folder

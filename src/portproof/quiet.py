@@ -1,0 +1,46 @@
+"""Holds back what TensorFlow's C++ side writes to standard error, unless it matters."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet(*, show_on_error: bool = True) -> Iterator[None]:
+    """Hold back the process's standard error; where the block raises, write it out.
+
+    Python's own redirection cannot reach it: it is written to the file descriptor, before any
+    logger is set up and whatever the log level.
+
+    Args:
+        show_on_error: False for code whose exception says all of it too.
+    """
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            if show_on_error:
+                held_back.seek(0)
+                os.write(original, held_back.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+
+
+def start_tensorflow() -> None:
+    """Import Keras and TensorFlow and look for devices, without the usual messages.
+
+    TensorFlow says at every start that oneDNN is on and that no GPU was found. What goes wrong is
+    shown in full.
+    """
+    with quiet():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()

@@ -1,0 +1,67 @@
+"""A report in files: beside its bundle, and for programs."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from pydantic import RootModel
+
+from portproof.bundle import atomic
+from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
+from portproof.bundle.errors import one_line
+from portproof.bundle.report import Performance, Report
+from portproof.reporting import github, markdown
+from portproof.reporting.card import render_card
+from portproof.reporting.page import render_page
+
+
+def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str, str]:
+    """Write `report.json`, `report.html` and the card of each bundle.
+
+    Returns, by path, why a file could not be written: a bundle may be read-only.
+    """
+    unwritten: dict[str, str] = {}
+    # Of a refused bundle too: an older report would still say that all is well.
+    empty = report.model_copy(update={"bundle": {}, "cells": [], "ok": False})
+    for name in report.refused:
+        if Path(name, MANIFEST).is_file():
+            _write(Path(name, REPORT), empty.to_json, unwritten)
+            with suppress(OSError):
+                Path(name, PAGE).unlink(missing_ok=True)
+    for bundle in bundles:
+        part = report.of_model(bundle.manifest.model)
+        _write(bundle.path / REPORT, part.to_json, unwritten)
+        _write(bundle.path / PAGE, partial(render_page, bundle, part), unwritten)
+        card = partial(render_card, bundle.path, bundle.manifest, markdown.verdicts(part))
+        _write(bundle.path / CARD, card, unwritten)
+    return unwritten
+
+
+def _write(path: Path, render: Callable[[], str], unwritten: dict[str, str]) -> None:
+    """Verdicts that took hours are not lost for a picture that cannot be drawn."""
+    try:
+        atomic.write_text(path, render())
+    except OSError as error:
+        unwritten[str(path)] = error.strerror or str(error)
+    except Exception as error:
+        unwritten[str(path)] = f"{type(error).__name__}: {one_line(error)}"
+
+
+def write_for_programs(report: Report, *, json: Path | None, junit: Path | None) -> None:
+    """The report in the files that were asked for, and for the GitHub job that this is, if any."""
+    if json:
+        atomic.write_text(json, report.to_json())
+    if junit:
+        from portproof.reporting.junit import render_junit
+
+        atomic.write_text(junit, render_junit(report))
+    if github.is_here():
+        print("\n".join(github.annotations(report)))
+        github.write_summary(report)
+
+
+def write_performance(timed: Sequence[Performance], path: Path) -> None:
+    atomic.write_text(
+        path, RootModel[Sequence[Performance]](timed).model_dump_json(indent=2) + "\n"
+    )

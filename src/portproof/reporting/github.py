@@ -1,0 +1,48 @@
+"""What a GitHub job shows: annotations at the run, and a page of Markdown for the job.
+
+https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from portproof.bundle.report import Report
+from portproof.reporting import markdown
+
+_MAX_ANNOTATIONS = 10  # that GitHub shows of one step
+
+
+def is_here(environment: Mapping[str, str] = os.environ) -> bool:
+    return environment.get("GITHUB_ACTIONS") == "true"
+
+
+def annotations(report: Report) -> Iterator[str]:
+    """Commands to print, one for each reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for cell in report.failures:
+        place = f"{cell.model} {cell.full_format} in {cell.runtime}"
+        reasons.setdefault((cell.verdict, cell.detail), []).append(place)
+    lines = [
+        _command("error", f"{verdict}: {', '.join(dict.fromkeys(places))}", detail)
+        for (verdict, detail), places in reasons.items()
+    ]
+    lines += [_command("error", "refused", reason) for reason in report.refused.values()]
+    lines += [_command("warning", "not covered", line) for line in report.unchecked]
+    yield from lines[:_MAX_ANNOTATIONS]
+
+
+def _command(kind: str, title: str, message: str) -> str:
+    title = _escaped(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{kind} title={title}::{_escaped(message)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> None:
+    """Add the report to the job's page, where there is one."""
+    if path := environment.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a", encoding="utf-8") as page:
+            page.write("\n".join(markdown.summary(report)) + "\n")

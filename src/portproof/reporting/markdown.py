@@ -1,0 +1,57 @@
+"""A report as Markdown: for the page of a job, and for a model card."""
+
+from collections.abc import Iterable, Iterator
+
+from portproof.bundle.report import Cell, Report
+from portproof.reporting.overview import Matrix, Overview
+from portproof.reporting.summary import counts_text
+
+# So that no verdict is told by its colour alone.
+SIGNS = {"exact": "✅", "faithful": "✅", "close": "🟡", "wrong": "❌", "failed": "❌"}
+_MAX_FAILURES = 30
+
+
+def matrices(overview: Overview) -> Iterator[str]:
+    """A table for each group of artifacts that the same runtimes run."""
+    for matrix in overview.matrices:
+        yield from _table(matrix)
+        yield ""
+
+
+def _table(matrix: Matrix) -> Iterator[str]:
+    yield f"| artifact | {' | '.join(matrix.runtimes)} |"
+    yield f"| --- |{' --- |' * len(matrix.runtimes)}"
+    for artifact, row in matrix.rows.items():
+        entries = (row.get(runtime) for runtime in matrix.runtimes)
+        texts = [f"{SIGNS[e.verdict]} {e.verdict} {e.figure}".strip() if e else "" for e in entries]
+        yield f"| {artifact} | {' | '.join(texts)} |"
+
+
+def failures(cells: Iterable[Cell]) -> Iterator[str]:
+    """A line each."""
+    listed = list(cells)
+    for cell in listed[:_MAX_FAILURES]:
+        place = f"{cell.full_format} in {cell.runtime}, `{cell.signature}.{cell.output}`"
+        yield f"- {SIGNS[cell.verdict]} **{cell.verdict}** {place}: {cell.detail}"
+    if listed[_MAX_FAILURES:]:
+        yield f"- and {len(listed) - _MAX_FAILURES} more"
+
+
+def verdicts(report: Report) -> list[str]:
+    """The counts and the tables of a report of one model, for its card."""
+    return [counts_text(report), "", *matrices(Overview(report))]
+
+
+def summary(report: Report) -> Iterator[str]:
+    """All models of a report, one after the other."""
+    for model in report.bundle:
+        part = report.of_model(model)
+        yield f"## {model}: {'proven' if part.ok else 'not proven'}"
+        yield ""
+        yield from verdicts(part)
+        yield from failures(part.failures)
+        yield ""
+    for reason in report.refused.values():
+        yield f"- ❌ **refused** {reason}"
+    for line in report.unchecked:
+        yield f"- not covered: {line}"

@@ -1,0 +1,65 @@
+"""A bundle's report as one page: no network, no script, for a phone and a desk."""
+
+import base64
+from dataclasses import dataclass
+from functools import cached_property
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.report import Cell, Curve, Report
+from portproof.reporting import units
+from portproof.reporting.error_plot import SERIES, Plot, plot
+from portproof.reporting.overview import Overview
+from portproof.reporting.summary import counts
+
+MAX_PLOTS = 12
+
+
+@dataclass(frozen=True)
+class Page(Overview):
+    """The data of the template."""
+
+    bundle: Bundle
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return counts(self.report)
+
+    @cached_property
+    def plots(self) -> list[Plot]:
+        """The first outputs' only: each plot is as large as the rest of the page."""
+        return [plot(curve, self._typical(curve)) for curve in self.report.curves[:MAX_PLOTS]]
+
+    def _typical(self, curve: Curve) -> list[Cell]:
+        typical = (cell for cell in self.report.cells if cell.regime == "typical")
+        key = (curve.signature, curve.output)
+        return [cell for cell in typical if (cell.signature, cell.output) == key]
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """The training's plots by their name, as data addresses."""
+        return {
+            file.path.split("/")[-1].removesuffix(".png"): "data:image/png;base64,"
+            + base64.b64encode((self.bundle.path / file.path).read_bytes()).decode()
+            for file in self.bundle.manifest.plots
+            if file.path.endswith(".png")
+        }
+
+
+def render_page(bundle: Bundle, report: Report) -> str:
+    """`report.html` of one bundle; `report` is the part that is about it."""
+    templates = Environment(
+        loader=PackageLoader("portproof.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(
+        bytes=units.binary, seconds=units.seconds, number=units.number, spread=units.spread
+    )
+    page = Page(report, bundle)
+    return templates.get_template("report.html.j2").render(
+        page=page, report=report, manifest=bundle.manifest, series=range(len(SERIES))
+    )

@@ -1,0 +1,69 @@
+"""Prints reports, timings, diagnoses and runtimes: in colour to a terminal, plain to a pipe."""
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from portproof.bundle.report import Performance, Report
+from portproof.reporting import diagnosis_text, table, units
+from portproof.runtimes.runtime import Runtime
+from portproof.verifying.diagnosis import Diagnosis
+
+_UNBROKEN = 1000  # columns
+
+
+def print_report(report: Report, *, quiet: bool = False) -> None:
+    """See `portproof.print_report`, which documents it."""
+    render = table.render_short if quiet else table.render
+    _print(lambda width: render(report, width))
+
+
+def print_performance(timed: Sequence[Performance]) -> None:
+    """A row for each artifact and runtime."""
+    rows = _rows("artifact", "runtime", "load", "one row", "own data", "memory")
+    for one in timed:
+        name = f"{one.model} {one.full_format} {one.signature}"
+        if one.error:
+            rows.add_row(name, one.runtime, Text(f"failed: {one.error}", "red"))
+            continue
+        first, *others = one.timings
+        batch = f"{others[0].rows} rows: {units.spread(others[0])}" if others else ""
+        memory = units.binary(one.memory)
+        rows.add_row(name, one.runtime, units.seconds(one.load), units.spread(first), batch, memory)
+    _print(lambda _: rows)
+
+
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    _print(lambda _: diagnosis_text.render(diagnosis))
+
+
+def print_runtimes(runtimes: Sequence[Runtime]) -> None:
+    """A row for each runtime: its formats, and whether it is here or how to get it."""
+    rows = _rows("runtime", "formats", "state")
+    for runtime in runtimes:
+        missing = runtime.missing()
+        state = f"absent; to have it: {missing}" if missing else "here"
+        # As Text, because rich would take the brackets of `portproof[jax]` for markup.
+        rows.add_row(runtime.name, ", ".join(runtime.formats), Text(state))
+    _print(lambda _: rows)
+
+
+def _rows(*headings: str) -> Table:
+    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        rows.add_column(heading)
+    return rows
+
+
+def _print(render: Callable[[int], RenderableType]) -> None:
+    """To standard output. A pipe has no width, so there no line is broken, nor filled up."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(render(console.width))
+        return
+    plain = Console(highlight=False, width=_UNBROKEN)
+    with plain.capture() as captured:
+        plain.print(render(_UNBROKEN))
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -1,0 +1,1 @@
+"""The programs that load artifacts: one file a runtime, their table, and the runners' processes."""

@@ -1,0 +1,65 @@
+// Runs one signature of a TF.js graph model on named tensors, on whichever backend is set.
+// In Node and in pages, which import TF.js in different ways: it is passed in as `tf`.
+import { clocked, collect, feed, profiled } from "./tensors.mjs";
+
+/** Loads a model from an IOHandler or an address, and returns `run(inputs, { inspect, timed })`. */
+export async function load(tf, source) {
+  const model = await tf.loadGraphModel(source);
+  const signature = model.modelSignature;
+  if (!signature?.inputs || !signature?.outputs) throw new Error("model.json has no signature");
+  return (inputs, { inspect, timed }) => {
+    const feeds = graphInputs(tf, signature, inputs);
+    return inspect ? inner(tf, model, feeds) : run(tf, model, signature, feeds, timed);
+  };
+}
+
+/** The inputs under the names that they have in the graph. */
+function graphInputs(tf, signature, inputs) {
+  const feeds = {};
+  for (const [name, tensor] of Object.entries(feed(tf, inputs))) {
+    if (!signature.inputs[name]) throw new Error(`the signature has no input ${name}`);
+    feeds[signature.inputs[name].name] = tensor;
+  }
+  return feeds;
+}
+
+function run(tf, model, signature, feeds, timed) {
+  const names = Object.keys(signature.outputs);
+  const fetches = names.map((name) => signature.outputs[name].name);
+  const compute = async () => collect(names, [await model.executeAsync(feeds, fetches)].flat());
+  return (timed ? clocked : profiled)(tf, compute);
+}
+
+/** The output of every node, by its name. An error names the node that it came from. */
+function inner(tf, model, feeds) {
+  const nodes = model.artifacts.modelTopology.node.filter(({ op }) => !["Const", "Placeholder", "NoOp"].includes(op));
+  return profiled(tf, async () => {
+    const outputs = {};
+    for (const { name, op } of ordered(nodes)) {
+      try {
+        const [tensor] = [await model.executeAsync(feeds, name)].flat();
+        if (tensor.dtype !== "string" && tensor.dtype !== "complex64") {
+          Object.assign(outputs, await collect([name], [tensor]));
+        }
+      } catch (error) {
+        throw new Error(`at ${name} (${op}): ${error.message}`);
+      }
+    }
+    return outputs;
+  });
+}
+
+/** Nodes, each after those that it takes from. */
+function ordered(nodes) {
+  const known = new Map(nodes.map((node) => [node.name, node]));
+  const done = new Set();
+  const visit = (node) => {
+    if (!node || done.has(node)) return;
+    done.add(node);
+    (node.input ?? []).forEach((ref) => visit(known.get(ref.replace("^", "").split(":")[0])));
+    sorted.push(node);
+  };
+  const sorted = [];
+  nodes.forEach(visit);
+  return sorted;
+}

@@ -1,0 +1,55 @@
+"""Runs `.tflite` files in LiteRT's interpreter.
+
+The first argument names its op resolver. A second one is the number of threads; without it LiteRT
+chooses.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from portproof.bundle.tensors import Arrays, Infer
+from portproof.runtimes.protocol import Request
+from portproof.runtimes.python.loop import serve
+from portproof.tflite.file import computed_tensors, read_signature
+
+
+def main() -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = sys.argv[1]
+    threads = int(sys.argv[2]) if len(sys.argv) > 2 else None
+
+    def load(request: Request) -> Infer:
+        interpreter = Interpreter(
+            request.artifact,
+            num_threads=threads,
+            experimental_op_resolver_type=OpResolverType[resolver],
+            experimental_preserve_all_tensors=bool(request.inspect),
+        )
+        runner = interpreter.get_signature_runner(request.signature)
+
+        def infer(inputs: Arrays) -> Arrays:
+            outputs = dict(runner(**inputs))
+            return inner_tensors(interpreter, request) if request.inspect else outputs
+
+        return infer
+
+    serve({"ai-edge-litert": version("ai-edge-litert")}, load, lambda: resolver)
+
+
+def inner_tensors(interpreter: Any, request: Request) -> Arrays:
+    """Every tensor that an op of the signature's subgraph made, by the names in the file."""
+    subgraph = read_signature(request.artifact, request.signature).subgraph
+    computed = computed_tensors(request.artifact, subgraph)
+    arrays = {}
+    for detail in interpreter.get_tensor_details(subgraph):
+        if detail["index"] in computed and detail["dtype"] is not np.str_:
+            arrays[detail["name"]] = interpreter.get_tensor(detail["index"], subgraph)
+    return arrays
+
+
+if __name__ == "__main__":
+    main()

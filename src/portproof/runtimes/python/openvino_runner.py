@@ -1,0 +1,55 @@
+"""Runs SavedModels and `.tflite` files in OpenVINO on the CPU, in float32."""
+
+from typing import Any
+
+from portproof.bundle.tensors import Arrays, Infer
+from portproof.runtimes.protocol import Request
+from portproof.runtimes.python.loop import serve
+from portproof.tflite.file import read_signature
+
+
+def main() -> None:
+    import openvino
+
+    core = openvino.Core()
+    devices: list[str] = []
+
+    def load(request: Request) -> Infer:
+        # On a CPU with bfloat16 instructions, OpenVINO computes in those unless told otherwise.
+        config = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = core.compile_model(core.read_model(request.artifact), "CPU", config)
+        devices[:] = compiled.get_property("EXECUTION_DEVICES")
+        inputs, outputs = _ports(request, compiled)
+
+        def infer(arrays: Arrays) -> Arrays:
+            results = compiled({inputs[name]: array for name, array in arrays.items()})
+            return {name: results[port] for name, port in outputs.items()}
+
+        return infer
+
+    serve({"openvino": openvino.__version__}, load, lambda: ",".join(devices))
+
+
+def _ports(request: Request, compiled: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's inputs and outputs by the signature's names.
+
+    A SavedModel's ports have those names. For a `.tflite` OpenVINO keeps the tensors' own names.
+    """
+    if request.format == "tflite":
+        signature = read_signature(request.artifact, request.signature)
+        if signature.subgraph:
+            raise ValueError("OpenVINO runs only the first signature of a .tflite")
+        return (
+            {name: compiled.input(tensor.name) for name, tensor in signature.inputs.items()},
+            {name: compiled.output(tensor.name) for name, tensor in signature.outputs.items()},
+        )
+    if request.signatures > 1:
+        raise ValueError("OpenVINO does not say which of several signatures it reads")
+    return (
+        {name: port for port in compiled.inputs for name in port.get_names()},
+        {port.get_any_name(): port for port in compiled.outputs},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The table of runtimes. A new runtime is one file beside this one and a row here.
+
+Runtimes from elsewhere are added by `add`, or by an entry point in the group `portproof.runtimes`
+that names a Runtime.
+"""
+
+from importlib.metadata import entry_points
+
+from portproof.bundle.errors import UsageError
+from portproof.runtimes import (
+    chromium,
+    keras,
+    litert,
+    openvino,
+    serving,
+    tensorflow,
+    tensorflow_c,
+    tfjs_node,
+    tflite_micro,
+)
+from portproof.runtimes.runtime import Runtime
+
+RUNTIMES: tuple[Runtime, ...] = (
+    *tensorflow.RUNTIMES,
+    *tensorflow_c.RUNTIMES,
+    *keras.RUNTIMES,
+    *litert.RUNTIMES,
+    *tflite_micro.RUNTIMES,
+    *openvino.RUNTIMES,
+    *serving.RUNTIMES,
+    *tfjs_node.RUNTIMES,
+    *chromium.RUNTIMES,
+)
+
+
+ENTRY_POINTS = "portproof.runtimes"
+_added: list[Runtime] = []
+
+
+def add(runtime: Runtime) -> None:
+    """Add a runtime of one's own to this process's table."""
+    _added[:] = [*(r for r in _added if r.name != runtime.name), runtime]
+
+
+def table() -> tuple[Runtime, ...]:
+    """All runtimes: our own, those that were added, and those that installed packages bring."""
+    from_packages = [point.load() for point in entry_points(group=ENTRY_POINTS)]
+    by_name = {runtime.name: runtime for runtime in (*RUNTIMES, *_added, *from_packages)}
+    return tuple(by_name.values())
+
+
+def select(names: list[str], servers: list[str]) -> tuple[Runtime, ...]:
+    """The runtimes of these names, or all where there are none; `servers` are URLs of Serving.
+
+    Raises UsageError.
+    """
+    known = {runtime.name: runtime for runtime in table()}
+    served = [serving.at(url) for url in servers]
+    if len({runtime.name for runtime in served}) < len(served):
+        raise UsageError("--serving takes one http:// and one grpc:// address.")
+    known |= {runtime.name: runtime for runtime in served}
+    if names:
+        names = [*names, *(runtime.name for runtime in served)]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no runtime {name!r}: they are {', '.join(known)}.")
+    return tuple(known[name] for name in dict.fromkeys(names)) or tuple(known.values())

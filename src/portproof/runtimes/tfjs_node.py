@@ -1,0 +1,20 @@
+"""TF.js in Node, on its `cpu` and `wasm` backends."""
+
+from functools import partial
+
+from portproof.runtimes import javascript
+from portproof.runtimes.runtime import Runtime
+
+
+def _runtime(backend: str) -> Runtime:
+    return Runtime(
+        name=f"tfjs-node-{backend}",
+        formats=("tfjs-graph", "tfjs-layers"),
+        command=partial(javascript.command, "tfjs_node.mjs", backend),
+        missing=javascript.missing,
+        backend=backend,
+        inspects=("tfjs-graph",),
+    )
+
+
+RUNTIMES = (_runtime("cpu"), _runtime("wasm"))

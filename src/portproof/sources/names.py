@@ -1,0 +1,29 @@
+"""What the command line takes as the name of a model; nothing here imports TensorFlow."""
+
+import re
+from pathlib import Path
+
+from portproof.bundle.errors import UsageError
+
+KINDS = "a .keras file, a SavedModel folder or package.module:function"
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name is of the form `package.module:attribute`."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name) is not None
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError where a name can be no model, before anything slow is done."""
+    path = Path(name)
+    if is_reference(name) or path.is_dir():
+        return
+    if not path.exists():
+        raise UsageError(f"there is no {name}: give {KINDS}.")
+    if path.suffix in (".h5", ".hdf5"):
+        raise UsageError(
+            f"{path} is in Keras's old format, which does not load everywhere: load it with the "
+            "Keras that wrote it, and save it with model.save('model.keras')."
+        )
+    if path.suffix != ".keras":
+        raise UsageError(f"{path} is a file that cannot be exported: give {KINDS}.")

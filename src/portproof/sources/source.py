@@ -1,0 +1,107 @@
+"""Source: a model with its signatures and example inputs, ready to export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from portproof.bundle.errors import ExportError, UsageError
+from portproof.bundle.manifest import Structure
+from portproof.bundle.signature import Signature
+from portproof.bundle.tensors import Arrays
+
+# What handles tf.functions is imported when it is used: it imports TensorFlow.
+if TYPE_CHECKING:
+    import keras
+
+Examples = Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model with everything that its export needs to know.
+
+    `portproof.make_source` makes one of a model, and finds out most of this.
+
+    Attributes:
+        name: The model's name, which its bundle gets.
+        model: The `tf.Module`, `keras.Model` or loaded SavedModel.
+        functions: By signature, the flat `tf.function` behind it, which has one declared or traced
+            signature, or the concrete function of a loaded SavedModel.
+        examples: By signature and input, an array of the model's own data. The first dimension is
+            the rows, where it is dynamic in all inputs.
+        keras_forms: By signature, a `keras.Model` of stock layers with the same weights and names.
+            For a `keras.Model` it is the model itself.
+        draw_plots: Writes plots of the training as PNG files into a folder.
+        structures: How the original nests inputs and outputs, of the signatures where it does.
+        generated_inputs: The signatures whose examples were generated, because nobody gave any.
+    """
+
+    name: str
+    model: Any
+    functions: Mapping[str, Any]
+    examples: Examples
+    keras_forms: Mapping[str, keras.Model] = field(default_factory=dict)
+    draw_plots: Callable[[Path], None] | None = None
+    structures: Mapping[str, Structure] = field(default_factory=dict)
+    generated_inputs: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.functions:
+            raise ExportError(f"{self.name} has no signature, so there is nothing to export.")
+        for name, signature in self.signatures.items():
+            check_examples(name, signature, self.examples.get(name, {}))
+
+    def concrete(self, signature: str) -> Any:
+        """The one traced graph of a signature, the same object at every call."""
+        from portproof.sources.functions import concrete_of
+
+        return concrete_of(self.functions[signature])
+
+    @cached_property
+    def signatures(self) -> dict[str, Signature]:
+        """Every signature by name."""
+        from portproof.sources.functions import signature_of
+
+        return {name: signature_of(name, self.concrete(name)) for name in self.functions}
+
+    def call(self, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
+        """What the original computes: its function itself, in this process."""
+        from portproof.sources.functions import call
+
+        return call(self.functions[signature], inputs)
+
+    @property
+    def variables(self) -> list[Any]:
+        """The model's variables; of a loaded SavedModel those that its signatures use."""
+        if isinstance(own := getattr(self.model, "variables", None), tuple | list):
+            return list(own)
+        used = {v.ref(): v for name in self.functions for v in self.concrete(name).graph.variables}
+        return sorted(used.values(), key=lambda variable: str(variable.name))
+
+
+def check_examples(
+    name: str, signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]]
+) -> None:
+    """Raises UsageError where examples are not an array of the right kind for each input."""
+    if set(examples) != set(signature.inputs):
+        raise UsageError(
+            f"{name}: example inputs are given for {sorted(examples) or 'nothing'}, "
+            f"and the signature's inputs are {sorted(signature.inputs)}."
+        )
+    for key, array in examples.items():
+        if not signature.inputs[key].accepts(array):
+            raise UsageError(
+                f"{name}: the example for {key} is {array.dtype}{list(array.shape)}, "
+                f"and the signature says {signature.inputs[key]}."
+            )
+        if array.size == 0:
+            raise UsageError(f"{name}: the example for {key} is empty, which proves nothing.")
+    rows = {key: len(array) for key, array in examples.items()} if signature.batched else {}
+    if len(set(rows.values())) > 1:
+        raise UsageError(f"{name}: the examples have different numbers of rows: {rows}.")

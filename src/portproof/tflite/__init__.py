@@ -1,0 +1,1 @@
+"""`.tflite` files: what is in them, and running one in LiteRT in this process."""

@@ -1,0 +1,91 @@
+"""What a `.tflite` file holds (tensorflow/compiler/mlir/lite/schema/schema.fbs)."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+# The generated reader of the schema. Each runtime brings one; a runner uses its own runtime's.
+LITERT_SCHEMA = "ai_edge_litert.schema_py_generated"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A signature's input or output: its position in the subgraph, and the tensor's own name."""
+
+    position: int
+    name: str
+
+
+@dataclass(frozen=True)
+class FileSignature:
+    """A signature's tensors by their names in it, and the number of the subgraph they are in."""
+
+    subgraph: int
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+def read_signature(path: str, key: str, schema: str = LITERT_SCHEMA) -> FileSignature:
+    """Read one SignatureDef. Raises KeyError where the file has no such signature."""
+    model = _model(path, schema)
+    definition = _definition(model, key)
+    graph = model.subgraphs[definition.subgraphIndex]
+    return FileSignature(
+        definition.subgraphIndex,
+        _tensors(definition.inputs, list(graph.inputs), graph),
+        _tensors(definition.outputs, list(graph.outputs), graph),
+    )
+
+
+def computed_tensors(path: str, subgraph: int, schema: str = LITERT_SCHEMA) -> set[int]:
+    """The positions of the tensors that an op of a subgraph makes: neither weights nor inputs."""
+    graph = _model(path, schema).subgraphs[subgraph]
+    return {int(n) for operator in graph.operators or [] for n in operator.outputs}
+
+
+def output_steps(path: str, key: str) -> dict[str, float]:
+    """By output, the scale of the int8 tensor that a float output is dequantised from."""
+    model = _model(path, LITERT_SCHEMA)
+    definition = _definition(model, key)
+    graph = model.subgraphs[definition.subgraphIndex]
+    producers = {int(n): operator for operator in graph.operators for n in operator.outputs}
+    steps: dict[str, float] = {}
+    for output in definition.outputs:
+        operator = producers.get(output.tensorIndex)
+        if operator is None:
+            continue
+        quantization = graph.tensors[operator.inputs[0]].quantization
+        if quantization is not None and quantization.scale is not None:
+            steps[output.name.decode()] = float(quantization.scale[0])
+    return steps
+
+
+def has_dtype(content: bytes, dtype: str) -> bool:
+    """Whether a file's content has a tensor of a dtype, named as in the schema: `FLOAT16`."""
+    reader = import_module(LITERT_SCHEMA)
+    number = getattr(reader.TensorType, dtype)
+    model = reader.Model.GetRootAs(content, 0)
+    graphs = [model.Subgraphs(n) for n in range(model.SubgraphsLength())]
+    return any(g.Tensors(n).Type() == number for g in graphs for n in range(g.TensorsLength()))
+
+
+def _model(path: str, schema: str) -> Any:
+    reader = import_module(schema)
+    return reader.ModelT.InitFromObj(reader.Model.GetRootAs(Path(path).read_bytes(), 0))
+
+
+def _definition(model: Any, key: str) -> Any:
+    for definition in model.signatureDefs or []:
+        if definition.signatureKey.decode() == key:
+            return definition
+    raise KeyError(f"the file has no signature {key}")
+
+
+def _tensors(maps: Any, order: list[int], graph: Any) -> dict[str, Tensor]:
+    return {
+        item.name.decode(): Tensor(
+            order.index(item.tensorIndex), graph.tensors[item.tensorIndex].name.decode()
+        )
+        for item in maps
+    }

@@ -1,0 +1,1 @@
+"""Test vectors: their cases, what the original and the oracle give for them, and their files."""

@@ -1,0 +1,91 @@
+"""Paths and addresses -> Report, written beside each bundle: the one place that runs all of it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import BundleError, UsageError
+from portproof.bundle.report import Cell, Report
+from portproof.publishing.stores import fetched, is_address
+from portproof.reporting.files import write_beside_bundles
+from portproof.runtimes.process import Limits
+from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.table import select
+from portproof.verifying.scheduling import run_cells
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What a person asks for.
+
+    Attributes:
+        runtimes: The names of the only runtimes to use; empty: all that are here.
+        servers: URLs of running TensorFlow Servings.
+        limits: What each runtime may use.
+        strict: Whether edge cases count for the exit status.
+        key: The public key by whose owner published bundles must be signed.
+    """
+
+    runtimes: Sequence[str] = ()
+    servers: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
+    strict: bool = False
+    key: Path | None = None
+
+
+def verify_bundles(
+    names: Sequence[str], options: VerifyOptions, on_cell: Callable[[Cell], None]
+) -> Report:
+    """Verify the bundles of these paths and addresses.
+
+    A bundle that is not what was exported, or published, is in the report as refused; the others
+    are verified.
+    """
+    if options.key and not all(is_address(name) for name in names):
+        raise UsageError("--key is for what was published: give its address, such as s3://...")
+    if options.servers and len(names) != 1:
+        raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
+    runtimes = select(list(options.runtimes), list(options.servers))
+    with ExitStack() as stack:
+        bundles, refused = _open(names, options.key, stack)
+        # A server that was named is requested too, though it excludes no other runtime.
+        served = [runtime.name for runtime in runtimes if "serving" in runtime.options]
+        report = run_cells(
+            bundles,
+            runtimes,
+            requested=list(dict.fromkeys([*options.runtimes, *served])),
+            refused=refused,
+            unknown_formats={} if options.runtimes else _unknown_formats(bundles, runtimes),
+            limits=options.limits,
+            strict=options.strict,
+            on_cell=on_cell,
+        )
+        return report.model_copy(update={"unwritten": write_beside_bundles(report, bundles)})
+
+
+def _open(
+    names: Sequence[str], key: Path | None, stack: ExitStack
+) -> tuple[list[Bundle], dict[str, str]]:
+    """The bundles, and by name why one is refused."""
+    bundles, refused = [], {}
+    for name in names:
+        try:
+            path = stack.enter_context(fetched(name, key)) if is_address(name) else Path(name)
+            bundles.append(Bundle.open(path))
+        except BundleError as error:
+            refused[name] = f"{name}: {error}" if is_address(name) else str(error)
+    return bundles, refused
+
+
+def _unknown_formats(
+    bundles: Sequence[Bundle], runtimes: Sequence[Runtime]
+) -> dict[str, list[str]]:
+    """Artifacts that would be skipped in silence, because no runtime runs their format."""
+    known = {name for runtime in runtimes for name in runtime.formats}
+    unknown = {
+        bundle.manifest.model: [a.name for a in bundle.manifest.artifacts if a.name not in known]
+        for bundle in bundles
+    }
+    return {model: names for model, names in unknown.items() if names}

@@ -1,0 +1,114 @@
+"""One call of an artifact through a runner, by the signature's names."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from portproof.bundle import tensors
+from portproof.bundle.tensors import Arrays
+from portproof.runtimes.process import RunnerError, RunnerProcess
+from portproof.runtimes.protocol import Node, Refusal, Request
+from portproof.verifying.trial import Trial
+
+Inspect = Literal["", "tensors", "oracle"]
+
+
+@dataclass
+class CallResult:
+    """What a runner gave for one call.
+
+    Attributes:
+        outputs: By the signature's names; of an inspection, tensors by their own names.
+        seconds: How long the runtime computed.
+        note: What the runner noted.
+        error: Why there are no outputs.
+        load: How many seconds loading the artifact took, where the runner tells it.
+        nodes: Of `oracle`, the graph's nodes in the order of computation.
+        output_nodes: Of `oracle`, the node of each output.
+    """
+
+    outputs: Arrays = field(default_factory=dict)
+    seconds: float = 0.0
+    note: str = ""
+    error: str = ""
+    load: float | None = None
+    nodes: tuple[Node, ...] = ()
+    output_nodes: dict[str, str] = field(default_factory=dict)
+
+
+def ask(
+    trial: Trial,
+    inputs: Arrays,
+    runner: RunnerProcess,
+    inspect: Inspect = "",
+    timed: bool = False,
+) -> CallResult:
+    """Have a runner compute one case.
+
+    Args:
+        trial: What is to be run.
+        inputs: Arrays by the signature's names.
+        runner: The runtime's process.
+        inspect: Asks for the tensors inside the model instead of the outputs.
+        timed: Lets the runner leave out what proves the backend and costs time.
+    """
+    takes_one_row = trial.artifact.name in trial.runtime.one_row or not trial.endpoint.dynamic
+    by_row = trial.signature.batched and takes_one_row
+    path = trial.endpoint.one_row if by_row else trial.endpoint.path
+    if path is None:
+        return CallResult(error="takes no dynamic dimension, and the artifact has no other form")
+    with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
+        input_file, output_file = Path(scratch, "in.safetensors"), Path(scratch, "out.safetensors")
+        names = trial.endpoint.inputs
+        tensors.write(input_file, {names[name]: array for name, array in inputs.items()})
+        try:
+            answer = runner.ask(
+                _request(trial, path, by_row, inspect, timed, input_file, output_file)
+            )
+        except RunnerError as error:
+            return CallResult(error=str(error))
+        if isinstance(answer, Refusal):
+            return CallResult(error=answer.error)
+        if trial.runtime.backend and answer.backend != trial.runtime.backend:
+            return CallResult(error=f"computed by the backend {answer.backend!r} instead")
+        outputs = tensors.read(output_file)
+    if not inspect:
+        signature_names = {own: name for name, own in trial.endpoint.outputs.items()}
+        renamed = {signature_names.get(own, own): array for own, array in outputs.items()}
+        if len(renamed) < len(outputs):
+            return CallResult(error=f"two outputs of one name among {', '.join(outputs)}")
+        outputs = renamed
+    return CallResult(
+        outputs,
+        answer.seconds,
+        answer.note,
+        load=answer.load,
+        nodes=answer.nodes,
+        output_nodes=answer.output_nodes,
+    )
+
+
+def _request(
+    trial: Trial,
+    path: str,
+    by_row: bool,
+    inspect: Inspect,
+    timed: bool,
+    input_file: Path,
+    output_file: Path,
+) -> Request:
+    root, artifact = trial.bundle.path.resolve(), trial.artifact
+    return Request(
+        artifact=str(root / path),
+        format=artifact.format,
+        graph=str(root / artifact.graph) if artifact.graph else None,
+        signature=trial.signature_name,
+        signatures=len(artifact.endpoints),
+        by_row=by_row,
+        options=dict(trial.runtime.options),
+        inspect=inspect,
+        timed=timed,
+        inputs=str(input_file),
+        outputs=str(output_file),
+    )

@@ -1,0 +1,44 @@
+"""Times artifacts one after the other, each in a process that nothing runs beside."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import UsageError
+from portproof.bundle.report import Performance
+from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.table import select
+from portproof.verifying.timing import CAREFUL, measure_performance
+from portproof.verifying.trial import trials
+
+OnPerformance = Callable[[Performance], None]
+
+
+def time_bundles(
+    paths: Sequence[Path],
+    runtimes: Sequence[str],
+    limits: Limits,
+    on_performance: OnPerformance = lambda _: None,
+) -> list[Performance]:
+    """Time every artifact of some bundles in every runtime here, or in the named ones.
+
+    What they compute is not judged. Raises BundleError where a bundle is not what was exported,
+    UsageError where the names are wrong.
+    """
+    bundles = [Bundle.open(path) for path in paths]
+    timed = []
+    for runtime in select(list(runtimes), []):
+        if missing := runtime.missing():
+            if runtime.name in runtimes:
+                raise UsageError(f"{runtime.name} is absent; to have it: {missing}")
+            continue
+        for trial in trials(bundles, runtime):
+            runner = RunnerProcess(runtime.command(), runtime.environment, limits)
+            try:
+                timed.append(measure_performance(trial, runner, CAREFUL))
+            finally:
+                runner.stop()
+            on_performance(timed[-1])
+    if not timed:
+        raise UsageError("nothing was timed: no runtime here runs a format of these bundles.")
+    return timed

@@ -1,0 +1,159 @@
+"""Diagnoses: where inside the graph a runtime leaves the reference.
+
+The right values of the tensors inside come from the bundle's SavedModel, whose graph TensorFlow
+evaluates as it is and in float64, every tensor by its name. Their values in the runtime on trial
+come from its runner.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import PortproofError, UsageError
+from portproof.bundle.manifest import Vector
+from portproof.bundle.tensors import Arrays, in_group
+from portproof.bundle.verdicts import PASSING
+from portproof.comparing.judging import expected_of, judge
+from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.table import select
+from portproof.verifying.asking import CallResult, ask
+from portproof.verifying.departures import find_departure
+from portproof.verifying.diagnosis import Diagnosis
+from portproof.verifying.node_names import by_node, named_in
+from portproof.verifying.trial import Trial, trials
+
+REFERENCE = "tensorflow"
+# The artifacts that can tell the right values: the SavedModel, and the checkpoint in its graph.
+REFERENCE_FORMATS = ("savedmodel", "checkpoint")
+
+
+def diagnose_bundle(
+    bundle: Bundle, name: str, *, format_: str = "", case: str = "", limits: Limits | None = None
+) -> Iterator[Diagnosis]:
+    """A diagnosis for each artifact and signature that the runtime `name` knows.
+
+    On the case named, else on the first that is not as it should be, else on the model's own data.
+    Raises UsageError where the runtime shows no inner tensors, knows nothing of the bundle, or is
+    absent.
+    """
+    [runtime] = select([name], [])
+    [reference] = select([REFERENCE], [])
+    _check_runtimes(runtime, reference)
+    chosen = [
+        trial
+        for trial in trials([bundle], runtime)
+        if trial.artifact.name in runtime.inspects and format_ in ("", trial.artifact.name)
+    ]
+    if not chosen:
+        raise UsageError(
+            f"{bundle.path} has nothing for {name} to show: it shows the tensors of "
+            f"{', '.join(runtime.inspects)}."
+        )
+    with _Runners(runtime, reference, limits or Limits()) as runners:
+        for trial in chosen:
+            yield runners.diagnose(trial, case)
+
+
+def _check_runtimes(runtime: Runtime, reference: Runtime) -> None:
+    if not runtime.inspects:
+        raise UsageError(
+            f"{runtime.name} shows no tensors from inside a model. These do: "
+            f"{', '.join(r.name for r in select([], []) if r.inspects)}."
+        )
+    for needed in (runtime, reference):
+        if missing := needed.missing():
+            raise UsageError(f"{needed.name} is absent; to have it: {missing}")
+
+
+class _Runners:
+    """The runtime on trial and the reference, TensorFlow, each in a process of its own."""
+
+    def __init__(self, runtime: Runtime, reference: Runtime, limits: Limits) -> None:
+        self._reference = reference
+        self._on_trial = RunnerProcess(runtime.command(), runtime.environment, limits)
+        # Every tensor of the graph, many times over, takes longer than a call of the model.
+        longer = replace(limits, request=10 * limits.request)
+        self._right = RunnerProcess(reference.command(), reference.environment, longer)
+
+    def __enter__(self) -> "_Runners":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._on_trial.stop()
+        self._right.stop()
+
+    def diagnose(self, trial: Trial, case: str) -> Diagnosis:
+        vector = self._case(trial, case)
+        inputs = in_group(trial.bundle.read(vector), "inputs")
+        right = self._right_values(trial, inputs, vector)
+        nodes = list(right.nodes)
+        outputs = ask(trial, inputs, self._on_trial).outputs
+        inner = ask(trial, inputs, self._on_trial, "tensors")
+        if inner.error:
+            suspects = tuple(named_in(inner.error, nodes))
+            return Diagnosis(trial, vector.case, refused=inner.error, suspects=suspects)
+        tensors = by_node(inner.outputs, nodes, right.outputs)
+        # Outputs by the signature's names: a file may call them anything.
+        for name, node in right.output_nodes.items():
+            expected = right.outputs.get(f"reference/{node}")
+            if name in outputs and expected is not None and outputs[name].shape == expected.shape:
+                tensors[node] = outputs[name]
+        return find_departure(trial, vector.case, nodes, right.outputs, tensors)
+
+    def _case(self, trial: Trial, wanted: str) -> Vector:
+        """The case named; else the first that is wrong; else the first."""
+        vectors = [v for v in trial.bundle.vectors(trial.signature_name) if not v.sweep]
+        if wanted:
+            for vector in vectors:
+                if vector.case == wanted:
+                    return vector
+            names = ", ".join(vector.case for vector in vectors)
+            raise UsageError(f"there is no case {wanted!r}: they are {names}.")
+        for vector in vectors:
+            arrays = trial.bundle.read(vector)
+            result = ask(trial, in_group(arrays, "inputs"), self._on_trial)
+            if not _passes(trial, arrays, result):
+                return vector
+        return vectors[0]
+
+    def _right_values(self, trial: Trial, inputs: Arrays, vector: Vector) -> CallResult:
+        """The reference's nodes in order, which make the outputs, and the right value of each.
+
+        Raises PortproofError where the SavedModel itself is not what was exported: then nothing
+        in the bundle tells the right values of its inner tensors.
+        """
+        refused = ""
+        for other in _reference_trials(trial, self._reference):
+            plain = ask(other, inputs, self._right)
+            if _passes(other, trial.bundle.read(vector), plain):
+                result = ask(other, inputs, self._right, "oracle")
+                if not result.error:
+                    return result
+                refused = result.error
+        if refused:
+            raise PortproofError(f"TensorFlow does not show the tensors inside: {refused}")
+        raise PortproofError(
+            "neither the SavedModel nor the checkpoint in its graph gives the original's outputs "
+            f"for {vector.case} in TensorFlow, so nothing here says what the tensors inside should "
+            "be. Export the model again."
+        )
+
+
+def _reference_trials(trial: Trial, reference: Runtime) -> list[Trial]:
+    """The same signature in the formats that can tell the right values, in their order."""
+    others = trials([trial.bundle], reference)
+    same = [other for other in others if other.signature_name == trial.signature_name]
+    return sorted(same, key=lambda other: REFERENCE_FORMATS.index(other.artifact.format))
+
+
+def _passes(trial: Trial, arrays: Arrays, result: CallResult) -> bool:
+    """Whether every output of a case is as it should be."""
+    if result.error or set(result.outputs) != set(trial.outputs):
+        return False
+    for name, spec in trial.signature.outputs.items():
+        expected = expected_of(arrays, name, trial.artifact.variant)
+        verdict, _, _ = judge(result.outputs[name], spec, expected, trial.allowance(name))
+        if verdict not in PASSING:
+            return False
+    return True

@@ -1,0 +1,53 @@
+"""What a diagnosis finds inside a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from portproof.bundle.verdicts import Verdict
+from portproof.comparing.metrics import Metrics
+from portproof.runtimes.protocol import Node
+from portproof.verifying.trial import Trial
+
+
+@dataclass(frozen=True)
+class ComparedTensor:
+    """A tensor of the reference's graph that the runtime has too, and how near the runtime's is."""
+
+    node: Node
+    verdict: Verdict
+    reason: str
+    metrics: Metrics | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The diagnosis of one artifact's signature in a runtime, on one case.
+
+    Attributes:
+        trial: What was run, and where.
+        case: The case's name.
+        compared: How many tensors were compared.
+        total: How many tensors the reference's graph has.
+        first: The first tensor that is not faithful.
+        path: The ops from the last compared tensors before it, to it.
+        entering: Those tensors.
+        ranges: The shape and the range of what they hold, by name.
+        refused: Why nothing was computed.
+        suspects: The nodes that this reason names.
+    """
+
+    trial: Trial
+    case: str
+    compared: int = 0
+    total: int = 0
+    first: ComparedTensor | None = None
+    path: tuple[str, ...] = ()
+    entering: tuple[ComparedTensor, ...] = ()
+    ranges: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
+    suspects: tuple[Node, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether tensors were compared, and all are as they should be."""
+        return self.first is None and not self.refused and self.compared > 0

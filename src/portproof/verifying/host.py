@@ -1,0 +1,29 @@
+"""The machine that a report is made on."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from portproof.bundle.report import Environment
+
+
+def environment(runtimes: dict[str, dict[str, str]]) -> Environment:
+    """This machine, and the versions that the runners told of themselves."""
+    return Environment(
+        platform=platform.platform(),
+        processor=_processor(),
+        python=platform.python_version(),
+        portproof=version("portproof"),
+        runtimes=runtimes,
+    )
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()

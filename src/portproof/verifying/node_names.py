@@ -1,0 +1,52 @@
+"""A runtime's names for tensors, matched with the nodes of the reference's graph."""
+
+import re
+from collections.abc import Iterator
+
+from portproof.bundle.tensors import Arrays
+from portproof.runtimes.protocol import Node
+
+
+def by_node(tensors: Arrays, nodes: list[Node], reference: Arrays) -> Arrays:
+    """A runtime's tensors by the names of the reference's nodes, where name and shape agree.
+
+    TF.js keeps TensorFlow's names. A TFLite file leaves out the function's own name, and names a
+    fused tensor after all of its parts (`a;b;c`), of which it holds the last one computed.
+
+    Args:
+        tensors: The runtime's tensors by its own names.
+        nodes: The reference's nodes, in the order of computation.
+        reference: The reference's tensors, as `reference/NODE`.
+    """
+    places = {node.name: n for n, node in enumerate(nodes)}
+    by_plain_name = {plain_name(node.name): node.name for node in nodes}
+    matched: Arrays = {}
+    for name, array in tensors.items():
+        parts = (plain_name(part) for part in name.split(";"))
+        candidates = [by_plain_name[part] for part in parts if part in by_plain_name]
+        for node in sorted(candidates, key=places.__getitem__, reverse=True):
+            expected = reference.get(f"reference/{node}")
+            if expected is not None and expected.shape == array.shape:
+                matched[node] = array
+                break
+    return matched
+
+
+def plain_name(name: str) -> str:
+    """A tensor's name without the functions that it is in."""
+    return re.sub(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+", "", name.removesuffix(":0"))
+
+
+def named_in(error: str, nodes: list[Node]) -> Iterator[Node]:
+    """The nodes that an error is about: by their name, or else by their op's."""
+    named = [n for n in nodes if len(plain_name(n.name)) > 3 and plain_name(n.name) in error]
+    if named:
+        yield max(named, key=lambda node: len(node.name))
+        return
+    words = {_letters(word) for word in error.replace("(", " ").replace("'", " ").split()}
+    yield from (node for node in nodes if _letters(node.op) in words - {"const", "identity"})
+
+
+def _letters(word: str) -> str:
+    """An op's name without the spelling of one runtime: FULLY_CONNECTED, FlexErf."""
+    return "".join(c for c in word.lower() if c.isalnum()).removeprefix("flex")

@@ -1,0 +1,174 @@
+"""What one case gave for one output, and how the outcomes of a regime become one cell."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from portproof.bundle.manifest import Regime, Sweep, Vector
+from portproof.bundle.report import Cell, Envelope, Errors, WorstElement
+from portproof.bundle.signature import TensorSpec
+from portproof.bundle.tensors import Arrays
+from portproof.bundle.verdicts import PASSING, Verdict, worst
+from portproof.comparing.envelopes import Point, envelope, magnitude
+from portproof.comparing.float_format import Array
+from portproof.comparing.judging import expected_of, judge
+from portproof.comparing.metrics import Metrics, merged
+from portproof.verifying.asking import CallResult
+from portproof.verifying.curves import is_plotted, ulp_errors
+from portproof.verifying.trial import Trial
+
+
+@dataclass
+class Outcome:
+    """What one case gave for one output.
+
+    Attributes:
+        case: The case's name.
+        verdict: Its verdict.
+        reason: Why, where it is not `exact`.
+        metrics: The comparison, if there was one.
+        seconds: How long the runtime computed.
+        note: What the runner noted of a good answer.
+        sweep: The sweep that the case is.
+        points: Of a sweep, each row by itself.
+        errors: Of the model's own data, the errors of some elements, for a plot.
+    """
+
+    case: str
+    verdict: Verdict
+    reason: str
+    metrics: Metrics | None = None
+    seconds: float = 0.0
+    note: str = ""
+    sweep: Sweep | None = None
+    points: list[Point] = field(default_factory=list)
+    errors: Errors = ()
+
+
+def outcome_of(
+    trial: Trial, vector: Vector, output: str, arrays: Arrays, result: CallResult
+) -> Outcome:
+    """Judge one output of one case. Raises KeyError where the case has no reference for it."""
+    spec, allowance = trial.signature.outputs[output], trial.allowance(output)
+    expected = expected_of(arrays, output, trial.artifact.variant)
+    got = result.outputs.get(output)
+    verdict, reason, metrics = judge(got, spec, expected, allowance)
+    outcome = Outcome(vector.case, verdict, reason, metrics, result.seconds, result.note)
+    if got is None or metrics is None:
+        return outcome
+    if vector.regime == "typical" and is_plotted(trial.outputs, output):
+        outcome.errors = ulp_errors(got, expected.oracle)
+    if vector.sweep:
+        outcome.sweep = vector.sweep
+        swept = arrays[f"inputs/{vector.sweep.input}"]
+        for row in _sweep_rows(swept, expected.reference, spec, trial.signature.batched):
+            point = expected.rows(row)
+            point_verdict, point_reason, _ = judge(got[row], spec, point, allowance)
+            sizes = magnitude(swept[row]), magnitude(point.reference)
+            outcome.points.append(Point(*sizes, point_verdict, point_reason))
+    return outcome
+
+
+def _sweep_rows(swept: Array, reference: Array, spec: TensorSpec, batched: bool) -> Iterator[Any]:
+    """The index of each point of a sweep; none where the output mixes all rows."""
+    if not batched:
+        yield ...
+    elif spec.shape[:1] == (None,) and len(reference) == len(swept):
+        yield from (slice(n, n + 1) for n in range(len(swept)))
+
+
+def merge(
+    trial: Trial, output: str, regime: Regime, outcomes: Sequence[Outcome], typical: Verdict
+) -> Cell:
+    """One cell of all the cases of a regime: the worst verdict, the metrics of all together.
+
+    `typical` is the output's verdict on the model's own data, from which an envelope starts.
+    """
+    if not outcomes:
+        return trial.cell(output, regime, "failed", detail="the bundle has no vectors for this")
+    with_metrics = [outcome for outcome in outcomes if outcome.metrics]
+    metrics = merged([o.metrics for o in with_metrics if o.metrics]) if with_metrics else None
+    verdict = worst([outcome.verdict for outcome in outcomes])
+    detail = _detail(outcomes, verdict)
+    if not (metrics and metrics.samples) and verdict not in ("wrong", "failed"):
+        verdict, detail = "failed", "no element was compared"
+    fields: dict[str, Any] = {}
+    if metrics:
+        farthest = max(with_metrics, key=lambda o: o.metrics.worst_by if o.metrics else -1.0)
+        fields = _metric_fields(metrics, farthest.case)
+        fields["seconds"] = sum(outcome.seconds for outcome in outcomes)
+    return trial.cell(
+        output,
+        regime,
+        verdict,
+        **fields,
+        detail=detail,
+        envelope=_envelopes(trial, output, outcomes, typical),
+        errors=outcomes[0].errors,
+    )
+
+
+def _detail(outcomes: Sequence[Outcome], verdict: Verdict) -> str:
+    """The reason for the verdict; of a good one, what the runner noted."""
+    reasons = [f"{o.case}: {o.reason}" for o in outcomes if o.verdict == verdict and o.reason]
+    if not reasons:
+        return "; ".join(dict.fromkeys(o.note for o in outcomes if o.note))
+    return reasons[0] + (f" (and {len(reasons) - 1} more)" if reasons[1:] else "")
+
+
+_PLAIN_FIELDS = (
+    "max_abs",
+    "mean_abs",
+    "row_mean_abs",
+    "max_rel",
+    "mean_rel",
+    "sqnr",
+    "row_sqnr",
+    "cosine",
+    "row_cosine",
+    "error_ratio",
+    "bound_ratio",
+    "bound_mean",
+    "shader_ratio",
+)
+
+
+def _metric_fields(metrics: Metrics, case: str) -> dict[str, Any]:
+    """Metrics as the fields of a cell; `case` is the one with the worst element."""
+
+    def finite(value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
+
+    worst_element = None
+    if metrics.worst and not metrics.bit_equal:
+        worst_element = WorstElement(case=case, **vars(metrics.worst))
+    return {
+        **{name: finite(getattr(metrics, name)) for name in _PLAIN_FIELDS},
+        "max_ulp": metrics.max_ulp,
+        "equal": metrics.equal / metrics.elements if metrics.elements else None,
+        "flushed": metrics.flushed,
+        "worst": worst_element,
+        "samples": metrics.samples,
+    }
+
+
+def _envelopes(
+    trial: Trial, output: str, outcomes: Sequence[Outcome], typical: Verdict
+) -> tuple[Envelope, ...]:
+    """For each input that was swept, the region in which the output keeps its verdict."""
+    by_input: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.sweep:
+            by_input.setdefault(outcome.sweep.input, []).append(outcome)
+    if not by_input or typical not in PASSING:
+        return ()
+    inputs = trial.typical_inputs
+    needed = worst([typical, "faithful"])
+    envelopes = []
+    for name, sweeps in by_input.items():
+        points = [point for outcome in sweeps for point in outcome.points]
+        assert sweeps[0].sweep
+        formula = sweeps[0].sweep.of.get(output, "")
+        envelopes.append(envelope(name, formula, magnitude(inputs[name]), points, needed))
+    return tuple(region for region in envelopes if region)

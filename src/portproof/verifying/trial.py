@@ -1,0 +1,69 @@
+"""One signature of one artifact in one runtime: what is on trial, and where."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.manifest import Artifact, Endpoint, Regime
+from portproof.bundle.report import Cell
+from portproof.bundle.signature import Signature
+from portproof.bundle.tensors import Arrays, in_group
+from portproof.bundle.verdicts import Verdict
+from portproof.comparing.judging import Allowance
+from portproof.runtimes.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An artifact's signature, and the runtime that runs it."""
+
+    bundle: Bundle
+    artifact: Artifact
+    signature_name: str
+    endpoint: Endpoint
+    runtime: Runtime
+
+    @property
+    def signature(self) -> Signature:
+        return self.bundle.manifest.signatures[self.signature_name]
+
+    @property
+    def outputs(self) -> list[str]:
+        return list(self.signature.outputs)
+
+    def allowance(self, output: str) -> Allowance:
+        """What the artifact and the runtime declare of an output."""
+        budget = self.artifact.budgets.get(self.signature_name, {}).get(output)
+        shader_ops = self.bundle.manifest.shader_ops.get(self.signature_name, ())
+        return Allowance(budget, shader_ops if self.runtime.shader else ())
+
+    @property
+    def typical_inputs(self) -> Arrays:
+        """The inputs of the model's own data, by name."""
+        vectors = self.bundle.vectors(self.signature_name)
+        [vector, *_] = [vector for vector in vectors if vector.regime == "typical"]
+        return in_group(self.bundle.read(vector), "inputs")
+
+    def cell(self, output: str, regime: Regime, verdict: Verdict, **fields: Any) -> Cell:
+        """A cell of this trial; `fields` are its other fields."""
+        return Cell(
+            model=self.bundle.manifest.model,
+            format=self.artifact.format,
+            variant=self.artifact.variant,
+            runtime=self.runtime.name,
+            signature=self.signature_name,
+            output=output,
+            regime=regime,
+            verdict=verdict,
+            **fields,
+        )
+
+
+def trials(bundles: list[Bundle], runtime: Runtime) -> Iterator[Trial]:
+    """Everything in some bundles that a runtime knows the format of."""
+    for bundle in bundles:
+        for artifact in bundle.manifest.artifacts:
+            if artifact.name in runtime.formats:
+                for signature, endpoint in artifact.endpoints.items():
+                    yield Trial(bundle, artifact, signature, endpoint, runtime)

@@ -1,0 +1,133 @@
+"""Rewrites that change bits and nothing else: none of them may be flagged."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import keras
+import numpy as np
+
+from verify.faults import mutations
+from verify.faults.examine import runtime
+from portproof.runtimes.table import RUNTIMES
+from portproof.runtimes.runtime import Runtime, python_command
+
+# What is flagged here is a defect of the runtime, found by the way, and no false alarm.
+KNOWN = {
+    ("integers", "tfjs-chromium-webgl"): "int32 products pass through floats",
+    ("integers", "tfjs-chromium-webgpu"): "int32 products pass through floats",
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """Another way to run a right artifact of a format."""
+
+    title: str
+    format: str
+    runtime: Runtime
+    shuffle: bool = False
+
+
+def ways(formats: list[str]) -> Iterator[Way]:
+    """Every other way to run each format: other runtimes, kernels, threads, and orders of rows."""
+    for format_ in formats:
+        for other in RUNTIMES:
+            if format_ in other.formats and not other.missing():
+                yield Way(f"in {other.name}", format_, other)
+        for title, changed in _VARIANTS.get(format_, {}).items():
+            yield Way(title, format_, changed())
+        yield Way("rows in another order", format_, runtime(_SHUFFLED[format_]), shuffle=True)
+
+
+_SHUFFLED = {
+    "savedmodel": "openvino",
+    "checkpoint": "tensorflow",
+    "keras": "keras-jax",
+    "tflite": "litert",
+    "tfjs-graph": "tfjs-node-wasm",
+    "tfjs-layers": "tfjs-node-cpu",
+}
+
+
+def _environment(name: str, **environment: str) -> Runtime:
+    chosen = runtime(name)
+    return replace(chosen, environment={**chosen.environment, **environment})
+
+
+def _litert(resolver: str, threads: int) -> Runtime:
+    command = partial(python_command, "litert_runner", resolver, str(threads))
+    return replace(runtime("litert"), command=command, backend=resolver)
+
+
+_TENSORFLOW: dict[str, Callable[[], Runtime]] = {
+    "without oneDNN": lambda: _environment("tensorflow", TF_ENABLE_ONEDNN_OPTS="0"),
+    "compiled by XLA": lambda: _environment(
+        "tensorflow", TF_XLA_FLAGS="--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
+    ),
+    "with one thread": lambda: _environment(
+        "tensorflow", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1"
+    ),
+}
+_VARIANTS: dict[str, dict[str, Callable[[], Runtime]]] = {
+    "savedmodel": _TENSORFLOW,
+    "tflite": {
+        "without XNNPACK": lambda: _litert("BUILTIN_WITHOUT_DEFAULT_DELEGATES", 1),
+        "with one thread": lambda: _litert("BUILTIN", 1),
+        "with two threads": lambda: _litert("BUILTIN", 2),
+    },
+}
+
+
+# Rewrites of the model itself, exported anew
+
+
+def units_permuted(model: keras.Model) -> keras.Model | None:
+    """The units between two layers in another order: the second layer's sums reassociated."""
+    layers = [layer for layer in model.layers if layer.weights]
+    for first, second in itertools.pairwise(layers):
+        if _is_chain(first, second):
+            order = np.random.default_rng(3).permutation(first.kernel.shape[-1])
+            weights = {id(v): w for v, w in zip(model.weights, model.get_weights(), strict=True)}
+            for variable in first.weights:
+                weights[id(variable)] = weights[id(variable)][..., order]
+            kernel = weights[id(second.kernel)]
+            weights[id(second.kernel)] = np.take(kernel, order, axis=-2)
+            return mutations.rebuilt(model, weights=[weights[id(v)] for v in model.weights])
+    return None
+
+
+def _is_chain(first: keras.Layer, second: keras.Layer) -> bool:
+    plain = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D)
+    kinds = isinstance(first, plain) and isinstance(second, plain)
+    depthwise = isinstance(first, keras.layers.DepthwiseConv2D) or isinstance(
+        second, keras.layers.DepthwiseConv2D
+    )
+    return kinds and not depthwise and first.kernel.shape[-1] == second.kernel.shape[-2]
+
+
+def norm_folded(model: keras.Model) -> keras.Model | None:
+    """Batch normalisation folded into the convolution before it, in float64 and rounded once."""
+    norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]
+    if not norms or not isinstance(model.get_layer("conv"), keras.layers.Conv2D):
+        return None
+    norm, conv = norms[0], model.get_layer("conv")
+    gamma, beta, mean, variance = (np.float64(w) for w in norm.get_weights())
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    kernel = (np.float64(conv.get_weights()[0]) * scale).astype(np.float32)
+    offset = (beta - mean * scale).astype(np.float32)
+    x = keras.Input(model.inputs[0].shape[1:], name="x")
+    folded = keras.layers.Conv2D(conv.filters, conv.kernel_size, name="conv")
+    hidden = folded(x)
+    after = model.layers[model.layers.index(norm) + 1 :]
+    for layer in after:
+        hidden = layer.__class__.from_config(layer.get_config())(hidden)
+    folded.set_weights([kernel, offset])
+    return keras.Model(x, {"y": hidden})
+
+
+REWRITES: dict[str, Callable[[keras.Model], keras.Model | None]] = {
+    "units permuted": units_permuted,
+    "batch norm folded": norm_folded,
+}

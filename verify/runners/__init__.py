@@ -1,1 +1,0 @@
-"""The programs that drive a runtime each. ARCHITECTURE.md gives their contract."""
