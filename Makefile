@@ -30,7 +30,7 @@ REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-regis
 # What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify publish test test-all faults zoo lint lock clean
+.PHONY: all setup train export plots verify publish test test-slow test-all faults zoo lint lock clean
 .DEFAULT_GOAL := all
 
 all: $(PROVEN)
@@ -63,12 +63,14 @@ publish: $(PROVEN)
 	@for model in $(CHOSEN); do \
 		portproof publish artifacts/$$model "$(TO)" $(if $(KEY),--sign-key $(KEY)) || exit; done
 
-# Every format and every runtime at least once. `make test-all` runs the slow tests too.
+# Every format and every runtime at least once, in minutes. `make test-all` runs the slow ones too.
 test: $(INSTALLED) $(PROVEN) $(REGISTRY)
 	pytest -m "not slow"
 
-test-all: $(INSTALLED) $(PROVEN) $(REGISTRY)
-	pytest
+test-slow: $(INSTALLED) $(PROVEN) $(REGISTRY)
+	pytest -m slow
+
+test-all: test test-slow
 
 # What is caught, and what is flagged for nothing: a quarter of an hour. `make test-all` runs a part.
 faults: $(INSTALLED)

@@ -25,7 +25,7 @@ def write(source, root, folder):
 
 def load(request):
     """What the runtime does with an artifact: named arrays in, named arrays out."""
-    factor = np.load(request["artifact"])
+    factor = np.load(request.artifact)
     return lambda inputs: {"y": factor * inputs["x"]}
 
 

@@ -3,12 +3,36 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import portproof
 
 MODELS = ("quadratic", "my_module", "quadratic_keras")
+
+
+def train(
+    name: str,
+    folder: Path,
+    *,
+    seed: int = 22,
+    epochs: int = 150,
+    resume: bool = False,
+    log: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Train one model, and leave the training in `folder/NAME`.
+
+    With `resume`, a training that was stopped continues, and ends with the same bits as one that
+    was not. Raises UsageError where it does not fit.
+    """
+    import_module(f"export.{name}").train(folder / name, seed, epochs, resume, log)
+
+
+def source_of(name: str, folder: Path) -> portproof.Source:
+    """A model that was trained into `folder/NAME`, ready to export."""
+    source: portproof.Source = import_module(f"export.{name}").source(folder / name)
+    return source
 
 
 def main() -> None:
@@ -26,17 +50,11 @@ def main() -> None:
         parser.error("--epochs is 1 or more.")
     # TensorFlow says at every start that it found no GPU.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    options = {name: getattr(arguments, name) for name in ("seed", "epochs", "resume")}
     try:
         for name in names:
             print(f"training {name}", flush=True)
-            module = import_module(f"export.{name}")
-            module.train(
-                arguments.folder / name,
-                seed=arguments.seed,
-                epochs=arguments.epochs,
-                resume=arguments.resume,
-                log=print,
-            )
+            train(name, arguments.folder, **options, log=print)
     except portproof.PortproofError as error:
         sys.exit(f"error: {error}")
 

@@ -1,27 +1,28 @@
-"""What the tests share: the built-in models, trained and exported once."""
+"""What the tests share: the models of export/, trained and exported once."""
 
 from pathlib import Path
 
 import pytest
 
 import portproof
-from portproof.bundle.bundle import Bundle
+from export.train import MODELS, source_of, train
+from portproof import Bundle
 
 REPOSITORY = Path(__file__).parent.parent
-MODELS = ("quadratic", "my_module", "quadratic_keras")
+PACKAGE = REPOSITORY / "src" / "portproof"
 
 
 @pytest.fixture(scope="session")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built-in models, trained."""
+    """The models, trained."""
     folder = tmp_path_factory.mktemp("training")
     for name in MODELS:
-        portproof.train(name, folder=folder, log=lambda _: None)
+        train(name, folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def bundles(training: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    """The built-in models, exported. Not to be changed: tests.damage makes copies."""
+    """The models, exported. Not to be changed: verify.faults.damage makes copies."""
     folder = tmp_path_factory.mktemp("artifacts")
-    return {name: portproof.export(name, folder / name, training=training) for name in MODELS}
+    return {name: portproof.export(source_of(name, training), folder / name) for name in MODELS}

@@ -23,6 +23,7 @@ from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import BundleError, ExportError, PortproofError, UsageError
 from portproof.bundle.manifest import Budget, Endpoint
 from portproof.bundle.report import Cell, Performance, Report
+from portproof.bundle.tensors import Arrays, Infer
 from portproof.formats.format import Format, Written
 from portproof.runtimes.protocol import Request
 from portproof.runtimes.runtime import Runtime
@@ -30,6 +31,7 @@ from portproof.sources.source import Source
 from portproof.verifying.diagnosis import Diagnosis
 
 __all__ = [
+    "Arrays",
     "Budget",
     "Bundle",
     "BundleError",
@@ -38,6 +40,7 @@ __all__ = [
     "Endpoint",
     "ExportError",
     "Format",
+    "Infer",
     "Performance",
     "PortproofError",
     "Report",

@@ -11,6 +11,7 @@ import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -34,7 +35,7 @@ def predict(signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, np.ndarra
 
 
 class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def Predict(self, request, context):  # noqa: N802
+    def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
         if request.model_spec.name != NAME:
             context.abort(
                 grpc.StatusCode.NOT_FOUND, f"Servable not found: {request.model_spec.name}"
@@ -84,7 +85,7 @@ class Rest(BaseHTTPRequestHandler):
         pass
 
 
-def dtype(info) -> str:
+def dtype(info: Any) -> str:
     return "DT_" + tf.as_dtype(info.dtype).name.upper().replace("FLOAT32", "FLOAT")
 
 

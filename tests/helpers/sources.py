@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from portproof.bundle.bundle import Bundle
+from portproof.exporting import export_source
 from portproof.formats.table import select
 from portproof.sources.source import Source
-from portproof.exporting import write
 
 # The formats that claim to be float32: variants declare budgets of error.
 FLOAT32 = ("savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph", "tfjs-layers")
@@ -19,7 +19,7 @@ X = np.linspace(-2, 2, 33, dtype=np.float32)
 
 def exported(source: Source, path: Path) -> Bundle:
     """The source as a bundle of the formats that claim to be float32."""
-    return write(source, path, formats=select(FLOAT32))
+    return export_source(source, path, formats=select(FLOAT32))
 
 
 class Heads(tf.Module):

@@ -5,14 +5,13 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from export.start import start
+from portproof.quiet import start_tensorflow
 
-start()
+start_tensorflow()
 
-from verify.faults import architectures
-from verify.faults import corpus
-from verify.faults.results import Results# noqa: E402
-from verify.faults.run import run# noqa: E402
+from verify.faults import architectures, corpus  # noqa: E402
+from verify.faults.results import Results  # noqa: E402
+from verify.faults.run import run  # noqa: E402
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 ALL = (*architectures.KERAS, "integers", *corpus.BUILT_IN)

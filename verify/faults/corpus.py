@@ -11,19 +11,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from portproof.bundle import digest
-from portproof.bundle import tensors
+from export.train import source_of
+from portproof.bundle import digest, tensors
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import ExportError
 from portproof.formats.table import select
-from portproof.sources.keras_models import keras_feed, keras_outputs
-from portproof.sources.opening import open_source
-from portproof.sources.source import Source
 from portproof.oracle.oracle import Oracle
-from verify.faults.damage import grafted
-from verify.faults import architectures
-from verify.faults import mutations
+from portproof.sources.keras_models import keras_inputs, keras_outputs
+from portproof.sources.source import Source
 from tests.helpers.sources import FLOAT32, exported
+from verify.faults import architectures, mutations
+from verify.faults.damage import grafted
 
 BUILT_IN = ("quadratic", "quadratic_keras", "my_module")
 # A fault of weights alone goes into two formats each, in turn; one of the graph into all.
@@ -64,7 +62,7 @@ def right(name: str, folder: Path, training: Path) -> Right:
 
     def fresh() -> Source:
         if name in BUILT_IN:
-            return open_source(name, training=training)
+            return source_of(name, training)
         if name in architectures.KERAS:
             return architectures.source_of(name, architectures.model(name))
         return architectures.integers()
@@ -120,8 +118,8 @@ def written(
         written = _artifacts(source, Path(made), formats)
         for format_ in written:
             name = f"{of.name} {title} {format_}".replace(" ", "-")
-            usual = digest.describe_all(of.bundle.path, format_)
-            if digest.describe_all(Path(made), format_) == usual:
+            usual = digest.folder_records(of.bundle.path, format_)
+            if digest.folder_records(Path(made), format_) == usual:
                 continue  # the format cannot hold this fault
             bundle = grafted(of.bundle, Path(made), format_, folder / name)
             yield Fault(of.name, format_, title, bundle, equivalent)
@@ -162,12 +160,12 @@ def _equivalent(of: Right, source: Source) -> bool:
 
 
 def _same(arrays: tensors.Arrays, oracle: Oracle, source: Source, name: str) -> bool:
-    inputs = tensors.grouped(arrays, "inputs")
-    exact = tensors.grouped(arrays, "oracle")
+    inputs = tensors.in_group(arrays, "inputs")
+    exact = tensors.in_group(arrays, "oracle")
     if not exact:
         made = source.call(name, inputs)
         return all(
-            np.array_equal(made[n], a) for n, a in tensors.grouped(arrays, "reference").items()
+            np.array_equal(made[n], a) for n, a in tensors.in_group(arrays, "reference").items()
         )
     made = oracle(inputs)
     for output, array in exact.items():
@@ -189,7 +187,7 @@ def _in_training_mode(of: Right) -> Source:
     def serve(**inputs: Any) -> dict[str, Any]:
         weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
         rest = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
-        made, _ = model.stateless_call(weights, rest, keras_feed(model, inputs), training=True)
+        made, _ = model.stateless_call(weights, rest, keras_inputs(model, inputs), training=True)
         return dict(keras_outputs(model, made))
 
     function = tf.function(serve, autograph=False)

@@ -45,7 +45,7 @@ def sign(folder: Path, manifest: Manifest) -> Bundle:
     """Write the manifest with the digests of the files as they are now."""
     artifacts = [_described(folder, artifact) for artifact in manifest.artifacts]
     vectors = [
-        v.model_copy(update={"file": digest.describe(folder, v.file.path)})
+        v.model_copy(update={"file": digest.file_record(folder, v.file.path)})
         for v in manifest.vectors
     ]
     update = {"artifacts": tuple(artifacts), "vectors": tuple(vectors)}
@@ -54,4 +54,4 @@ def sign(folder: Path, manifest: Manifest) -> Bundle:
 
 
 def _described(folder: Path, artifact: Artifact) -> Artifact:
-    return artifact.model_copy(update={"files": digest.describe_all(folder, artifact.folder)})
+    return artifact.model_copy(update={"files": digest.folder_records(folder, artifact.folder)})

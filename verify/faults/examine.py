@@ -7,14 +7,15 @@ import numpy as np
 
 from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.manifest import Regime, Vector
-from verify.faults.tolerances import TOLERANCES, flags
+from portproof.bundle.manifest import DECIDING, Regime, Vector
+from portproof.bundle.verdicts import Verdict, worst
+from portproof.comparing.judging import expected_of, judge, mean_share, unexpected_names
 from portproof.runtimes.process import Limits, RunnerProcess
-from portproof.bundle.report import GATING
-from portproof.runtimes.table import RUNTIMES
 from portproof.runtimes.runtime import Runtime
-from portproof.verifying.trial import Answer, Trial, ask, measure
-from portproof.comparing.judging import Verdict, judge, mean_share, unexpected, worst
+from portproof.runtimes.table import RUNTIMES
+from portproof.verifying.asking import CallResult, ask
+from portproof.verifying.trial import Trial
+from verify.faults.tolerances import TOLERANCES, flags
 
 OURS = "Portproof"
 JUDGES = (OURS, *TOLERANCES)
@@ -38,7 +39,7 @@ class Seen:
 
     def counted(self, judge: str) -> bool:
         """Whether a judge flagged what decides the exit status."""
-        return any(regime in GATING for regime, _, _ in self.flagged[judge])
+        return any(regime in DECIDING for regime, _, _ in self.flagged[judge])
 
     def beyond(self, right: "Seen", judge: str) -> set[tuple[Regime, str, str]]:
         """What a judge flagged here and not where nothing is wrong."""
@@ -84,15 +85,15 @@ def examine(
         for vector in bundle.vectors(signature):
             if vector.regime in regimes:
                 arrays = bundle.read(vector)
-                inputs = tensors.grouped(arrays, "inputs")
-                answer = _asked(trial, inputs, runners.of(where), shuffle)
+                inputs = tensors.in_group(arrays, "inputs")
+                answer = _ask(trial, inputs, runners.of(where), shuffle)
                 _judge(seen, trial, vector, arrays, answer)
     return seen
 
 
-def _asked(trial: Trial, inputs: tensors.Arrays, runner: RunnerProcess, shuffle: bool) -> Answer:
-    made = trial.bundle.manifest.signatures[trial.signature].outputs.values()
-    by_row = trial.batched and all(spec.shape[:1] == (None,) for spec in made)
+def _ask(trial: Trial, inputs: tensors.Arrays, runner: RunnerProcess, shuffle: bool) -> CallResult:
+    made = trial.bundle.manifest.signatures[trial.signature_name].outputs.values()
+    by_row = trial.signature.batched and all(spec.shape[:1] == (None,) for spec in made)
     rows = len(next(iter(inputs.values()))) if by_row else 0
     if not shuffle or rows < 2:
         return ask(trial, inputs, runner)
@@ -104,10 +105,10 @@ def _asked(trial: Trial, inputs: tensors.Arrays, runner: RunnerProcess, shuffle:
 
 
 def _judge(
-    seen: Seen, trial: Trial, vector: Vector, arrays: Mapping[str, np.ndarray], answer: Answer
+    seen: Seen, trial: Trial, vector: Vector, arrays: Mapping[str, np.ndarray], answer: CallResult
 ) -> None:
-    specs = trial.bundle.manifest.signatures[trial.signature].outputs
-    problem = answer.error or unexpected(answer.outputs, set(specs))
+    specs = trial.bundle.manifest.signatures[trial.signature_name].outputs
+    problem = answer.error or unexpected_names(answer.outputs, set(specs))
     for name, spec in specs.items():
         key = (vector.regime, vector.case, name)
         if problem:
@@ -115,11 +116,11 @@ def _judge(
             for tolerance in TOLERANCES:
                 seen.flagged[tolerance].add(key)
             continue
-        held_to = measure(dict(arrays), name, trial.artifact.variant)
+        held_to = expected_of(dict(arrays), name, trial.artifact.variant)
         got = answer.outputs.get(name)
         verdict, reason, metrics = judge(got, spec, held_to, trial.allowance(name))
         _note(seen, key, verdict, reason)
-        if metrics and vector.regime in GATING:
+        if metrics and vector.regime in DECIDING:
             seen.bound_ratio = max(seen.bound_ratio, metrics.bound_ratio or 0.0)
             seen.mean_share = max(seen.mean_share, mean_share(metrics))
         for tolerance in flags(got, held_to.reference):
@@ -129,5 +130,5 @@ def _judge(
 def _note(seen: Seen, key: tuple[Regime, str, str], verdict: Verdict, reason: str) -> None:
     if verdict in BAD:
         seen.flagged[OURS].add(key)
-    if key[0] in GATING and worst([verdict, seen.verdict]) != seen.verdict:
+    if key[0] in DECIDING and worst([verdict, seen.verdict]) != seen.verdict:
         seen.verdict, seen.reason = verdict, f"{key[1]}: {reason}"

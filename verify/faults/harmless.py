@@ -8,10 +8,10 @@ from functools import partial
 import keras
 import numpy as np
 
+from portproof.runtimes.runtime import Runtime, python_command
+from portproof.runtimes.table import RUNTIMES
 from verify.faults import mutations
 from verify.faults.examine import runtime
-from portproof.runtimes.table import RUNTIMES
-from portproof.runtimes.runtime import Runtime, python_command
 
 # What is flagged here is a defect of the runtime, found by the way, and no false alarm.
 KNOWN = {

@@ -12,12 +12,13 @@ from ai_edge_litert import schema_py_generated as schema
 from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.manifest import Vector
+from portproof.exporting import export_source
 from portproof.formats.table import select
-from portproof.exporting import write
-from verify.faults.damage import sign
+from portproof.verifying.asking import ask
+from portproof.verifying.trial import Trial
 from verify.faults.corpus import Fault, Right
+from verify.faults.damage import sign
 from verify.faults.examine import Runners, runtime
-from portproof.verifying.trial import Trial, ask
 
 ARCHITECTURES = ("dense", "conv", "depthwise", "softmax", "pooling")
 SIGNATURE = "serving_default"
@@ -26,7 +27,7 @@ FORMAT = "tflite int8"
 
 def quantised(of: Right, folder: Path) -> Right:
     """The model as TFLite in int8 alone, with its budget, on the cases that a budget is for."""
-    bundle = write(of.source, folder / f"{of.name}-int8", formats=select([FORMAT]))
+    bundle = export_source(of.source, folder / f"{of.name}-int8", formats=select([FORMAT]))
     [artifact] = [a for a in bundle.manifest.artifacts if a.name == FORMAT]
     vectors = tuple(v for v in bundle.vectors(SIGNATURE) if v.regime != "edge")
     update = {"artifacts": (artifact,), "vectors": vectors, "model": bundle.path.name}
@@ -51,7 +52,7 @@ def _computed(bundle: Bundle, runners: Runners) -> Iterator[tuple[Vector, tensor
     artifact = bundle.manifest.artifacts[0]
     trial = Trial(bundle, artifact, SIGNATURE, artifact.endpoints[SIGNATURE], where)
     for vector in bundle.vectors(SIGNATURE):
-        inputs = tensors.grouped(bundle.read(vector), "inputs")
+        inputs = tensors.in_group(bundle.read(vector), "inputs")
         answer = ask(trial, inputs, runners.of(where))
         assert not answer.error, answer.error
         yield vector, answer.outputs
@@ -132,6 +133,7 @@ def _equivalent(bundle: Bundle, runners: Runners) -> bool:
         arrays = bundle.read(vector)
         for name, array in outputs.items():
             step = artifact.budgets[SIGNATURE][name].step
+            assert step
             if np.abs(array - arrays[f"int8/{name}"]).max() > 1.001 * step:
                 return False
     return True

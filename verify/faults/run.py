@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import portproof
-from verify.faults import architectures
-from verify.faults import corpus
-from verify.faults import harmless
-from verify.faults import quantised
-from verify.faults import runtime_faults
+from export.train import train
+from portproof.bundle.manifest import DECIDING
+from verify.faults import architectures, corpus, harmless, quantised, runtime_faults
 from verify.faults.corpus import Fault, Right
 from verify.faults.examine import OURS, Runners, Seen, examine, runtime
 from verify.faults.results import Results
@@ -24,7 +21,7 @@ def run(names: list[str], folder: Path, log: Log) -> Results:
     training = folder / "training"
     for name in names:
         if name in corpus.BUILT_IN:
-            portproof.train(name, folder=training, log=lambda _: None)
+            train(name, training)
     try:
         rights = [corpus.right(name, folder, training) for name in names]
         for right in rights:
@@ -65,9 +62,8 @@ def _on_trial(fault: Fault, runners: Runners) -> Seen:
 
 def _rewrites(right: Right, folder: Path, runners: Runners, results: Results) -> None:
     """Everything that is right, and computed in another way."""
-    gating = ("typical", "batch")
     for way in harmless.ways(right.formats):
-        seen = examine(right.bundle, way.format, way.runtime, runners, gating, way.shuffle)
+        seen = examine(right.bundle, way.format, way.runtime, runners, DECIDING, way.shuffle)
         known = harmless.KNOWN.get((right.name, way.runtime.name), "")
         results.rewrite(right.name, way.format, way.title, seen, known)
     if right.model is None:
@@ -81,7 +77,7 @@ def _rewrites(right: Right, folder: Path, runners: Runners, results: Results) ->
         formats = [name for name in right.formats if name != "tfjs-layers"]
         for made in corpus.written(right, folder, title, source, formats):
             where = runtime(RUNTIME[made.format])
-            seen = examine(made.bundle, made.format, where, runners, gating)
+            seen = examine(made.bundle, made.format, where, runners, DECIDING)
             results.rewrite(right.name, made.format, title, seen)
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from verify.faults.damage import spoiled
-from verify.faults.corpus import Right
-from verify.faults.examine import runtime
 from portproof.runtimes.runtime import Runtime
+from verify.faults.corpus import Right
+from verify.faults.damage import spoiled
+from verify.faults.examine import runtime
 
 # What is on trial in each format, with and without faults.
 RUNTIME = {

@@ -5,11 +5,11 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from export.start import start
+from portproof.quiet import start_tensorflow
 
-start()
+start_tensorflow()
 
-from verify.zoo.run import MODELS, run# noqa: E402
+from verify.zoo.run import MODELS, run  # noqa: E402
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from portproof.bundle.manifest import DECIDING
+from portproof.bundle.report import Cell, Report
+from portproof.bundle.verdicts import GRADES
+from portproof.formats.training_steps import train_step_name
+from portproof.reporting.summary import overall
 from portproof.sources.keras_models import SIGNATURE
-from portproof.sources.source import train_step_name
 from verify.zoo.known import explanation
-from portproof.bundle.report import GATING, Cell, Report, overall
-from portproof.comparing.judging import GRADES
 
 Key = tuple[str, str]  # model, artifact
 
@@ -45,7 +47,7 @@ class Matrix:
             self.notes |= {(model, name): list(said) for name, said in artifacts.items()}
 
     def count(self, cells: Iterable[Cell]) -> None:
-        found = [c for c in cells if c.regime in GATING and c.verdict != "absent"]
+        found = [c for c in cells if c.regime in DECIDING and c.verdict != "absent"]
         self.cells += _steps_once(found)
 
     @property

@@ -7,12 +7,11 @@ import keras
 
 import portproof
 from portproof.bundle.bundle import REPORT
-from portproof.exporting import write
-from verify.zoo import applications
-from verify.zoo import layers
-from verify.zoo import weights
+from portproof.bundle.manifest import DECIDING
+from portproof.bundle.report import Report
+from portproof.exporting import export_source
+from verify.zoo import applications, layers, weights
 from verify.zoo.matrix import Matrix
-from portproof.bundle.report import GATING, Report
 
 MODELS = {**layers.MODELS, **applications.MODELS}
 # Verified together, so that each runtime starts once for so many.
@@ -26,7 +25,7 @@ def exported(name: str, folder: Path) -> Path:
     for output, spread in weights.spread(source).items():
         assert spread > weights.SPREAD, f"{name}: {output} is the same for every sample ({spread})"
     # The matrix is of what counts; edges would double the browser's time, shader by shader.
-    return write(source, folder / name, regimes=GATING).path
+    return export_source(source, folder / name, regimes=DECIDING).path
 
 
 def run(names: Iterable[str], folder: Path, log: Callable[[str], None]) -> Matrix:

@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from portproof.sources.functions import call
 from portproof.sources.keras_models import SIGNATURE, from_keras
-from portproof.sources.source import Source, call
+from portproof.sources.source import Source
 
 # How far outputs must spread over the samples, beside their own size.
 SPREAD = 1e-3

@@ -159,21 +159,19 @@ def _object(line: str) -> dict[str, Any]:
 
 
 # What ARCHITECTURE.md shows.
-EXAMPLES: dict[str, _Message] = {
-    "hello": Hello(ready={"ai-edge-litert": "2.3.0"}, protocol=VERSION),
-    "request": Request(
-        artifact="/bundle/tflite/model.tflite",
-        format="tflite",
-        graph=None,
-        signature="serving_default",
-        signatures=1,
-        by_row=False,
-        options={},
-        inspect="",
-        timed=False,
-        inputs="/tmp/inputs.safetensors",
-        outputs="/tmp/outputs.safetensors",
-    ),
-    "answer": Answer(seconds=0.0004, load=0.02, backend="wasm"),
-    "refusal": Refusal(error="the reason in one line"),
-}
+EXAMPLE_HELLO = Hello(ready={"ai-edge-litert": "2.3.0"}, protocol=VERSION)
+EXAMPLE_REQUEST = Request(
+    artifact="/bundle/tflite/model.tflite",
+    format="tflite",
+    graph=None,
+    signature="serving_default",
+    signatures=1,
+    by_row=False,
+    options={},
+    inspect="",
+    timed=False,
+    inputs="/run/inputs.safetensors",
+    outputs="/run/outputs.safetensors",
+)
+EXAMPLE_ANSWER = Answer(seconds=0.0004, load=0.02, backend="BUILTIN")
+EXAMPLE_REFUSAL = Refusal(error="the reason in one line")

@@ -1,0 +1,1 @@
+"""What tests share: small models, servers, and programs for a browser."""

@@ -1,0 +1,1 @@
+"""Behind `make test`: real models, real interpreters, a real browser, a real registry."""

@@ -1,0 +1,96 @@
+"""A part of the corpus: what `make faults` measures of every architecture, of two of them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+from verify.faults import tolerances
+from verify.faults.examine import JUDGES, OURS
+from verify.faults.results import Results
+from verify.faults.run import run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder: Path = tmp_path_factory.mktemp("faults")
+    return run(["softmax", "integers"], folder, log=lambda _: None)
+
+
+def test_every_fault_is_caught_that_float32_can_show(results: Results) -> None:
+    assert len(results.real) > 60
+    assert results.as_good_as_told(), [*results.misses, *results.alarms]
+    assert len(results.misses) < len(results.real) / 10
+
+
+def test_nothing_harmless_is_flagged(results: Results) -> None:
+    assert len(results.ran) > 40
+    assert not results.alarms
+    # Not by a hair, either: what is right is far inside its bound.
+    faithful = [rewrite for rewrite in results.ran if rewrite.verdict == "faithful"]
+    assert max(rewrite.bound_ratio for rewrite in faithful) < 0.75
+    assert max(rewrite.mean_share for rewrite in faithful) < 0.75
+
+
+def test_the_tolerances_of_others_do_worse(results: Results) -> None:
+    """Else the corpus would be too coarse to tell them apart."""
+
+    def errors(judge: str) -> int:
+        missed = sum(judge not in fault.caught for fault in results.real)
+        return missed + sum(judge in rewrite.flagged for rewrite in results.ran)
+
+    assert all(errors(OURS) < errors(judge) for judge in JUDGES if judge != OURS)
+
+
+def test_the_page_tells_all_of_it(results: Results) -> None:
+    page = "\n".join(results.page())
+    assert f"{len(results.real)} faults" in page
+    for fault in [*results.misses, *results.equivalent]:
+        assert str(fault) in page
+    for rewrite in results.rewrites:
+        if rewrite.verdict in ("wrong", "failed"):
+            assert str(rewrite) in page
+
+
+def test_empty_results_are_no_success() -> None:
+    assert not Results().as_good_as_told()
+
+
+def test_one_miss_or_one_false_alarm_is_no_success(results: Results) -> None:
+    caught = next(f for f in results.faults if f.title == "bias dropped")
+    missed = replace(caught, caught=frozenset(), counted=frozenset())
+    assert not Results([*results.faults, missed], results.rewrites).as_good_as_told()
+    flagged = replace(results.ran[0], flagged=frozenset({OURS}))
+    assert not Results(results.faults, [*results.rewrites, flagged]).as_good_as_told()
+
+
+def test_readme_quotes_the_committed_page() -> None:
+    page = (REPOSITORY / "tests" / "faults" / "RESULTS.md").read_text()
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    ours = re.search(r"\| Portproof \| (\d+ of \d+) \| .*? \| (\d+ of \d+) ", page)
+    assert ours
+    caught, alarms = ours.groups()
+    assert f"{caught} faults" in readme
+    assert f"{alarms} harmless rewrites" in readme
+
+
+PAIRS = [
+    ("numpy.allclose", 1e-6, True),
+    ("numpy.allclose", 1e-4, False),
+    ("atol 1e-3", 9e-4, True),
+    ("atol 1e-3", 2e-3, False),
+    ("cosine > 0.99", 0.05, True),
+]
+
+
+@pytest.mark.parametrize(("name", "off", "passes"), PAIRS)
+def test_the_tolerances_are_what_they_say(name: str, off: float, passes: bool) -> None:
+    reference = np.array([1.0, 1.0], np.float32)
+    got = reference + np.array([off, 0], np.float32)
+    assert (name not in tolerances.flags(got, reference)) == passes
+    assert tolerances.flags(None, reference) == frozenset(tolerances.TOLERANCES)

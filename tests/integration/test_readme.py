@@ -1,0 +1,133 @@
+"""What the documents show is what happens."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from portproof.bundle.bundle import Bundle
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+SCRIPTS = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def shell(command: str, cwd: Path) -> str:
+    environment = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, shell=True, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    first, *_ = blocks("sh")
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make", "make test"]
+
+
+@pytest.mark.slow
+def test_the_commands_run_as_written(tmp_path: Path) -> None:
+    [commands] = [block for block in blocks("sh") if block.startswith("portproof")]
+    for line in commands.splitlines():
+        assert shell(line, tmp_path)
+    assert (tmp_path / "artifacts" / "quadratic" / "report.json").is_file()
+
+
+def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
+    [example] = blocks("python")
+    (tmp_path / "example.py").write_text(example)
+    shell(f"{sys.executable} example.py", tmp_path)
+    assert Bundle.open(tmp_path / "artifacts" / "scale").manifest.signatures.keys() == {"scale"}
+
+
+@pytest.mark.slow
+def test_an_own_model_is_proven_by_the_commands_shown(tmp_path: Path) -> None:
+    [commands] = re.findall(r"<!-- own model.*?-->\n```console\n(.*?)```", README, flags=re.DOTALL)
+    setup, *own = commands.splitlines()
+    assert setup == "make setup"
+    x = keras.Input((3,), name="x")
+    keras.Model(x, {"y": keras.layers.Dense(40, "relu")(x)}).save(tmp_path / "my_model.keras")
+    np.savez(tmp_path / "data.npz", x=np.linspace(-1, 1, 60).reshape(20, 3))
+    printed = [shell(command, tmp_path) for command in own]
+    assert "proven: " in printed[-1]
+    bundle = Bundle.open(tmp_path / "artifacts" / "my_model")
+    assert "tflite int8" in [artifact.name for artifact in bundle.manifest.artifacts]
+
+
+def test_the_example_of_a_format_is_the_file() -> None:
+    [shown] = blocks("py")
+    assert shown == (REPOSITORY / "examples" / "numpy_format.py").read_text()
+
+
+def test_the_workflow_is_the_file() -> None:
+    [shown] = blocks("yaml")
+    assert shown == (REPOSITORY / "examples" / "github" / "portproof.yml").read_text()
+
+
+def test_the_workflows_commands_are_ours() -> None:
+    workflow = (REPOSITORY / "examples" / "github" / "portproof.yml").read_text()
+    commands = re.findall(r"portproof (?:export|verify|publish)[^\n;]*", workflow)
+    used = set(re.findall(r"--[a-z-]+", " ".join(commands)))
+    assert used == {"--inputs", "--junit", "--quiet", "--version"}
+    for command in ("export", "verify", "publish"):
+        assert f"portproof {command}" in workflow
+    for option, command in zip(
+        sorted(used), ("export", "verify", "verify", "publish"), strict=True
+    ):
+        assert option in shell(f"portproof {command} --help", REPOSITORY)
+
+
+@pytest.mark.slow
+def test_a_bundle_is_published_and_verified_as_shown(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    [commands] = [block for block in blocks("console") if "portproof publish" in block]
+    shutil.copytree(bundles["quadratic"].path, tmp_path / "artifacts" / "quadratic")
+    shell("portproof verify", tmp_path)
+    for line in re.findall(r"`(openssl .*?)`", README):
+        shell(line, tmp_path)
+    for command in commands.splitlines():  # to a folder here: S3 is in test_publish.py
+        said = shell(command.replace("s3://bucket", tmp_path.as_uri()), tmp_path)
+    assert "proven: " in said
+
+
+@pytest.mark.slow
+def test_the_table_is_the_one_that_is_printed(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    [shown] = re.findall(r"<!-- table.*?-->\n```\n(.*?)```", README, flags=re.DOTALL)
+    for name, bundle in bundles.items():
+        shutil.copytree(bundle.path, tmp_path / "artifacts" / name)
+    printed = shell("portproof verify", tmp_path)
+    assert skeleton(shown) == skeleton(printed)
+    assert shown.splitlines()[-1].startswith("proven: ")
+
+
+def skeleton(table: str) -> list[list[str]]:
+    """A table without its figures, which may be others on another processor."""
+    rows = [line for line in table.splitlines() if "  " in line.strip() and ":" not in line]
+    verdict = re.compile(r"^(exact|faithful|close)( -?\d+ (ulp|dB))?$")
+    return [
+        ["" if verdict.match(entry) else entry for entry in re.split(r"\s{2,}", row.strip())]
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "artifacts/README.md"]
+)
+def test_links_and_paths_exist(name: str) -> None:
+    text = (REPOSITORY / name).read_text()
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (REPOSITORY / name).parent.joinpath(link).exists(), link
+    for path in re.findall(r"`((?:export|verify|bundle|tests)/[\w/]+\.\w+)`", text):
+        assert (REPOSITORY / path).exists(), path

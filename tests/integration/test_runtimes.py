@@ -1,0 +1,92 @@
+"""The table of runtimes: what is absent says why, and what is here costs no more than it must."""
+
+import re
+from pathlib import Path
+
+import psutil
+import pytest
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.report import Cell
+from portproof.runtimes import javascript, tensorflow_c
+from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.table import RUNTIMES, select
+from portproof.verifying.scheduling import run_cells
+
+PYTHON = [
+    *("tensorflow", "keras", "keras-jax", "keras-openvino", "litert", "litert-reference"),
+    *("tflite-micro", "openvino", "tensorflow-c"),
+]
+
+
+def named(name: str) -> Runtime:
+    [runtime] = [runtime for runtime in RUNTIMES if runtime.name == name]
+    return runtime
+
+
+def with_tensorflow() -> set[int]:
+    """Processes below this one that have TensorFlow's Python extension in memory."""
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        try:
+            maps = Path(f"/proc/{process.pid}/maps").read_text()
+        except OSError:
+            continue
+        if "_pywrap_tensorflow" in maps:
+            found.add(process.pid)
+    return found
+
+
+def test_tensorflow_is_imported_once_for_all_bundles_and_runtimes(
+    bundles: dict[str, Bundle],
+) -> None:
+    seen: set[int] = set()
+
+    def look(_: Cell) -> None:
+        seen.update(with_tensorflow())
+
+    report = run_cells(list(bundles.values()), select(PYTHON, []), on_cell=look)
+    assert report.exit_status == 0
+    assert {cell.runtime for cell in report.cells} == set(PYTHON)
+    assert len(seen) == 1
+
+
+def test_every_runtime_that_can_be_here_is_here() -> None:
+    absent = {runtime.name for runtime in RUNTIMES if runtime.missing()}
+    assert absent == {"keras-torch", "serving-rest", "serving-grpc"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("keras-torch", r"pip install portproof\[torch\]"),
+        ("serving-rest", "--serving URL of a running server"),
+    ],
+)
+def test_an_absent_runtime_says_how_to_get_it(name: str, said: str) -> None:
+    assert re.search(said, named(name).missing())
+
+
+def test_without_a_compiler_the_c_runtime_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tensorflow_c, "PROGRAM", tmp_path / "none")
+    assert "C compiler" in named("tensorflow-c").missing()
+
+
+def test_without_node_modules_the_command_that_gets_them_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(javascript, "FOLDER", tmp_path)
+    assert f"npm ci --prefix {tmp_path}" in named("tfjs-node-cpu").missing()
+    monkeypatch.setattr(javascript, "node", lambda: None)
+    assert "Node 20" in named("tfjs-node-cpu").missing()
+
+
+def test_a_browser_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHROME", "/no/such/browser")
+    assert "$CHROME is /no/such/browser" in named("tfjs-chromium-webgl").missing()
+    monkeypatch.delenv("CHROME")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert "install Chrome" in named("tfjs-chromium-webgl").missing()

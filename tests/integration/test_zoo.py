@@ -1,0 +1,127 @@
+"""A part of the zoo (`make zoo` runs all of it), and that it has every layer of Keras."""
+
+import re
+from typing import Any
+
+import keras
+import pytest
+
+from portproof.bundle.report import Cell
+from tests.conftest import REPOSITORY
+from verify.zoo import layers
+from verify.zoo.known import KNOWN
+from verify.zoo.matrix import Matrix
+from verify.zoo.run import MODELS, run
+
+# Small, and between them: convolution, a loop, nesting, several dtypes.
+SUBSET = ("conv_2d", "lstm", "nested")
+
+KINDS = (
+    *("activations", "attention", "convolutional", "core", "merging", "normalization", "pooling"),
+    *("reshaping", "rnn"),
+)
+# Not to be exported, by its own nature; and the base classes, which compute nothing.
+EXCEPT = {"Lambda", "Wrapper"}
+
+
+def classes(kind: str) -> set[type]:
+    found = (getattr(keras.layers, name) for name in dir(keras.layers))
+    return {
+        layer
+        for layer in found
+        if isinstance(layer, type) and layer.__module__.startswith(f"keras.src.layers.{kind}.")
+    }
+
+
+def inside(layer: Any) -> set[type]:
+    """The classes of a layer and of all that it holds."""
+    held = [value for value in vars(layer).values() if isinstance(value, keras.layers.Layer)]
+    cells = getattr(layer, "cells", None) or []
+    return {type(layer)}.union(*(inside(one) for one in (*held, *cells)))
+
+
+def test_every_layer_of_keras_is_in_the_zoo() -> None:
+    seen: set[type] = set()
+    for make in layers.MODELS.values():
+        for layer in make()._flatten_layers(include_self=False):
+            seen |= inside(layer)
+    wanted = {one for kind in KINDS for one in classes(kind) if one.__name__ not in EXCEPT}
+    assert {one.__name__ for one in wanted - seen} == set()
+    assert len(layers.MODELS) >= 30
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
+    return run(SUBSET, tmp_path_factory.mktemp("zoo"), lambda _: None)
+
+
+@pytest.mark.slow
+def test_a_part_of_the_zoo_is_proven_or_explained(matrix: Matrix) -> None:
+    assert {cell.model for cell in matrix.cells} == set(SUBSET)
+    assert not matrix.unexplained
+    assert matrix.share >= 0.95, list(matrix.summary())
+
+
+@pytest.mark.slow
+def test_the_page_has_every_model_and_every_reason(matrix: Matrix) -> None:
+    page = "\n".join(matrix.page())
+    for name in SUBSET:
+        assert f"| {name} |" in page
+    assert "not explained" not in page
+
+
+def a_cell(verdict: str = "wrong", **changes: str) -> Cell:
+    given = {
+        "model": "m",
+        "format": "tflite",
+        "variant": "",
+        "runtime": "litert",
+        "signature": "serving_default",
+        "output": "y",
+        "regime": "typical",
+        "verdict": verdict,
+        "detail": "typical: 5 times the rounding error allowed",
+    }
+    return Cell.model_validate({**given, **changes})
+
+
+def test_what_is_not_known_is_not_explained() -> None:
+    matrix = Matrix([a_cell()])
+    assert matrix.unexplained == ["m tflite litert: typical: 5 times the rounding error allowed"]
+    assert "not explained" in "\n".join(matrix.page())
+    assert matrix.share == 0
+
+
+def test_a_training_step_counts_once_by_its_worst_weight() -> None:
+    step = "serving_default_train_step"
+    weights = [
+        a_cell("faithful", signature=step, output=f"weight/{n}", regime=regime)
+        for n in range(100)
+        for regime in ("typical", "batch")
+    ]
+    matrix = Matrix()
+    matrix.count([*weights, a_cell("wrong", signature=step, output="loss"), a_cell("exact")])
+    assert matrix.counts == {"exact": 1, "faithful": 1, "wrong": 1}
+
+
+def test_the_committed_page_is_whole_and_what_the_readme_says() -> None:
+    page = (REPOSITORY / "tests" / "zoo" / "RESULTS.md").read_text()
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    found = re.search(r"- (\d+) models, (\d+) cells", page)
+    share = re.search(r"- ([\d.]+)% are faithful", page)
+    assert found
+    assert share
+    assert int(found[1]) == len(MODELS)
+    assert float(share[1]) >= 95
+    assert f"{share[1]} % of {found[2]} cells of {found[1]} models were" in readme
+    assert "not explained" not in page
+    for name in MODELS:
+        assert f"| {name} |" in page
+
+
+def test_the_zoo_has_the_applications() -> None:
+    families = ("mobilenet_v2", "mobilenet_v3", "efficientnet_b0", "efficientnet_v2", "resnet_50")
+    more = ("densenet_121", "nasnet_mobile", "xception", "convnext_tiny", "inception_v3")
+    for family in (*families, *more):
+        assert any(name.startswith(family) for name in MODELS)
+    assert KNOWN
