@@ -1,1 +1,1 @@
-"""The verify stage, and beside it the campaigns that show that it can be relied on."""
+"""The verify stage, and the campaigns that measure how reliable it is."""

@@ -1,6 +1,7 @@
-"""The verify stage: python -m verify [BUNDLE ...]; without one, every bundle of artifacts/.
+"""The verify stage: python -m verify [BUNDLE ...]; without a BUNDLE, every bundle of artifacts/.
 
-Each is read from disk and run in every runtime that is here. The exit status is the verdict.
+Each bundle is read from disk and run in every runtime that is installed here. The exit status is
+the verdict.
 """
 
 import sys
@@ -9,7 +10,7 @@ import portproof
 
 
 def main() -> int:
-    """The exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 no runtime here."""
+    """The exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 no runtime installed."""
     try:
         report = portproof.verify(*sys.argv[1:])
     except portproof.PortproofError as error:

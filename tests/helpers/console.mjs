@@ -1,5 +1,5 @@
 // Prints what a page says on its console until it has said LINES objects, or an error.
-import { launch } from "../verify/runners/js/browser.mjs";
+import { launch } from "../../src/portproof/runtimes/js/browser.mjs";
 
 const [address, lines] = process.argv.slice(2);
 const browser = await launch();

@@ -25,7 +25,7 @@ def protocol_example() -> str:
 def generated(text: str, mark: str, content: str) -> str:
     """The text with the block after `<!-- MARK... -->` replaced."""
     pattern = rf"(<!-- {mark}[^\n]*-->\n)```.*?\n```"
-    result, count = re.subn(pattern, lambda m: m[1] + content, text, count=1, flags=re.DOTALL)
+    result, count = re.subn(pattern, lambda m: str(m[1]) + content, text, count=1, flags=re.DOTALL)
     assert count == 1, f"no block is marked {mark}"
     return result
 

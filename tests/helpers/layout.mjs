@@ -1,5 +1,5 @@
 // Looks at a page as on a phone and on a desk, in light and dark: prints what is wrong with it.
-import { launch } from "../verify/runners/js/browser.mjs";
+import { launch } from "../../src/portproof/runtimes/js/browser.mjs";
 
 const [address] = process.argv.slice(2);
 const browser = await launch();

@@ -17,7 +17,7 @@ from portproof.reporting.table import render
 from portproof.runtimes.process import Limits
 from portproof.runtimes.table import select
 from portproof.verifying.scheduling import run_cells
-from verify.faults.damage import damaged, sign
+from verify.faults.damage import damaged, rewrite_manifest
 
 CHROMIUM = ["tfjs-chromium-webgl", "tfjs-chromium-webgpu", "tfjs-chromium-wasm"]
 ALL_TFJS = [*CHROMIUM, "tfjs-node-cpu", "tfjs-node-wasm", "litert-chromium-wasm", "litert"]
@@ -27,7 +27,7 @@ def few(bundle: Bundle) -> Bundle:
     """The bundle with three of its cases, for models on which each case takes long."""
     kept = ("typical", "batch-1", "edge-nan")
     vectors = tuple(v for v in bundle.manifest.vectors if v.case in kept)
-    return sign(bundle.path, bundle.manifest.model_copy(update={"vectors": vectors}))
+    return rewrite_manifest(bundle.path, bundle.manifest.model_copy(update={"vectors": vectors}))
 
 
 def fill_memory(folder: Path) -> None:

@@ -23,7 +23,7 @@ from portproof.bundle.bundle import CARD, Bundle
 from tests.conftest import REPOSITORY
 
 MODELS = ("quadratic", "my_module", "quadratic_keras")
-NODE_MODULES = REPOSITORY / "verify" / "runners" / "js" / "node_modules"
+NODE_MODULES = REPOSITORY / "src" / "portproof" / "runtimes" / "js" / "node_modules"
 SCRIPTS = Path(sys.executable).parent
 
 
@@ -101,7 +101,7 @@ def test_pages_run_as_printed(folder: Path, expected: list[float], address: str)
         (folder / f"page{n}.html").write_text(snippet)
         said = run(
             str(SCRIPTS / "node"),
-            str(REPOSITORY / "tests" / "console.mjs"),
+            str(REPOSITORY / "tests" / "helpers" / "console.mjs"),
             f"{address}/page{n}.html",
             "1",
             cwd=folder,
@@ -145,7 +145,7 @@ def test_what_the_author_wrote_stays(bundles: dict[str, Bundle], tmp_path: Path)
     assert "license: mit" in verified
     assert "*Filled in by the author" in verified
     assert "| tflite | ✅ exact |" in verified
-    portproof.export("my_module", target, formats=["tflite"])
+    portproof.export("export.my_module:source", target, formats=["tflite"])
     again = path.read_text()
     assert "license: mit" in again
     assert "Not verified yet" in again

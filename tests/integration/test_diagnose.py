@@ -17,7 +17,7 @@ from portproof.sources.modules import from_module
 from portproof.verifying.diagnosis import Diagnosis
 from tests.helpers.sources import exported
 from verify.faults import architectures
-from verify.faults.damage import grafted
+from verify.faults.damage import with_format_from
 
 PORTPROOF = os.fspath(Path(sys.executable).parent / "portproof")
 
@@ -25,7 +25,7 @@ PORTPROOF = os.fspath(Path(sys.executable).parent / "portproof")
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     keras.utils.clear_session()  # so that both models, and their tensors, have the same names
-    source = architectures.source_of("conv", architectures.model("conv"))
+    source = architectures.keras_source("conv", architectures.build_model("conv"))
     return exported(source, tmp_path_factory.mktemp("right") / "conv")
 
 
@@ -33,16 +33,16 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The same model with another weight in its layer `second`."""
     keras.utils.clear_session()
-    model = architectures.model("conv")
+    model = architectures.build_model("conv")
     kernel, bias = model.get_layer("second").get_weights()
     kernel[1, 1, 2, 3] *= 1.01
     model.get_layer("second").set_weights([kernel, bias])
-    source = architectures.source_of("conv", model)
+    source = architectures.keras_source("conv", model)
     return exported(source, tmp_path_factory.mktemp("wrong") / "conv")
 
 
 def with_fault(right: Bundle, wrong: Bundle, format_: str, folder: Path) -> Bundle:
-    return grafted(right, wrong.path, format_, folder / "conv")
+    return with_format_from(right, wrong.path, format_, folder / "conv")
 
 
 def of(bundle: Bundle, runtime: str, format_: str = "", case: str = "") -> Diagnosis:
@@ -101,9 +101,9 @@ def test_what_a_runtime_refuses_is_named(tmp_path: Path) -> None:
 
 def test_a_saved_model_of_another_graph_is_no_reference(right: Bundle, tmp_path: Path) -> None:
     keras.utils.clear_session()
-    model = architectures.model("conv")
+    model = architectures.build_model("conv")
     model.get_layer("first").activation = keras.activations.tanh
-    other = exported(architectures.source_of("conv", model), tmp_path / "other" / "conv")
+    other = exported(architectures.keras_source("conv", model), tmp_path / "other" / "conv")
     bundle = with_fault(right, other, "savedmodel", tmp_path)
     with pytest.raises(PortproofError, match="neither the SavedModel nor the checkpoint"):
         of(bundle, "litert")

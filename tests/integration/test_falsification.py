@@ -18,7 +18,12 @@ from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import RUNTIMES
 from portproof.verifying.scheduling import run_cells
 from tests.helpers.sources import exported, heads
-from verify.faults.damage import damaged, grafted, sign, spoiled
+from verify.faults.damage import (
+    damaged,
+    rewrite_manifest,
+    with_faulty_runner,
+    with_format_from,
+)
 
 FORMATS = ("savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph")
 # A process each that starts in a second or two; the browser has tests of its own.
@@ -50,7 +55,9 @@ def reports(right: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     bundles = [right]
     for fault in FAULTS:
         faulty = exported(heads(fault), folder / fault)
-        bundles += [grafted(right, faulty.path, f, folder / title(fault, f)) for f in FORMATS]
+        bundles += [
+            with_format_from(right, faulty.path, f, folder / title(fault, f)) for f in FORMATS
+        ]
     bundles += [flipped(right, format_, folder) for format_ in FORMATS]
     report = run_cells(bundles, FAST)
     return {model: report.of_model(model) for model in report.bundle}
@@ -171,7 +178,9 @@ def cells(report: Report, verdict: str) -> list[Cell]:
 def test_a_runtime_that_answers_wrongly_is_caught_in_every_format(
     fault: str, bundles: dict[str, Bundle]
 ) -> None:
-    report = run_cells([bundles["quadratic"]], [spoiled(runtime, fault) for runtime in FAST])
+    report = run_cells(
+        [bundles["quadratic"]], [with_faulty_runner(runtime, fault) for runtime in FAST]
+    )
     assert report.exit_status == 1
     for format_ in FORMATS:
         for runtime, seen in verdicts(report, format_).items():
@@ -179,7 +188,9 @@ def test_a_runtime_that_answers_wrongly_is_caught_in_every_format(
 
 
 def test_another_backend_than_asked_for_is_no_pass(bundles: dict[str, Bundle]) -> None:
-    runtimes = [spoiled(r, "other backend") for r in named("tfjs-node-wasm", "litert", "keras")]
+    runtimes = [
+        with_faulty_runner(r, "other backend") for r in named("tfjs-node-wasm", "litert", "keras")
+    ]
     report = run_cells([bundles["quadratic"]], runtimes)
     assert {cell.verdict for cell in report.cells} == {"failed"}
     assert "computed by the backend 'another' instead" in report.cells[0].detail
@@ -197,7 +208,7 @@ def test_another_backend_than_asked_for_is_no_pass(bundles: dict[str, Bundle]) -
 def test_one_failure_costs_one_case_and_nothing_is_left(
     fault: str, reason: str, bundles: dict[str, Bundle]
 ) -> None:
-    runtimes = [spoiled(r, fault) for r in named("litert")] + named("litert-reference")
+    runtimes = [with_faulty_runner(r, fault) for r in named("litert")] + named("litert-reference")
     report = run_cells([bundles["my_module"]], runtimes, limits=Limits(start=60, request=2))
     failed = cells(report, "failed")
     assert {cell.runtime for cell in failed} == {"litert"}
@@ -230,7 +241,7 @@ def test_no_cells_is_no_pass(bundles: dict[str, Bundle], tmp_path: Path) -> None
     copy = shutil.copytree(bundles["quadratic"].path, tmp_path / "none")
     manifest = bundles["quadratic"].manifest
     typical = tuple(vector for vector in manifest.vectors if vector.regime == "typical")
-    bundle = sign(copy, manifest.model_copy(update={"vectors": typical}))
+    bundle = rewrite_manifest(copy, manifest.model_copy(update={"vectors": typical}))
     report = run_cells([bundle], named("keras"))
     assert {c.regime for c in cells(report, "failed")} == {"batch"}
     assert "no vectors" in cells(report, "failed")[0].detail
@@ -274,7 +285,7 @@ def test_an_artifact_that_no_runtime_knows_is_no_pass(
         else artifact
         for artifact in manifest.artifacts
     )
-    sign(copy, manifest.model_copy(update={"artifacts": artifacts}))
+    rewrite_manifest(copy, manifest.model_copy(update={"artifacts": artifacts}))
     report = portproof.verify(copy)
     assert report.exit_status == 3
     assert report.unchecked == ["no runtime knows quadratic coreml"]
@@ -285,7 +296,7 @@ def test_a_runtime_asked_for_that_had_nothing_to_run_is_no_pass(
 ) -> None:
     copy = shutil.copytree(right.path, tmp_path / "without")
     without = [a for a in right.manifest.artifacts if a.format != "keras"]
-    bundle = sign(copy, right.manifest.model_copy(update={"artifacts": tuple(without)}))
+    bundle = rewrite_manifest(copy, right.manifest.model_copy(update={"artifacts": tuple(without)}))
     report = run_cells([bundle], named("litert", "keras"), requested=["litert", "keras"])
     assert report.exit_status == 3
     assert report.unchecked == ["runtime keras had nothing to run"]

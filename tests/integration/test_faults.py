@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from verify.faults import tolerances
-from verify.faults.examine import JUDGES, OURS
+from verify.faults.examine import JUDGES, PORTPROOF
 from verify.faults.results import Results
 from verify.faults.run import run
 
@@ -23,16 +23,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def test_every_fault_is_caught_that_float32_can_show(results: Results) -> None:
-    assert len(results.real) > 60
-    assert results.as_good_as_told(), [*results.misses, *results.alarms]
-    assert len(results.misses) < len(results.real) / 10
+    assert len(results.detectable) > 60
+    assert results.meets_expectations(), [*results.misses, *results.false_alarms]
+    assert len(results.misses) < len(results.detectable) / 10
 
 
 def test_nothing_harmless_is_flagged(results: Results) -> None:
-    assert len(results.ran) > 40
-    assert not results.alarms
+    assert len(results.judged_rewrites) > 40
+    assert not results.false_alarms
     # Not by a hair, either: what is right is far inside its bound.
-    faithful = [rewrite for rewrite in results.ran if rewrite.verdict == "faithful"]
+    faithful = [rewrite for rewrite in results.judged_rewrites if rewrite.verdict == "faithful"]
     assert max(rewrite.bound_ratio for rewrite in faithful) < 0.75
     assert max(rewrite.mean_share for rewrite in faithful) < 0.75
 
@@ -41,15 +41,15 @@ def test_the_tolerances_of_others_do_worse(results: Results) -> None:
     """Else the corpus would be too coarse to tell them apart."""
 
     def errors(judge: str) -> int:
-        missed = sum(judge not in fault.caught for fault in results.real)
-        return missed + sum(judge in rewrite.flagged for rewrite in results.ran)
+        missed = sum(judge not in fault.caught_by for fault in results.detectable)
+        return missed + sum(judge in rewrite.flagged_by for rewrite in results.judged_rewrites)
 
-    assert all(errors(OURS) < errors(judge) for judge in JUDGES if judge != OURS)
+    assert all(errors(PORTPROOF) < errors(judge) for judge in JUDGES if judge != PORTPROOF)
 
 
 def test_the_page_tells_all_of_it(results: Results) -> None:
     page = "\n".join(results.page())
-    assert f"{len(results.real)} faults" in page
+    assert f"{len(results.detectable)} faults" in page
     for fault in [*results.misses, *results.equivalent]:
         assert str(fault) in page
     for rewrite in results.rewrites:
@@ -58,19 +58,19 @@ def test_the_page_tells_all_of_it(results: Results) -> None:
 
 
 def test_empty_results_are_no_success() -> None:
-    assert not Results().as_good_as_told()
+    assert not Results().meets_expectations()
 
 
 def test_one_miss_or_one_false_alarm_is_no_success(results: Results) -> None:
     caught = next(f for f in results.faults if f.title == "bias dropped")
-    missed = replace(caught, caught=frozenset(), counted=frozenset())
-    assert not Results([*results.faults, missed], results.rewrites).as_good_as_told()
-    flagged = replace(results.ran[0], flagged=frozenset({OURS}))
-    assert not Results(results.faults, [*results.rewrites, flagged]).as_good_as_told()
+    missed = replace(caught, caught_by=frozenset(), caught_in_deciding_by=frozenset())
+    assert not Results([*results.faults, missed], results.rewrites).meets_expectations()
+    flagged = replace(results.judged_rewrites[0], flagged_by=frozenset({PORTPROOF}))
+    assert not Results(results.faults, [*results.rewrites, flagged]).meets_expectations()
 
 
 def test_readme_quotes_the_committed_page() -> None:
-    page = (REPOSITORY / "tests" / "faults" / "RESULTS.md").read_text()
+    page = (REPOSITORY / "verify" / "faults" / "RESULTS.md").read_text()
     readme = " ".join((REPOSITORY / "README.md").read_text().split())
     ours = re.search(r"\| Portproof \| (\d+ of \d+) \| .*? \| (\d+ of \d+) ", page)
     assert ours
@@ -92,5 +92,5 @@ PAIRS = [
 def test_the_tolerances_are_what_they_say(name: str, off: float, passes: bool) -> None:
     reference = np.array([1.0, 1.0], np.float32)
     got = reference + np.array([off, 0], np.float32)
-    assert (name not in tolerances.flags(got, reference)) == passes
-    assert tolerances.flags(None, reference) == frozenset(tolerances.TOLERANCES)
+    assert (name not in tolerances.rejecting_tolerances(got, reference)) == passes
+    assert tolerances.rejecting_tolerances(None, reference) == frozenset(tolerances.TOLERANCES)

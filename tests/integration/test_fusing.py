@@ -1,4 +1,4 @@
-"""Fusings for TF.js: the same numbers in fewer operations, and nothing fused that is still needed."""
+"""Fusings for TF.js: the same numbers in fewer operations; what is still needed stays."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -96,7 +96,7 @@ def test_a_diagnosis_takes_them_for_weights() -> None:
     infer: Any = inspection.load(MODEL, MODEL.look.get_concrete_function(), oracle=True)
     made = infer({"i": INDICES})
     assert not any(array.shape in ((ROWS, SIZE), (SIZE, 1100)) for array in made.values())
-    [output] = infer.about["outputs"].values()
+    [output] = infer.answer_fields["output_nodes"].values()
     np.testing.assert_allclose(made[f"oracle/{output}"], by_hand(np.float64), rtol=1e-9)
 
 
@@ -123,7 +123,7 @@ def test_no_weight_is_written_twice(bundles: dict[str, Bundle]) -> None:
 def test_what_is_too_large_for_a_format_is_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(frozen, "MOST", 3_000_000)
+    monkeypatch.setattr(frozen, "MAX_GRAPH", 3_000_000)
     bundle = portproof.export(MODEL, tmp_path / "large", inputs={"i": INDICES[:1]})
     reasons = {left.format: left.reason for left in bundle.manifest.left_out}
     assert reasons["tfjs-graph"].startswith("its weights are 0.0 GB, and TensorFlow cannot write")

@@ -20,7 +20,7 @@ from portproof.runtimes.table import select as select_runtimes
 from portproof.verifying.asking import ask
 from portproof.verifying.trial import Trial, trials
 from tests.helpers.official_tfjs import convert, official_ops
-from verify.faults.damage import sign
+from verify.faults.damage import rewrite_manifest
 from verify.zoo import layers, weights
 
 # Fast ones of the zoo, with one signature and outputs that the official names can be matched with.
@@ -70,14 +70,16 @@ def official(bundle: Bundle, folder: Path) -> Bundle:
             endpoint = artifact.endpoints[SIGNATURE].model_copy(update={"outputs": {output: own}})
             artifact = artifact.model_copy(update={"endpoints": {SIGNATURE: endpoint}})
         artifacts.append(artifact)
-    return sign(copy, bundle.manifest.model_copy(update={"artifacts": tuple(artifacts)}))
+    return rewrite_manifest(
+        copy, bundle.manifest.model_copy(update={"artifacts": tuple(artifacts)})
+    )
 
 
 def metrics_of(bundle: Bundle, runner: RunnerProcess) -> list[tuple[str, Metrics | None]]:
     """For each case, its verdict and metrics; no metrics where it did not run."""
     trial = trial_of(bundle)
     [output] = trial.outputs
-    results = []
+    results: list[tuple[str, Metrics | None]] = []
     for vector in bundle.vectors(SIGNATURE):
         arrays = bundle.read(vector)
         result = ask(trial, in_group(arrays, "inputs"), runner)
@@ -92,7 +94,7 @@ def metrics_of(bundle: Bundle, runner: RunnerProcess) -> list[tuple[str, Metrics
 def test_ours_are_at_least_as_near_the_oracle(
     name: str, runner: RunnerProcess, tmp_path: Path
 ) -> None:
-    source = weights.source(name, weights.alive(name, layers.MODELS[name]()))
+    source = weights.source(name, weights.with_random_weights(name, layers.MODELS[name]()))
     formats = select(["tfjs-graph"])
     bundle = export_source(
         source, tmp_path / name, formats=formats, required=["tfjs-graph"], regimes=DECIDING

@@ -115,7 +115,7 @@ def test_a_saved_models_inputs_keep_their_names(tmp_path: Path) -> None:
 
 def test_a_function_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_models.py").write_text(
-        "import tests.test_open as t\n"
+        f"import {__name__} as t\n"
         "def two(): return t.Two()\n"
         "def dense(): return t.dense()\n"
         "def three(): return 3\n"
@@ -139,7 +139,7 @@ def test_a_custom_layer_is_found_through_an_import(tmp_path: Path) -> None:
     path = tmp_path / "doubled.keras"
     x = keras.Input((3,), name="x")
     keras.Model(x, {"y": Doubled()(x)}).save(path)
-    bundle = portproof.export(path, tmp_path / "doubled", imports=["tests.test_open"])
+    bundle = portproof.export(path, tmp_path / "doubled", imports=[__name__])
     left_out = {one.format: one.reason for one in bundle.manifest.left_out}
     assert "Doubled doubled, which Keras does not have" in left_out["keras"]
     assert portproof.verify(bundle.path, runtimes=["tensorflow", "litert"]).ok
@@ -296,7 +296,7 @@ def test_what_nothing_drawn_suits_asks_for_examples() -> None:
             tf.debugging.assert_greater(x, 1e6)
             return {"y": x}
 
-    with pytest.raises(UsageError, match=r"no example inputs could be drawn.*--inputs"):
+    with pytest.raises(UsageError, match=r"no example inputs could be generated.*--inputs"):
         from_module("strict", Strict())
 
 

@@ -315,8 +315,8 @@ def test_a_sample_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) ->
             [tf.ones_like(x)],
         )[0]
 
-    monkeypatch.setattr("oracle.graph.LEAST_SECONDS", 1)
-    monkeypatch.setattr("oracle.graph.PATIENCE", 1)
+    monkeypatch.setattr("portproof.oracle.oracle.MIN_SECONDS", 1)
+    monkeypatch.setattr("portproof.oracle.oracle.MAX_SLOWDOWN", 1)
     exact, _ = bound(root, np.abs(data(5, 2)) + np.float32(0.3))
     assert np.isfinite(exact).all()
 

@@ -32,7 +32,8 @@ import numpy as np
 import portproof
 import models
 
-bundle = portproof.export(models.build(), "artifacts/mine", inputs={"x": np.eye(3, dtype="float32")})
+inputs = {"x": np.eye(3, dtype="float32")}
+bundle = portproof.export(models.build(), "artifacts/mine", inputs=inputs)
 assert "tfjs-graph" in [artifact.format for artifact in bundle.manifest.artifacts]
 report = portproof.verify(bundle.path, runtimes=["tensorflow", "keras", "litert"])
 assert report.ok, report.failures
@@ -67,7 +68,7 @@ def bare(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def project(environment: Path, tmp_path: Path) -> Path:
+def project(tmp_path: Path) -> Path:
     """A folder of a user's, with modules of the same names as our packages."""
     for name in USERS_MODULES:
         (tmp_path / f"{name}.py").write_text("MINE = True\n")

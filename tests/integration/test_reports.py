@@ -63,7 +63,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 def test_the_page_is_readable_at_two_widths_in_light_and_dark(folder: Path, report: Report) -> None:
     assert not report.ok
-    look = [os.fspath(SCRIPTS / "node"), os.fspath(REPOSITORY / "tests" / "layout.mjs")]
+    look = [os.fspath(SCRIPTS / "node"), os.fspath(REPOSITORY / "tests" / "helpers" / "layout.mjs")]
     done = subprocess.run(
         [*look, (folder / PAGE).as_uri()], capture_output=True, text=True, check=True
     )

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,9 @@ import portproof
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.runtimes.python.serving_runner import encoded
+from tests.conftest import REPOSITORY
 
-SERVER = str(Path(__file__).parent / "serving_server.py")
+SERVER = str(REPOSITORY / "tests" / "helpers" / "serving_server.py")
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""How much the verifier catches: a corpus of faults, and of rewrites that are none."""
+"""Measures how many faults the verifier catches, and how many harmless rewrites it flags."""

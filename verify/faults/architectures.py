@@ -1,7 +1,8 @@
-"""Small models of every common kind, with weights and data at which a fault shows.
+"""Small models of every common kind, with weights and data that make a fault visible.
 
-Weights and biases are drawn so that no activation is idle: values pass 6 (where relu6 bends), and
-every output varies over the samples. All of them convert to every format that carries their ops.
+Weights and biases are random, and large enough that every activation function has an effect: some
+values exceed 6, where relu6 cuts them off, and every output varies over the samples. Each model
+converts to every format that supports its operations.
 """
 
 from collections.abc import Callable
@@ -120,7 +121,7 @@ def _dilated() -> keras.Model:
 
 
 class Integers(tf.Module):  # type: ignore[misc]
-    """int32 arithmetic that wraps around on its own data."""
+    """int32 arithmetic that overflows and wraps around on the example data."""
 
     def __init__(self) -> None:
         super().__init__(name="integers")
@@ -132,7 +133,7 @@ class Integers(tf.Module):  # type: ignore[misc]
         return {"y": x * self.factor + self.offset}
 
 
-KERAS: dict[str, Callable[[], keras.Model]] = {
+KERAS_BUILDERS: dict[str, Callable[[], keras.Model]] = {
     "dense": _dense,
     "conv": _conv,
     "depthwise": _depthwise,
@@ -150,16 +151,16 @@ KERAS: dict[str, Callable[[], keras.Model]] = {
 }
 
 
-def model(name: str) -> keras.Model:
-    """A Keras architecture with its weights drawn, the same at every call."""
-    made = KERAS[name]()
+def build_model(name: str) -> keras.Model:
+    """A Keras architecture with random weights, which are the same at every call."""
+    model = KERAS_BUILDERS[name]()
     random = np.random.default_rng(22)
-    made.set_weights([_drawn(v, random) for v in made.weights])
-    return made
+    model.set_weights([_random_values(variable, random) for variable in model.weights])
+    return model
 
 
-def _drawn(variable: Any, random: np.random.Generator) -> np.ndarray:
-    """Variances positive, scales near 1, kernels that keep the size of what they are given."""
+def _random_values(variable: Any, random: np.random.Generator) -> np.ndarray:
+    """Random values: positive variances, scales near 1, kernels that keep their input's size."""
     shape = tuple(variable.shape)
     if "variance" in variable.name:
         return random.uniform(0.01, 2, shape).astype(np.float32)
@@ -170,24 +171,24 @@ def _drawn(variable: Any, random: np.random.Generator) -> np.ndarray:
     return random.normal(0, scale, shape).astype(np.float32)
 
 
-def examples(made: keras.Model) -> dict[str, np.ndarray]:
-    """Data of the kind that each input takes: ids below 11, or normal ones of spread 3."""
+def examples(model: keras.Model) -> dict[str, np.ndarray]:
+    """Data for each input: ids below 11 for int32, else normally distributed with deviation 3."""
     random = np.random.default_rng(7)
-    drawn = {}
-    for tensor in keras.tree.flatten(made.inputs):
+    arrays = {}
+    for tensor in keras.tree.flatten(model.inputs):
         shape = (ROWS, *tensor.shape[1:])
         if tensor.dtype == "int32":
-            drawn[tensor.name] = random.integers(0, 11, shape).astype(np.int32)
+            arrays[tensor.name] = random.integers(0, 11, shape).astype(np.int32)
         else:
-            drawn[tensor.name] = random.normal(0, 3, shape).astype(np.float32)
-    return drawn
+            arrays[tensor.name] = random.normal(0, 3, shape).astype(np.float32)
+    return arrays
 
 
-def source_of(name: str, made: keras.Model) -> Source:
-    return from_keras(name, made, {"serving_default": examples(made)})
+def keras_source(name: str, model: keras.Model) -> Source:
+    return from_keras(name, model, {"serving_default": examples(model)})
 
 
-def integers() -> Source:
+def integers_source() -> Source:
     module = Integers()
     x = np.random.default_rng(7).integers(-(2**20), 2**20, (ROWS, 3)).astype(np.int32)
     return from_module("integers", module, {"serving_default": {"x": x}})

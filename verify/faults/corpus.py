@@ -1,4 +1,4 @@
-"""The corpus: right bundles, and wrong ones that differ in one artifact."""
+"""The corpus: correctly exported bundles, and copies of them in which one artifact is wrong."""
 
 import shutil
 import tempfile
@@ -21,16 +21,20 @@ from portproof.sources.keras_models import keras_inputs, keras_outputs
 from portproof.sources.source import Source
 from tests.helpers.sources import FLOAT32, exported
 from verify.faults import architectures, mutations
-from verify.faults.damage import grafted
+from verify.faults.damage import with_format_from
 
 BUILT_IN = ("quadratic", "quadratic_keras", "my_module")
-# A fault of weights alone goes into two formats each, in turn; one of the graph into all.
-WEIGHT_FORMATS = 2
+# A fault in the graph is tried in every format. A fault in only the weights is tried in this many
+# formats: the first fault in the first two, the next fault in the next two, and so on.
+FORMATS_PER_WEIGHT_FAULT = 2
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One artifact that is wrong in one way. `equivalent` says that no number shows it."""
+    """One artifact that is wrong in one way.
+
+    `equivalent` says that the fault changes no output by more than one float32 rounding.
+    """
 
     architecture: str
     format: str
@@ -40,162 +44,184 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Right:
-    """An architecture, exported as it should be. `fresh` makes its source again, to be spoiled."""
+class Exported:
+    """A correctly exported architecture. `make_source` builds a new source, to add a fault to."""
 
     name: str
     bundle: Bundle
     source: Source
-    fresh: Callable[[], Source]
+    make_source: Callable[[], Source]
 
     @property
     def formats(self) -> list[str]:
         return [artifact.format for artifact in self.bundle.manifest.artifacts]
 
     @property
-    def model(self) -> keras.Model | None:
+    def keras_model(self) -> keras.Model | None:
         return self.source.model if isinstance(self.source.model, keras.Model) else None
 
 
-def right(name: str, folder: Path, training: Path) -> Right:
-    """Export one architecture, to every format that carries it."""
+def export_architecture(name: str, folder: Path, training: Path) -> Exported:
+    """Export one architecture to every format that supports it."""
 
-    def fresh() -> Source:
+    def make_source() -> Source:
         if name in BUILT_IN:
             return source_of(name, training)
-        if name in architectures.KERAS:
-            return architectures.source_of(name, architectures.model(name))
-        return architectures.integers()
+        if name in architectures.KERAS_BUILDERS:
+            return architectures.keras_source(name, architectures.build_model(name))
+        return architectures.integers_source()
 
-    source = fresh()
-    return Right(name, exported(source, folder / name), source, fresh)
+    source = make_source()
+    return Exported(name, exported(source, folder / name), source, make_source)
 
 
-def faults(of: Right, folder: Path, on_trial: list[str]) -> Iterator[Fault]:
-    """Every fault of one architecture in some formats, each written below `folder` in turn."""
-    if of.model is not None:
-        yield from _of_keras(of, of.model, folder, on_trial)
+def faults(undamaged: Exported, folder: Path, formats: list[str]) -> Iterator[Fault]:
+    """Every fault of one architecture in the given formats.
+
+    The bundle of a fault is written below `folder`, and deleted when the next fault is asked for.
+    """
+    if undamaged.keras_model is not None:
+        yield from _keras_faults(undamaged, undamaged.keras_model, folder, formats)
     else:
-        yield from _of_variables(of, folder, on_trial)
-    if of.name == "integers":
-        for title, source in (("int32 saturating", _saturating()), ("int32 as float32", _floats())):
-            yield from written(of, folder, title, source, ["savedmodel", "tflite"])
+        yield from _variable_faults(undamaged, folder, formats)
+    if undamaged.name == "integers":
+        sources = (("int32 saturating", _saturating()), ("int32 as float32", _through_floats()))
+        for title, source in sources:
+            yield from replace_each_format(
+                undamaged, folder, title, source, ["savedmodel", "tflite"]
+            )
 
 
-def _of_keras(of: Right, model: keras.Model, folder: Path, on_trial: list[str]) -> Iterator[Fault]:
-    turn = 0
-    for title, weights_alone, wrong in mutations.faulty(model):
-        source = architectures.source_of(of.name, wrong)
-        formats = [f for f in on_trial if weights_alone or f != "checkpoint"]
-        if title in mutations.OF_NAMES:  # tfjs-layers goes by the layers' names, which stay
-            formats = [f for f in formats if f != "tfjs-layers"]
-        if weights_alone:
-            formats = [formats[(turn + n) % len(formats)] for n in range(WEIGHT_FORMATS)]
-            turn += WEIGHT_FORMATS
-        yield from written(of, folder, title, source, formats)
-    if of.name == "batch_norm":
-        source = _in_training_mode(of)
-        formats = [f for f in ("savedmodel", "tflite", "tfjs-graph") if f in on_trial]
-        yield from written(of, folder, "batch norm in training mode", source, formats)
-
-
-def _of_variables(of: Right, folder: Path, on_trial: list[str]) -> Iterator[Fault]:
-    formats = [f for f in on_trial if f != "keras"]  # its weights were set when it was made
-    variables = of.source.model.variables
-    for title, change in mutations.OF_VARIABLES.items():
-        for first in mutations.places(change, variables):
-            source = of.fresh()
-            mutations.spoil(source.model.variables, change, first)
-            yield from written(of, folder, f"{title} ({variables[first].name})", source, formats)
-
-
-def written(
-    of: Right, folder: Path, title: str, source: Source, formats: list[str]
+def _keras_faults(
+    undamaged: Exported, model: keras.Model, folder: Path, formats: list[str]
 ) -> Iterator[Fault]:
-    """The right bundle with one format's files from a wrong source, for each format."""
-    equivalent = _equivalent(of, source)
-    with tempfile.TemporaryDirectory(prefix="portproof-") as made:
-        written = _artifacts(source, Path(made), formats)
-        for format_ in written:
-            name = f"{of.name} {title} {format_}".replace(" ", "-")
-            usual = digest.folder_records(of.bundle.path, format_)
-            if digest.folder_records(Path(made), format_) == usual:
-                continue  # the format cannot hold this fault
-            bundle = grafted(of.bundle, Path(made), format_, folder / name)
-            yield Fault(of.name, format_, title, bundle, equivalent)
+    position = 0
+    for title, weights_only, faulty_model in mutations.faulty_models(model):
+        source = architectures.keras_source(undamaged.name, faulty_model)
+        chosen = [f for f in formats if weights_only or f != "checkpoint"]
+        # tfjs-layers names outputs after layers, whose names these mutations do not change.
+        if title in mutations.OUTPUT_NAME_MUTATIONS:
+            chosen = [f for f in chosen if f != "tfjs-layers"]
+        if weights_only:
+            chosen = [chosen[(position + n) % len(chosen)] for n in range(FORMATS_PER_WEIGHT_FAULT)]
+            position += FORMATS_PER_WEIGHT_FAULT
+        yield from replace_each_format(undamaged, folder, title, source, chosen)
+    if undamaged.name == "batch_norm":
+        source = _in_training_mode(undamaged)
+        chosen = [f for f in ("savedmodel", "tflite", "tfjs-graph") if f in formats]
+        yield from replace_each_format(
+            undamaged, folder, "batch norm in training mode", source, chosen
+        )
+
+
+def _variable_faults(undamaged: Exported, folder: Path, formats: list[str]) -> Iterator[Fault]:
+    # The weights of the Keras form were set when it was built, so no changed variable reaches it.
+    chosen = [f for f in formats if f != "keras"]
+    variables = undamaged.source.model.variables
+    for title, change in mutations.VARIABLE_CHANGES.items():
+        for index in mutations.changeable(change, variables):
+            source = undamaged.make_source()
+            mutations.apply_change(source.model.variables, change, index)
+            full_title = f"{title} ({variables[index].name})"
+            yield from replace_each_format(undamaged, folder, full_title, source, chosen)
+
+
+def replace_each_format(
+    undamaged: Exported, folder: Path, title: str, source: Source, formats: list[str]
+) -> Iterator[Fault]:
+    """For each format: the undamaged bundle with that format's files written from `source`."""
+    equivalent = _is_equivalent(undamaged, source)
+    with tempfile.TemporaryDirectory(prefix="portproof-") as source_folder:
+        source_files = Path(source_folder)
+        for format_ in _write_formats(source, source_files, formats):
+            name = f"{undamaged.name} {title} {format_}".replace(" ", "-")
+            undamaged_records = digest.folder_records(undamaged.bundle.path, format_)
+            if digest.folder_records(source_files, format_) == undamaged_records:
+                continue  # the format does not store what the fault changes
+            bundle = with_format_from(undamaged.bundle, source_files, format_, folder / name)
+            yield Fault(undamaged.name, format_, title, bundle, equivalent)
             shutil.rmtree(bundle.path)
 
 
-def _artifacts(source: Source, folder: Path, formats: list[str]) -> list[str]:
-    """Write some formats of a source; those that a converter refuses are left out."""
+def _write_formats(source: Source, folder: Path, formats: list[str]) -> list[str]:
+    """Write a source in the given formats. Returns those that no converter refused."""
     needed = set(formats)
     if needed & {"tflite", "tfjs-graph"}:
         needed.add("savedmodel")
-    done = []
+    written = []
     for format_ in select(FLOAT32):
         if format_.name in needed:
             try:
                 format_.write(source, folder, format_.folder)
-            except (ExportError, ValueError):  # an op that the converter does not know
+            except (ExportError, ValueError):  # the converter does not know an operation
                 continue
-            done.append(format_.name)
-    return [name for name in formats if name in done]
+            written.append(format_.name)
+    return [name for name in formats if name in written]
 
 
-def _equivalent(of: Right, source: Source) -> bool:
-    """Whether the fault moves no output of the oracle by a float32 rounding.
+def _is_equivalent(undamaged: Exported, source: Source) -> bool:
+    """Whether the fault changes no output of the oracle by more than one float32 rounding.
 
-    By no more than one unit in the last place of the largest magnitude that the output has in the
+    One rounding is one unit in the last place of the largest magnitude that the output has in the
     same column (its last axis) of the same case.
     """
-    name = next(iter(of.source.functions))
-    if source.signatures[name].outputs != of.source.signatures[name].outputs:
+    signature = next(iter(undamaged.source.functions))
+    if source.signatures[signature].outputs != undamaged.source.signatures[signature].outputs:
         return False
-    oracle = Oracle(source.concrete(name))
+    oracle = Oracle(source.concrete(signature))
     return all(
-        _same(of.bundle.read(vector), oracle, source, name)
-        for vector in of.bundle.vectors(name)
+        _case_is_equivalent(undamaged.bundle.read(vector), oracle, source, signature)
+        for vector in undamaged.bundle.vectors(signature)
         if vector.regime != "edge"
     )
 
 
-def _same(arrays: tensors.Arrays, oracle: Oracle, source: Source, name: str) -> bool:
+def _case_is_equivalent(
+    arrays: tensors.Arrays, oracle: Oracle, source: Source, signature: str
+) -> bool:
     inputs = tensors.in_group(arrays, "inputs")
-    exact = tensors.in_group(arrays, "oracle")
-    if not exact:
-        made = source.call(name, inputs)
+    undamaged_exact = tensors.in_group(arrays, "oracle")
+    if not undamaged_exact:
+        outputs = source.call(signature, inputs)
         return all(
-            np.array_equal(made[n], a) for n, a in tensors.in_group(arrays, "reference").items()
+            np.array_equal(outputs[name], reference)
+            for name, reference in tensors.in_group(arrays, "reference").items()
         )
-    made = oracle(inputs)
-    for output, array in exact.items():
-        column = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
-        moved = np.abs(np.reshape(made[output], column.shape) - column).max(axis=0)
-        unit = np.spacing(np.abs(column).max(axis=0).astype(np.float32))
-        if not (moved <= unit).all():
+    exact = oracle(inputs)
+    for name, array in undamaged_exact.items():
+        columns = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
+        difference = np.abs(np.reshape(exact[name], columns.shape) - columns).max(axis=0)
+        unit = np.spacing(np.abs(columns).max(axis=0).astype(np.float32))
+        if not (difference <= unit).all():
             return False
     return True
 
 
-def _in_training_mode(of: Right) -> Source:
+def _in_training_mode(undamaged: Exported) -> Source:
     """The same model, with batch normalisation by the statistics of the batch."""
-    model = of.model
+    model = undamaged.keras_model
     assert model is not None
-    spec = of.source.signatures["serving_default"].inputs
-    specs = {n: tf.TensorSpec(s.shape, s.dtype, name=n) for n, s in spec.items()}
+    input_specs = undamaged.source.signatures["serving_default"].inputs
+    specs = {
+        name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in input_specs.items()
+    }
 
     def serve(**inputs: Any) -> dict[str, Any]:
-        weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
-        rest = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
-        made, _ = model.stateless_call(weights, rest, keras_inputs(model, inputs), training=True)
-        return dict(keras_outputs(model, made))
+        trainable = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
+        non_trainable = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
+        outputs, _ = model.stateless_call(
+            trainable, non_trainable, keras_inputs(model, inputs), training=True
+        )
+        return dict(keras_outputs(model, outputs))
 
     function = tf.function(serve, autograph=False)
     function.get_concrete_function(**specs)
-    return Source(of.name, model, {"serving_default": function}, dict(of.source.examples))
+    examples = dict(undamaged.source.examples)
+    return Source(undamaged.name, model, {"serving_default": function}, examples)
 
 
-def _module(compute: Callable[[Any, Any, Any], Any]) -> Source:
+def _integers_with(compute: Callable[[Any, Any, Any], Any]) -> Source:
+    """The architecture `integers` with `compute` instead of its arithmetic."""
     module = architectures.Integers()
     spec = tf.TensorSpec([None, 3], tf.int32, name="x")
     serve = tf.function(
@@ -204,9 +230,8 @@ def _module(compute: Callable[[Any, Any, Any], Any]) -> Source:
         autograph=False,
     )
     module.serving_default = serve
-    return Source(
-        "integers", module, {"serving_default": serve}, dict(architectures.integers().examples)
-    )
+    examples = dict(architectures.integers_source().examples)
+    return Source("integers", module, {"serving_default": serve}, examples)
 
 
 def _saturating() -> Source:
@@ -215,11 +240,11 @@ def _saturating() -> Source:
         low, high = tf.constant(-(2**31), tf.int64), tf.constant(2**31 - 1, tf.int64)
         return tf.cast(tf.minimum(tf.maximum(wide, low), high), tf.int32)
 
-    return _module(compute)
+    return _integers_with(compute)
 
 
-def _floats() -> Source:
+def _through_floats() -> Source:
     def compute(x: Any, factor: Any, offset: Any) -> Any:
         return tf.cast(tf.cast(x, tf.float32) * tf.cast(factor, tf.float32), tf.int32) + offset
 
-    return _module(compute)
+    return _integers_with(compute)

@@ -1,4 +1,7 @@
-"""Runs an artifact on its vectors, and keeps what every judge says of every output."""
+"""Runs an artifact on its test vectors, and records how every judge decides on every output.
+
+A judge is Portproof or one of the common tolerances of tolerances.py.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,39 +18,46 @@ from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import RUNTIMES
 from portproof.verifying.asking import CallResult, ask
 from portproof.verifying.trial import Trial
-from verify.faults.tolerances import TOLERANCES, flags
+from verify.faults.tolerances import TOLERANCES, rejecting_tolerances
 
-OURS = "Portproof"
-JUDGES = (OURS, *TOLERANCES)
-BAD = ("wrong", "failed")
+PORTPROOF = "Portproof"
+JUDGES = (PORTPROOF, *TOLERANCES)
+NOT_PASSING = ("wrong", "failed")
+
+OutputKey = tuple[Regime, str, str]  # regime, case, output
 
 
 @dataclass
-class Seen:
-    """What one artifact in one runtime looked like.
+class Observation:
+    """What was observed of one artifact in one runtime.
 
-    `flagged` has, for each judge, the outputs of cases that it did not let pass, by regime.
+    Attributes:
+        verdict: The worst verdict in the regimes that decide the exit status.
+        reason: The reason of that verdict.
+        bound_ratio: The largest error, in units of what is allowed of an element.
+        mean_share: The largest mean error, in units of what is allowed of a mean.
+        flagged: For each judge, the outputs that it did not accept.
     """
 
     verdict: Verdict = "exact"
     reason: str = ""
     bound_ratio: float = 0.0
     mean_share: float = 0.0
-    flagged: dict[str, set[tuple[Regime, str, str]]] = field(
+    flagged: dict[str, set[OutputKey]] = field(
         default_factory=lambda: {judge: set() for judge in JUDGES}
     )
 
-    def counted(self, judge: str) -> bool:
-        """Whether a judge flagged what decides the exit status."""
+    def flagged_in_deciding(self, judge: str) -> bool:
+        """Whether a judge flagged an output in a regime that decides the exit status."""
         return any(regime in DECIDING for regime, _, _ in self.flagged[judge])
 
-    def beyond(self, right: "Seen", judge: str) -> set[tuple[Regime, str, str]]:
-        """What a judge flagged here and not where nothing is wrong."""
-        return self.flagged[judge] - right.flagged[judge]
+    def flagged_beyond(self, undamaged: "Observation", judge: str) -> set[OutputKey]:
+        """The outputs that a judge flagged here but not in the undamaged artifact."""
+        return self.flagged[judge] - undamaged.flagged[judge]
 
 
 class Runners:
-    """Runner processes, one for each command, started when needed and ended together."""
+    """Runner processes, one for each command: started when first needed, stopped together."""
 
     def __init__(self) -> None:
         self._running: dict[object, RunnerProcess] = {}
@@ -65,70 +75,77 @@ class Runners:
         self._running.clear()
 
 
-def runtime(name: str) -> Runtime:
+def runtime_named(name: str) -> Runtime:
     return next(runtime for runtime in RUNTIMES if runtime.name == name)
 
 
 def examine(
     bundle: Bundle,
     format_: str,
-    where: Runtime,
+    runtime: Runtime,
     runners: Runners,
     regimes: Iterable[Regime] = ("typical", "batch", "edge"),
     shuffle: bool = False,
-) -> Seen:
-    """Run the one artifact of a format. `shuffle` gives the rows in another order."""
-    seen = Seen()
+) -> Observation:
+    """Run the only artifact of a format in a runtime. `shuffle` changes the order of the rows."""
+    observation = Observation()
     [artifact] = [a for a in bundle.manifest.artifacts if a.format == format_]
     for signature, endpoint in artifact.endpoints.items():
-        trial = Trial(bundle, artifact, signature, endpoint, where)
+        trial = Trial(bundle, artifact, signature, endpoint, runtime)
         for vector in bundle.vectors(signature):
             if vector.regime in regimes:
                 arrays = bundle.read(vector)
                 inputs = tensors.in_group(arrays, "inputs")
-                answer = _ask(trial, inputs, runners.of(where), shuffle)
-                _judge(seen, trial, vector, arrays, answer)
-    return seen
+                answer = _ask(trial, inputs, runners.of(runtime), shuffle)
+                _judge_outputs(observation, trial, vector, arrays, answer)
+    return observation
 
 
 def _ask(trial: Trial, inputs: tensors.Arrays, runner: RunnerProcess, shuffle: bool) -> CallResult:
-    made = trial.bundle.manifest.signatures[trial.signature_name].outputs.values()
-    by_row = trial.signature.batched and all(spec.shape[:1] == (None,) for spec in made)
+    """Run one case. Shuffled rows are put back in their first order in the answer."""
+    output_specs = trial.bundle.manifest.signatures[trial.signature_name].outputs.values()
+    by_row = trial.signature.batched and all(spec.shape[:1] == (None,) for spec in output_specs)
     rows = len(next(iter(inputs.values()))) if by_row else 0
     if not shuffle or rows < 2:
         return ask(trial, inputs, runner)
     order = np.random.default_rng(rows).permutation(rows)
     answer = ask(trial, {name: array[order] for name, array in inputs.items()}, runner)
-    back = np.argsort(order)
-    answer.outputs = {name: array[back] for name, array in answer.outputs.items()}
+    original_order = np.argsort(order)
+    answer.outputs = {name: array[original_order] for name, array in answer.outputs.items()}
     return answer
 
 
-def _judge(
-    seen: Seen, trial: Trial, vector: Vector, arrays: Mapping[str, np.ndarray], answer: CallResult
+def _judge_outputs(
+    observation: Observation,
+    trial: Trial,
+    vector: Vector,
+    arrays: Mapping[str, np.ndarray],
+    answer: CallResult,
 ) -> None:
+    """Add to the observation how every judge decides on every output of one case."""
     specs = trial.bundle.manifest.signatures[trial.signature_name].outputs
     problem = answer.error or unexpected_names(answer.outputs, set(specs))
     for name, spec in specs.items():
         key = (vector.regime, vector.case, name)
         if problem:
-            _note(seen, key, "failed" if answer.error else "wrong", problem)
+            _add_verdict(observation, key, "failed" if answer.error else "wrong", problem)
             for tolerance in TOLERANCES:
-                seen.flagged[tolerance].add(key)
+                observation.flagged[tolerance].add(key)
             continue
-        held_to = expected_of(dict(arrays), name, trial.artifact.variant)
-        got = answer.outputs.get(name)
-        verdict, reason, metrics = judge(got, spec, held_to, trial.allowance(name))
-        _note(seen, key, verdict, reason)
+        expected = expected_of(dict(arrays), name, trial.artifact.variant)
+        output = answer.outputs.get(name)
+        verdict, reason, metrics = judge(output, spec, expected, trial.allowance(name))
+        _add_verdict(observation, key, verdict, reason)
         if metrics and vector.regime in DECIDING:
-            seen.bound_ratio = max(seen.bound_ratio, metrics.bound_ratio or 0.0)
-            seen.mean_share = max(seen.mean_share, mean_share(metrics))
-        for tolerance in flags(got, held_to.reference):
-            seen.flagged[tolerance].add(key)
+            observation.bound_ratio = max(observation.bound_ratio, metrics.bound_ratio or 0.0)
+            observation.mean_share = max(observation.mean_share, mean_share(metrics))
+        for tolerance in rejecting_tolerances(output, expected.reference):
+            observation.flagged[tolerance].add(key)
 
 
-def _note(seen: Seen, key: tuple[Regime, str, str], verdict: Verdict, reason: str) -> None:
-    if verdict in BAD:
-        seen.flagged[OURS].add(key)
-    if key[0] in DECIDING and worst([verdict, seen.verdict]) != seen.verdict:
-        seen.verdict, seen.reason = verdict, f"{key[1]}: {reason}"
+def _add_verdict(observation: Observation, key: OutputKey, verdict: Verdict, reason: str) -> None:
+    regime, case, _ = key
+    if verdict in NOT_PASSING:
+        observation.flagged[PORTPROOF].add(key)
+    if regime in DECIDING and worst([verdict, observation.verdict]) != observation.verdict:
+        observation.verdict, observation.reason = verdict, f"{case}: {reason}"

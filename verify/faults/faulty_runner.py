@@ -1,7 +1,8 @@
-"""Stands between the verifier and a real runner, and does wrong what its first argument says.
+"""A proxy between the verifier and a real runner, which adds one fault to the runner's answers.
 
-The rest of the arguments is the real runner's command. Speaks the runners' own contract, so it
-serves for every runtime: as a proxy of the process, not of anything inside it.
+The first argument names the fault. The other arguments are the real runner's command. The proxy
+uses the same protocol as every runner, so it works with every runtime. It replaces the whole
+process as the verifier sees it, and changes nothing inside the real runner.
 """
 
 import json
@@ -18,41 +19,44 @@ from portproof.bundle import tensors
 
 def main() -> None:
     fault, *command = sys.argv[1:]
-    real = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert real.stdin
-    assert real.stdout
-    print(real.stdout.readline(), end="", flush=True)
-    first: tensors.Arrays = {}
-    number, trial = 0, None
+    runner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert runner.stdin
+    assert runner.stdout
+    print(runner.stdout.readline(), end="", flush=True)
+    first_outputs: tensors.Arrays = {}
+    number, current_artifact = 0, None
     for line in sys.stdin:
         request = json.loads(line)
-        key = (request["artifact"], request["format"])
-        number = number + 1 if key == trial else 0
-        first, trial = (first if number else {}), key
-        real.stdin.write(line)
-        real.stdin.flush()
-        answer = json.loads(real.stdout.readline())
+        artifact = (request["artifact"], request["format"])
+        number = number + 1 if artifact == current_artifact else 0
+        first_outputs, current_artifact = (first_outputs if number else {}), artifact
+        runner.stdin.write(line)
+        runner.stdin.flush()
+        answer = json.loads(runner.stdout.readline())
         if "error" not in answer:
             outputs = tensors.read(request["outputs"])
-            first = first or outputs
-            answer = spoil(fault, number, outputs, first, answer)
+            first_outputs = first_outputs or outputs
+            answer = add_fault(fault, number, outputs, first_outputs, answer)
             tensors.write(request["outputs"], outputs)
         print(json.dumps(answer), flush=True)
 
 
-def spoil(
+def add_fault(
     fault: str,
     number: int,
     outputs: tensors.Arrays,
-    first: tensors.Arrays,
+    first_outputs: tensors.Arrays,
     answer: dict[str, object],
 ) -> dict[str, object]:
-    """Change the outputs of an artifact's request `number`, or its answer, or end this process."""
+    """Add the fault to the outputs, to the answer or to this process.
+
+    `number` counts the requests of one artifact from 0. The outputs are changed in place.
+    """
     name = next(iter(outputs))
     match fault:
         case "first batch twice" if number:
-            outputs.update(first)
-        case "second call of a size" if number == 4:  # batch-1-again
+            outputs.update(first_outputs)
+        case "second call of a size" if number == 4:  # the case batch-1-again
             outputs[name] = outputs[name] + 1
         case "one row" if outputs[name].size > 100:
             outputs[name][57] += 1
@@ -65,12 +69,15 @@ def spoil(
         case _:
             outputs[name] = miscomputed(fault, number, outputs[name])
             if number == 1:
-                disturb(fault)
+                disrupt_process(fault)
     return answer
 
 
 def miscomputed(fault: str, number: int, array: np.ndarray) -> np.ndarray:
-    """Some of it off by a thousandth, an integer by one; or without its NaNs."""
+    """The array with some elements off, or with its NaNs set to 0, as the fault says.
+
+    A float is off by a thousandth, an integer by one.
+    """
     rows = len(array) if array.ndim else 0
     off = array + 1 if array.dtype.kind in "iu" else array * array.dtype.type(1.001)
     match fault:
@@ -85,7 +92,8 @@ def miscomputed(fault: str, number: int, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def disturb(fault: str) -> None:
+def disrupt_process(fault: str) -> None:
+    """End this process, let it hang, or print a line that is not in the protocol."""
     match fault:
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)

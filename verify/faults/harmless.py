@@ -1,4 +1,4 @@
-"""Rewrites that change bits and nothing else: none of them may be flagged."""
+"""Harmless changes, which alter rounding but not correctness: none of them may be flagged."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -11,18 +11,18 @@ import numpy as np
 from portproof.runtimes.runtime import Runtime, python_command
 from portproof.runtimes.table import RUNTIMES
 from verify.faults import mutations
-from verify.faults.examine import runtime
+from verify.faults.examine import runtime_named
 
-# What is flagged here is a defect of the runtime, found by the way, and no false alarm.
-KNOWN = {
+# Architecture and runtime -> a defect of the runtime. What is flagged here is no false alarm.
+KNOWN_DEFECTS = {
     ("integers", "tfjs-chromium-webgl"): "int32 products pass through floats",
     ("integers", "tfjs-chromium-webgpu"): "int32 products pass through floats",
 }
 
 
 @dataclass(frozen=True)
-class Way:
-    """Another way to run a right artifact of a format."""
+class AlternativeRun:
+    """Another way to run an undamaged artifact of a format."""
 
     title: str
     format: str
@@ -30,18 +30,19 @@ class Way:
     shuffle: bool = False
 
 
-def ways(formats: list[str]) -> Iterator[Way]:
-    """Every other way to run each format: other runtimes, kernels, threads, and orders of rows."""
+def alternative_runs(formats: list[str]) -> Iterator[AlternativeRun]:
+    """Every other way to run each format: other runtimes, kernels, threads and orders of rows."""
     for format_ in formats:
-        for other in RUNTIMES:
-            if format_ in other.formats and not other.missing():
-                yield Way(f"in {other.name}", format_, other)
-        for title, changed in _VARIANTS.get(format_, {}).items():
-            yield Way(title, format_, changed())
-        yield Way("rows in another order", format_, runtime(_SHUFFLED[format_]), shuffle=True)
+        for runtime in RUNTIMES:
+            if format_ in runtime.formats and not runtime.missing():
+                yield AlternativeRun(f"in {runtime.name}", format_, runtime)
+        for title, make_runtime in _RUNTIMES_WITH_OTHER_SETTINGS.get(format_, {}).items():
+            yield AlternativeRun(title, format_, make_runtime())
+        runtime = runtime_named(_RUNTIME_FOR_SHUFFLED_ROWS[format_])
+        yield AlternativeRun("rows in another order", format_, runtime, shuffle=True)
 
 
-_SHUFFLED = {
+_RUNTIME_FOR_SHUFFLED_ROWS = {
     "savedmodel": "openvino",
     "checkpoint": "tensorflow",
     "keras": "keras-jax",
@@ -51,26 +52,26 @@ _SHUFFLED = {
 }
 
 
-def _environment(name: str, **environment: str) -> Runtime:
-    chosen = runtime(name)
-    return replace(chosen, environment={**chosen.environment, **environment})
+def _with_environment(name: str, **environment: str) -> Runtime:
+    runtime = runtime_named(name)
+    return replace(runtime, environment={**runtime.environment, **environment})
 
 
 def _litert(resolver: str, threads: int) -> Runtime:
     command = partial(python_command, "litert_runner", resolver, str(threads))
-    return replace(runtime("litert"), command=command, backend=resolver)
+    return replace(runtime_named("litert"), command=command, backend=resolver)
 
 
 _TENSORFLOW: dict[str, Callable[[], Runtime]] = {
-    "without oneDNN": lambda: _environment("tensorflow", TF_ENABLE_ONEDNN_OPTS="0"),
-    "compiled by XLA": lambda: _environment(
+    "without oneDNN": lambda: _with_environment("tensorflow", TF_ENABLE_ONEDNN_OPTS="0"),
+    "compiled by XLA": lambda: _with_environment(
         "tensorflow", TF_XLA_FLAGS="--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
     ),
-    "with one thread": lambda: _environment(
+    "with one thread": lambda: _with_environment(
         "tensorflow", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1"
     ),
 }
-_VARIANTS: dict[str, dict[str, Callable[[], Runtime]]] = {
+_RUNTIMES_WITH_OTHER_SETTINGS: dict[str, dict[str, Callable[[], Runtime]]] = {
     "savedmodel": _TENSORFLOW,
     "tflite": {
         "without XNNPACK": lambda: _litert("BUILTIN_WITHOUT_DEFAULT_DELEGATES", 1),
@@ -80,14 +81,14 @@ _VARIANTS: dict[str, dict[str, Callable[[], Runtime]]] = {
 }
 
 
-# Rewrites of the model itself, exported anew
+# Rewrites of the model itself, which is then exported again
 
 
 def units_permuted(model: keras.Model) -> keras.Model | None:
-    """The units between two layers in another order: the second layer's sums reassociated."""
+    """Permutes the units between two layers, so that the second layer sums in another order."""
     layers = [layer for layer in model.layers if layer.weights]
     for first, second in itertools.pairwise(layers):
-        if _is_chain(first, second):
+        if _can_permute(first, second):
             order = np.random.default_rng(3).permutation(first.kernel.shape[-1])
             weights = {id(v): w for v, w in zip(model.weights, model.get_weights(), strict=True)}
             for variable in first.weights:
@@ -98,18 +99,18 @@ def units_permuted(model: keras.Model) -> keras.Model | None:
     return None
 
 
-def _is_chain(first: keras.Layer, second: keras.Layer) -> bool:
-    plain = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D)
-    kinds = isinstance(first, plain) and isinstance(second, plain)
+def _can_permute(first: keras.Layer, second: keras.Layer) -> bool:
+    supported = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D)
+    both_supported = isinstance(first, supported) and isinstance(second, supported)
     depthwise = isinstance(first, keras.layers.DepthwiseConv2D) or isinstance(
         second, keras.layers.DepthwiseConv2D
     )
-    return kinds and not depthwise and first.kernel.shape[-1] == second.kernel.shape[-2]
+    return both_supported and not depthwise and first.kernel.shape[-1] == second.kernel.shape[-2]
 
 
 def norm_folded(model: keras.Model) -> keras.Model | None:
-    """Batch normalisation folded into the convolution before it, in float64 and rounded once."""
-    norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]
+    """Folds batch normalisation into the convolution before it, in float64 with one rounding."""
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     if not norms or not isinstance(model.get_layer("conv"), keras.layers.Conv2D):
         return None
     norm, conv = norms[0], model.get_layer("conv")
@@ -120,8 +121,8 @@ def norm_folded(model: keras.Model) -> keras.Model | None:
     x = keras.Input(model.inputs[0].shape[1:], name="x")
     folded = keras.layers.Conv2D(conv.filters, conv.kernel_size, name="conv")
     hidden = folded(x)
-    after = model.layers[model.layers.index(norm) + 1 :]
-    for layer in after:
+    layers_after = model.layers[model.layers.index(norm) + 1 :]
+    for layer in layers_after:
         hidden = layer.__class__.from_config(layer.get_config())(hidden)
     folded.set_weights([kernel, offset])
     return keras.Model(x, {"y": hidden})

@@ -1,6 +1,6 @@
-"""Wrong versions of a model: what a broken exporter or a damaged file would compute.
+"""Faulty versions of a model, such as a broken exporter or a damaged file would produce.
 
-A mutation takes a Keras model and gives its wrong version, or None where it does not apply.
+A mutation takes a Keras model and returns a faulty version of it, or None if it does not apply.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,35 +9,34 @@ from typing import Any
 import keras
 import numpy as np
 
-Weights = list[np.ndarray]
 Config = dict[str, Any]
 Mutation = Callable[[keras.Model], keras.Model | None]
 
 
 def rebuilt(model: keras.Model, config: Config | None = None, weights: Any = None) -> keras.Model:
-    """The model again, from another config or with other weights."""
-    again = keras.Model.from_config(config or model.get_config())
-    again.set_weights(model.get_weights() if weights is None else weights)
-    return again
+    """A new model like this one, but with another config or other weights."""
+    new_model = keras.Model.from_config(config or model.get_config())
+    new_model.set_weights(model.get_weights() if weights is None else weights)
+    return new_model
 
 
-# Weights
+# Mutations of weights
 
 
 def _kernels(model: keras.Model) -> list[int]:
-    """Positions of the weights of more than one dimension."""
+    """The indices of the weights that have more than one dimension."""
     return [n for n, w in enumerate(model.get_weights()) if w.ndim > 1]
 
 
-def flipped(bit: int, place: int = 0) -> Mutation:
-    """One bit of one weight: that of the largest magnitude in the first kernel, or the last."""
+def flipped(bit: int, kernel: int = 0) -> Mutation:
+    """Flips one bit of the largest weight (by magnitude) in the kernel at this index."""
 
     def mutate(model: keras.Model) -> keras.Model | None:
         weights, kernels = model.get_weights(), _kernels(model)
         if not kernels:
             return None
-        bits = weights[kernels[place]].view(np.uint32).reshape(-1)
-        bits[np.abs(weights[kernels[place]]).argmax()] ^= np.uint32(1 << bit)
+        bits = weights[kernels[kernel]].view(np.uint32).reshape(-1)
+        bits[np.abs(weights[kernels[kernel]]).argmax()] ^= np.uint32(1 << bit)
         return rebuilt(model, weights=weights)
 
     return mutate
@@ -53,7 +52,7 @@ def _bias_dropped(model: keras.Model) -> keras.Model | None:
 
 
 def _kernel_transposed(model: keras.Model) -> keras.Model | None:
-    """Its last two dimensions swapped in memory, in the same shape."""
+    """Swaps the last two dimensions of a kernel in memory, and keeps its shape."""
     weights, kernels = model.get_weights(), _kernels(model)
     if not kernels:
         return None
@@ -63,7 +62,7 @@ def _kernel_transposed(model: keras.Model) -> keras.Model | None:
 
 
 def _kernel_mirrored(model: keras.Model) -> keras.Model | None:
-    """Correlation for convolution: the window turned around."""
+    """Reverses the window of a kernel, as if correlation were confused with convolution."""
     weights = model.get_weights()
     kernels = [n for n, w in enumerate(weights) if w.ndim > 2 and w.shape[0] > 1]
     if not kernels:
@@ -73,7 +72,7 @@ def _kernel_mirrored(model: keras.Model) -> keras.Model | None:
 
 
 def _weights_swapped(model: keras.Model) -> keras.Model | None:
-    """Two of one shape, of a name order that a loader might mistake."""
+    """Swaps two weights of the same shape, as if a loader confused their names."""
     weights = model.get_weights()
     for n, first in enumerate(weights):
         for m in range(n + 1, len(weights)):
@@ -84,7 +83,7 @@ def _weights_swapped(model: keras.Model) -> keras.Model | None:
 
 
 def _rows_rolled(model: keras.Model) -> keras.Model | None:
-    """A table or kernel read from one row too far."""
+    """Shifts a table or kernel by one row, as if it were read from the wrong offset."""
     weights, kernels = model.get_weights(), _kernels(model)
     if not kernels:
         return None
@@ -93,22 +92,26 @@ def _rows_rolled(model: keras.Model) -> keras.Model | None:
 
 
 def _float16_weights(model: keras.Model) -> keras.Model | None:
-    narrow = [w.astype(np.float16).astype(np.float32) for w in model.get_weights()]
-    return rebuilt(model, weights=narrow)
+    rounded = [w.astype(np.float16).astype(np.float32) for w in model.get_weights()]
+    return rebuilt(model, weights=rounded)
 
 
-# Options of layers
+# Mutations of layer options
 
 
 def option(key: str, old: Any, new: Any, layer: str = "") -> Mutation:
-    """The first layer that has this option as `old` (any, for None) gets `new`."""
+    """Sets an option of the first layer whose value of it is `old`; None stands for any value.
+
+    With `layer`, only layers whose class name contains it count.
+    """
 
     def mutate(model: keras.Model) -> keras.Model | None:
         config = model.get_config()
         for entry in config["layers"]:
-            own = entry["config"]
-            if key in own and (old is None or own[key] == old) and layer in entry["class_name"]:
-                own[key] = new
+            options = entry["config"]
+            matches = key in options and (old is None or options[key] == old)
+            if matches and layer in entry["class_name"]:
+                options[key] = new
                 return rebuilt(model, config)
         return None
 
@@ -116,14 +119,14 @@ def option(key: str, old: Any, new: Any, layer: str = "") -> Mutation:
 
 
 def layer_class(old: str, new: str) -> Mutation:
-    """The first layer of one class becomes one of another, with the same options."""
+    """Replaces the first layer of class `old` by one of class `new` with the same options."""
 
     def mutate(model: keras.Model) -> keras.Model | None:
         config = model.get_config()
         for entry in config["layers"]:
             if entry["class_name"] == old:
                 entry["class_name"], entry["registered_name"] = new, None
-                entry["inbound_nodes"][0]["kwargs"] = {}  # a mask, which not both take
+                entry["inbound_nodes"][0]["kwargs"] = {}  # a mask, which one class may not accept
                 return rebuilt(model, config)
         return None
 
@@ -131,31 +134,32 @@ def layer_class(old: str, new: str) -> Mutation:
 
 
 def _padding_moved(model: keras.Model) -> keras.Model | None:
-    """`same` padding that leaves out one edge: the window reaches past the other instead."""
-    chosen = [
+    """Moves the rows of `same` padding to the top edge, so that the bottom edge has none."""
+    convolutions = [
         layer
         for layer in model.layers
         if isinstance(layer, keras.layers.Conv2D) and layer.padding == "same"
     ]
-    if not chosen:
+    if not convolutions:
         return None
-    high = chosen[0].kernel_size[0] - 1
+    padding = convolutions[0].kernel_size[0] - 1
 
-    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
-        again = layer.__class__.from_config(layer.get_config())
-        if layer is not chosen[0]:
-            return again
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        copy = layer.__class__.from_config(layer.get_config())
+        if layer is not convolutions[0]:
+            return copy
         valid = layer.__class__.from_config({**layer.get_config(), "padding": "valid"})
-        pad = keras.layers.ZeroPadding2D(((high, 0), (high // 2, high - high // 2)))
+        columns = (padding // 2, padding - padding // 2)
+        pad = keras.layers.ZeroPadding2D(((padding, 0), columns))
         return keras.Sequential([pad, valid], name=layer.name)
 
-    again = keras.models.clone_model(model, clone_function=replaced)
-    again.set_weights(model.get_weights())
-    return again
+    new_model = keras.models.clone_model(model, clone_function=copied)
+    new_model.set_weights(model.get_weights())
+    return new_model
 
 
-def _batch_axis_normalised(model: keras.Model) -> keras.Model | None:
-    """Statistics swapped: the mean for the variance's neighbour in the file."""
+def _mean_and_beta_swapped(model: keras.Model) -> keras.Model | None:
+    """Swaps the moving mean and the beta of a batch normalisation, as if read in another order."""
     weights = model.get_weights()
     names = [v.name for v in model.weights]
     if "moving_mean" not in names:
@@ -165,15 +169,15 @@ def _batch_axis_normalised(model: keras.Model) -> keras.Model | None:
     return rebuilt(model, weights=weights)
 
 
-# Outputs
+# Mutations of outputs
 
 
 def _outputs(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Mutation:
     def mutate(model: keras.Model) -> keras.Model | None:
-        # Anew, so that the right model's layers get no second call.
-        again = rebuilt(model)
-        outputs = change(dict(again.output))
-        return keras.Model(again.input, outputs) if outputs else None
+        # On a copy, so that the layers of the undamaged model are not called a second time.
+        copy = rebuilt(model)
+        outputs = change(dict(copy.output))
+        return keras.Model(copy.input, outputs) if outputs else None
 
     return mutate
 
@@ -193,8 +197,8 @@ def _retype(outputs: dict[str, Any]) -> dict[str, Any]:
     return {name: keras.ops.cast(tensor, "int32") for name, tensor in outputs.items()}
 
 
-# By title. Those of weights alone change no graph, and fit a checkpoint too.
-OF_WEIGHTS: dict[str, Mutation] = {
+# Mutations by title. Those of weights do not change the graph, so they apply to checkpoints too.
+WEIGHT_MUTATIONS: dict[str, Mutation] = {
     "sign bit of a weight": flipped(31),
     "highest exponent bit of a weight": flipped(30),
     "lowest exponent bit of a weight": flipped(23),
@@ -211,9 +215,9 @@ OF_WEIGHTS: dict[str, Mutation] = {
     "two weights of one shape swapped": _weights_swapped,
     "weights one row too far": _rows_rolled,
     "weights rounded to float16": _float16_weights,
-    "moving mean and beta swapped": _batch_axis_normalised,
+    "moving mean and beta swapped": _mean_and_beta_swapped,
 }
-OF_GRAPH: dict[str, Mutation] = {
+GRAPH_MUTATIONS: dict[str, Mutation] = {
     "batch norm with another epsilon": option("epsilon", 1e-2, 1e-3, "BatchNormalization"),
     "layer norm with another epsilon": option("epsilon", None, 1e-5, "LayerNormalization"),
     "same padding without one edge": _padding_moved,
@@ -240,28 +244,28 @@ OF_GRAPH: dict[str, Mutation] = {
     "output renamed": _outputs(_rename),
     "output of another dtype": _outputs(_retype),
 }
+OUTPUT_NAME_MUTATIONS = ("two outputs swapped", "output renamed")
 
 
-OF_NAMES = ("two outputs swapped", "output renamed")
-
-
-def faulty(model: keras.Model) -> Iterator[tuple[str, bool, keras.Model]]:
-    """Every mutation that applies: its title, whether weights alone differ, the wrong model."""
-    for table in (OF_WEIGHTS, OF_GRAPH):
-        for title, mutate in table.items():
+def faulty_models(model: keras.Model) -> Iterator[tuple[str, bool, keras.Model]]:
+    """Every mutation that applies: its title, whether only weights differ, and the faulty model."""
+    for mutations in (WEIGHT_MUTATIONS, GRAPH_MUTATIONS):
+        for title, mutate in mutations.items():
             try:
-                wrong = mutate(model)
-            except ValueError:  # other shapes of weights than the right one's: no such model
+                faulty_model = mutate(model)
+            except ValueError:  # the changed options need weights of other shapes
                 continue
-            if wrong is not None:
-                yield title, table is OF_WEIGHTS, wrong
+            if faulty_model is not None:
+                yield title, mutations is WEIGHT_MUTATIONS, faulty_model
 
 
-# Variables of a tf.Module: array -> array, or None for a swap of the first two.
+# A change of a tf.Module's variables: array -> array, or None to swap the first two variables.
 Change = Callable[[np.ndarray], np.ndarray] | None
 
 
-def _with_bit(bit: int) -> Callable[[np.ndarray], np.ndarray]:
+def _bit_flipped(bit: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Flips one bit of every element at index 0 of the last axis."""
+
     def change(array: np.ndarray) -> np.ndarray:
         bits = np.atleast_1d(array).copy().view(np.uint32)
         bits[..., 0] ^= np.uint32(1 << bit)
@@ -270,37 +274,37 @@ def _with_bit(bit: int) -> Callable[[np.ndarray], np.ndarray]:
     return change
 
 
-def _narrowed(array: np.ndarray) -> np.ndarray:
+def _float16_rounded(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float16).astype(array.dtype) if array.dtype.kind == "f" else array
 
 
-OF_VARIABLES: dict[str, Change] = {
-    "sign bit of a variable": _with_bit(31),
-    "exponent bit of a variable": _with_bit(23),
-    "high mantissa bit of a variable": _with_bit(22),
-    "middle mantissa bit of a variable": _with_bit(13),
-    "low mantissa bit of a variable": _with_bit(6),
-    "lowest bit of a variable": _with_bit(0),
+VARIABLE_CHANGES: dict[str, Change] = {
+    "sign bit of a variable": _bit_flipped(31),
+    "exponent bit of a variable": _bit_flipped(23),
+    "high mantissa bit of a variable": _bit_flipped(22),
+    "middle mantissa bit of a variable": _bit_flipped(13),
+    "low mantissa bit of a variable": _bit_flipped(6),
+    "lowest bit of a variable": _bit_flipped(0),
     "variable dropped": np.zeros_like,
-    "variable rounded to float16": _narrowed,
+    "variable rounded to float16": _float16_rounded,
     "variable one place too far": lambda a: np.roll(a, 1),
     "two variables swapped": None,
 }
 
 
-def places(change: Change, variables: Any) -> list[int]:
-    """The variables that a change makes others; of a swap, the first."""
+def changeable(change: Change, variables: Any) -> list[int]:
+    """The indices of the variables that a change affects; for a swap, only the first."""
     arrays = [np.asarray(variable) for variable in variables]
     if change is None:
         return [0] if len(arrays) > 1 and arrays[0].shape == arrays[1].shape else []
-    return [n for n, a in enumerate(arrays) if (change(a).tobytes() != a.tobytes())]
+    return [n for n, a in enumerate(arrays) if change(a).tobytes() != a.tobytes()]
 
 
-def spoil(variables: Any, change: Change, n: int) -> None:
-    """Change one variable, or swap the first two."""
+def apply_change(variables: Any, change: Change, index: int) -> None:
+    """Change the variable at `index`, or swap the first two."""
     arrays = [np.asarray(variable) for variable in variables]
     if change is None:
         variables[0].assign(arrays[1])
         variables[1].assign(arrays[0])
     else:
-        variables[n].assign(change(arrays[n]))
+        variables[index].assign(change(arrays[index]))

@@ -1,4 +1,4 @@
-"""Integer models with a declared budget, and files in which a scale or a zero point is off."""
+"""Int8 models with a declared error budget, and copies with a wrong scale or zero point."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,120 +16,127 @@ from portproof.exporting import export_source
 from portproof.formats.table import select
 from portproof.verifying.asking import ask
 from portproof.verifying.trial import Trial
-from verify.faults.corpus import Fault, Right
-from verify.faults.damage import sign
-from verify.faults.examine import Runners, runtime
+from verify.faults.corpus import Exported, Fault
+from verify.faults.damage import rewrite_manifest
+from verify.faults.examine import Runners, runtime_named
 
 ARCHITECTURES = ("dense", "conv", "depthwise", "softmax", "pooling")
 SIGNATURE = "serving_default"
 FORMAT = "tflite int8"
 
 
-def quantised(of: Right, folder: Path) -> Right:
-    """The model as TFLite in int8 alone, with its budget, on the cases that a budget is for."""
-    bundle = export_source(of.source, folder / f"{of.name}-int8", formats=select([FORMAT]))
+def quantised(exported: Exported, folder: Path) -> Exported:
+    """The model as an int8 TFLite file only, without the test vectors of the regime `edge`.
+
+    A budget does not apply to those.
+    """
+    target = folder / f"{exported.name}-int8"
+    bundle = export_source(exported.source, target, formats=select([FORMAT]))
     [artifact] = [a for a in bundle.manifest.artifacts if a.name == FORMAT]
     vectors = tuple(v for v in bundle.vectors(SIGNATURE) if v.regime != "edge")
     update = {"artifacts": (artifact,), "vectors": vectors, "model": bundle.path.name}
     for other in bundle.path.iterdir():
         if other.is_dir() and other.name not in (artifact.folder, "vectors"):
             shutil.rmtree(other)
-    bundle = sign(bundle.path, bundle.manifest.model_copy(update=update))
-    return Right(f"{of.name} int8", bundle, of.source, of.fresh)
+    bundle = rewrite_manifest(bundle.path, bundle.manifest.model_copy(update=update))
+    return Exported(f"{exported.name} int8", bundle, exported.source, exported.make_source)
 
 
-def _file(bundle: Bundle) -> Path:
+def _tflite_file(bundle: Bundle) -> Path:
     return bundle.path / bundle.manifest.artifacts[0].endpoints[SIGNATURE].path
 
 
-def _model(path: Path) -> Any:
+def _read_model(path: Path) -> Any:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
 
 
-def _computed(bundle: Bundle, runners: Runners) -> Iterator[tuple[Vector, tensors.Arrays]]:
-    """What the reference kernels give for each case."""
-    where = runtime("litert-reference")
+def _reference_outputs(bundle: Bundle, runners: Runners) -> Iterator[tuple[Vector, tensors.Arrays]]:
+    """The outputs of LiteRT's reference kernels for each case."""
+    runtime = runtime_named("litert-reference")
     artifact = bundle.manifest.artifacts[0]
-    trial = Trial(bundle, artifact, SIGNATURE, artifact.endpoints[SIGNATURE], where)
+    trial = Trial(bundle, artifact, SIGNATURE, artifact.endpoints[SIGNATURE], runtime)
     for vector in bundle.vectors(SIGNATURE):
         inputs = tensors.in_group(bundle.read(vector), "inputs")
-        answer = ask(trial, inputs, runners.of(where))
+        answer = ask(trial, inputs, runners.of(runtime))
         assert not answer.error, answer.error
         yield vector, answer.outputs
 
 
-def faults(of: Right, folder: Path, runners: Runners) -> Iterator[Fault]:
-    """The scale or the zero point of a tensor off by one: of the first and the last of each kind.
+def faults(undamaged: Exported, folder: Path, runners: Runners) -> Iterator[Fault]:
+    """A wrong scale or zero point of one activation, or a wrong scale of one weight.
 
-    An activation's are read by who writes it and by who reads it, so most of what is wrong with
-    them cancels; a weight's are not.
+    Each fault is in the first tensor of its kind and in the last. The operation that writes an
+    activation and the operation that reads it use the same scale and zero point, so most of an
+    error in them cancels. An error in a weight's scale does not cancel.
     """
-    path = _file(of.bundle)
-    tensors_ = [
+    path = _tflite_file(undamaged.bundle)
+    int8_tensors = [
         (n, tensor)
-        for n, tensor in enumerate(_model(path).subgraphs[0].tensors)
+        for n, tensor in enumerate(_read_model(path).subgraphs[0].tensors)
         if tensor.type == schema.TensorType.INT8 and tensor.quantization.scale is not None
     ]
-    activations = [n for n, tensor in tensors_ if tensor.shapeSignature is not None]
-    weights = [n for n, tensor in tensors_ if tensor.shapeSignature is None]
-    for place, end in (("first", 0), ("last", -1)):
-        for title, change in _CHANGES.items():
-            yield _changed(
-                of, folder, f"{title}, {place} activation", activations[end], change, runners
-            )
-        for title, change in _SCALES.items():
-            yield _changed(of, folder, f"{title}, {place} weight", weights[end], change, runners)
+    activations = [n for n, tensor in int8_tensors if tensor.shapeSignature is not None]
+    weights = [n for n, tensor in int8_tensors if tensor.shapeSignature is None]
+    for position, index in (("first", 0), ("last", -1)):
+        for title, change in _ACTIVATION_CHANGES.items():
+            full_title = f"{title}, {position} activation"
+            yield _changed(undamaged, folder, full_title, activations[index], change, runners)
+        for title, change in _SCALE_CHANGES.items():
+            full_title = f"{title}, {position} weight"
+            yield _changed(undamaged, folder, full_title, weights[index], change, runners)
 
 
-def _zero_point(by: int) -> Any:
+def _shifted_zero_point(shift: int) -> Any:
     def change(quantization: Any) -> None:
-        quantization.zeroPoint = quantization.zeroPoint + by
+        quantization.zeroPoint = quantization.zeroPoint + shift
 
     return change
 
 
-def _scale(by: float) -> Any:
+def _multiplied_scale(factor: float) -> Any:
     def change(quantization: Any) -> None:
-        quantization.scale = (quantization.scale * by).astype(np.float32)
+        quantization.scale = (quantization.scale * factor).astype(np.float32)
 
     return change
 
 
-# Of 256 steps for 255, and of 127 for 128.
-_SCALES = {
-    "scale one step in 256 too small": _scale(255 / 256),
-    "scale one step in 127 too large": _scale(128 / 127),
+# As if a range were divided into 256 steps instead of 255, or into 127 instead of 128.
+_SCALE_CHANGES = {
+    "scale one step in 256 too small": _multiplied_scale(255 / 256),
+    "scale one step in 127 too large": _multiplied_scale(128 / 127),
 }
-_CHANGES = {
-    "zero point one too high": _zero_point(1),
-    "zero point one too low": _zero_point(-1),
-    **_SCALES,
+_ACTIVATION_CHANGES = {
+    "zero point one too high": _shifted_zero_point(1),
+    "zero point one too low": _shifted_zero_point(-1),
+    **_SCALE_CHANGES,
 }
 
 
 def _changed(
-    of: Right, folder: Path, title: str, tensor: int, change: Any, runners: Runners
+    undamaged: Exported, folder: Path, title: str, tensor: int, change: Any, runners: Runners
 ) -> Fault:
-    target = folder / f"{of.name} {title}".replace(" ", "-").replace(",", "")
-    shutil.copytree(of.bundle.path, target)
-    path = target / _file(of.bundle).relative_to(of.bundle.path)
-    model = _model(path)
+    """The fault that changes the quantisation of the tensor with this index."""
+    target = folder / f"{undamaged.name} {title}".replace(" ", "-").replace(",", "")
+    shutil.copytree(undamaged.bundle.path, target)
+    path = target / _tflite_file(undamaged.bundle).relative_to(undamaged.bundle.path)
+    model = _read_model(path)
     change(model.subgraphs[0].tensors[tensor].quantization)
     builder = flatbuffers.Builder(path.stat().st_size)
     builder.Finish(model.Pack(builder), b"TFL3")
     path.write_bytes(bytes(builder.Output()))
-    bundle = sign(target, of.bundle.manifest.model_copy(update={"model": target.name}))
-    return Fault(of.name, "tflite", title, bundle, _equivalent(bundle, runners))
+    manifest = undamaged.bundle.manifest.model_copy(update={"model": target.name})
+    bundle = rewrite_manifest(target, manifest)
+    return Fault(undamaged.name, "tflite", title, bundle, _is_equivalent(bundle, runners))
 
 
-def _equivalent(bundle: Bundle, runners: Runners) -> bool:
-    """Whether no output of the reference kernels moves by more than one step of its scale."""
+def _is_equivalent(bundle: Bundle, runners: Runners) -> bool:
+    """Whether no output of the reference kernels changes by more than one step of its scale."""
     artifact = bundle.manifest.artifacts[0]
     try:
-        computed = list(_computed(bundle, runners))
+        outputs_by_case = list(_reference_outputs(bundle, runners))
     except AssertionError:  # the kernels refuse the file
         return False
-    for vector, outputs in computed:
+    for vector, outputs in outputs_by_case:
         arrays = bundle.read(vector)
         for name, array in outputs.items():
             step = artifact.budgets[SIGNATURE][name].step

@@ -1,19 +1,23 @@
-"""Recall and false alarms, for us and for the tolerances that people use."""
+"""Recall and false alarms, for Portproof and for common tolerances."""
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from verify.faults.corpus import Fault
-from verify.faults.examine import JUDGES, OURS, Seen
+from verify.faults.examine import JUDGES, PORTPROOF, Observation
 
-# Faults of which some are too small to be told from rounding; page() says why.
-SMALL = (
-    *("lowest mantissa bit", "low mantissa bit", "lowest bit of a variable"),
-    *("first activation", "last activation"),
+# Parts of titles of faults. Some of these faults are too small to differ from rounding errors:
+# see EXPECTED_MISSES.
+SMALL_FAULTS = (
+    "lowest mantissa bit",
+    "low mantissa bit",
+    "lowest bit of a variable",
+    "first activation",
+    "last activation",
 )
 
-MISSES = (
+EXPECTED_MISSES = (
     "Misses are expected of faults that are smaller than what they hide in: one weight off by 1",
     "or by 64 units in its last place, beside float32's own errors on the way to the output; the",
     "scale or zero point of an int8 activation, which its writer and its reader share, beside the",
@@ -24,14 +28,26 @@ MISSES = (
 
 @dataclass(frozen=True)
 class FaultResult:
-    """One fault: which judges caught it, and whether by what decides the exit status."""
+    """What was observed of one fault.
+
+    Attributes:
+        architecture: The model's name.
+        format: The format of the faulty artifact.
+        title: The kind of fault.
+        equivalent: Whether the fault is too small for any output to show it.
+        caught_by: The judges that caught it.
+        caught_in_deciding_by: The judges that caught it in a regime that decides the exit status.
+        bound_ratio: The largest error, in units of what is allowed of an element.
+        mean_share: The largest mean error, in units of what is allowed of a mean.
+        reason: Portproof's reason for its verdict.
+    """
 
     architecture: str
     format: str
     title: str
     equivalent: bool
-    caught: frozenset[str]
-    counted: frozenset[str]
+    caught_by: frozenset[str]
+    caught_in_deciding_by: frozenset[str]
     bound_ratio: float
     mean_share: float
     reason: str
@@ -42,17 +58,30 @@ class FaultResult:
 
 @dataclass(frozen=True)
 class RewriteResult:
-    """One rewrite: which judges flagged it, why we did, and why that is no false alarm."""
+    """What was observed of one harmless rewrite.
+
+    Attributes:
+        architecture: The model's name.
+        format: The format of the rewritten artifact.
+        title: The kind of rewrite.
+        verdict: Portproof's verdict.
+        flagged_by: The judges that flagged it.
+        bound_ratio: The largest error, in units of what is allowed of an element.
+        mean_share: The largest mean error, in units of what is allowed of a mean.
+        reason: Portproof's reason for its verdict.
+        known_defect: A known defect of the runtime in this case, or nothing. A flag that has such a
+            cause is no false alarm.
+    """
 
     architecture: str
     format: str
     title: str
     verdict: str
-    flagged: frozenset[str]
+    flagged_by: frozenset[str]
     bound_ratio: float
     mean_share: float
     reason: str
-    known: str = ""
+    known_defect: str = ""
 
     def __str__(self) -> str:
         return f"{self.architecture} {self.format}, {self.title}"
@@ -60,52 +89,59 @@ class RewriteResult:
 
 @dataclass
 class Results:
-    """All of them."""
+    """The results of all faults and all rewrites."""
 
     faults: list[FaultResult] = field(default_factory=list)
     rewrites: list[RewriteResult] = field(default_factory=list)
 
-    def fault(self, fault: Fault, seen: Seen, usual: Seen) -> None:
-        beyond = {judge: seen.beyond(usual, judge) for judge in JUDGES}
+    def add_fault(self, fault: Fault, observation: Observation, undamaged: Observation) -> None:
+        """Add a fault, and what was observed of it and of the undamaged artifact."""
+        flagged = {judge: observation.flagged_beyond(undamaged, judge) for judge in JUDGES}
         self.faults.append(
             FaultResult(
                 fault.architecture,
                 fault.format,
                 fault.title,
                 fault.equivalent,
-                frozenset(judge for judge, found in beyond.items() if found),
+                frozenset(judge for judge, keys in flagged.items() if keys),
                 frozenset(
                     judge
-                    for judge, found in beyond.items()
-                    if any(regime != "edge" for regime, _, _ in found)
+                    for judge, keys in flagged.items()
+                    if any(regime != "edge" for regime, _, _ in keys)
                 ),
-                seen.bound_ratio,
-                seen.mean_share,
-                seen.reason,
+                observation.bound_ratio,
+                observation.mean_share,
+                observation.reason,
             )
         )
 
-    def rewrite(
-        self, architecture: str, format_: str, title: str, seen: Seen, known: str = ""
+    def add_rewrite(
+        self,
+        architecture: str,
+        format_: str,
+        title: str,
+        observation: Observation,
+        known_defect: str = "",
     ) -> None:
-        flagged = frozenset(judge for judge in JUDGES if seen.counted(judge))
+        """Add a rewrite, and what was observed of it."""
+        flagged_by = frozenset(judge for judge in JUDGES if observation.flagged_in_deciding(judge))
         self.rewrites.append(
             RewriteResult(
                 architecture,
                 format_,
                 title,
-                seen.verdict,
-                flagged,
-                seen.bound_ratio,
-                seen.mean_share,
-                seen.reason,
-                known,
+                observation.verdict,
+                flagged_by,
+                observation.bound_ratio,
+                observation.mean_share,
+                observation.reason,
+                known_defect,
             )
         )
 
     @property
-    def real(self) -> list[FaultResult]:
-        """Faults that some number shows."""
+    def detectable(self) -> list[FaultResult]:
+        """The faults that some output shows."""
         return [fault for fault in self.faults if not fault.equivalent]
 
     @property
@@ -114,73 +150,90 @@ class Results:
 
     @property
     def misses(self) -> list[FaultResult]:
-        return [fault for fault in self.real if OURS not in fault.caught]
+        return [fault for fault in self.detectable if PORTPROOF not in fault.caught_by]
 
     @property
-    def ran(self) -> list[RewriteResult]:
-        """Rewrites that computed something: a refusal is no verdict on numbers."""
-        return [r for r in self.rewrites if r.verdict != "failed" and not r.known]
+    def judged_rewrites(self) -> list[RewriteResult]:
+        """The rewrites that are judged.
+
+        A refusal by the runtime gives no numbers to judge. A known defect is really wrong.
+        """
+        return [r for r in self.rewrites if r.verdict != "failed" and not r.known_defect]
 
     @property
-    def alarms(self) -> list[RewriteResult]:
-        return [rewrite for rewrite in self.ran if OURS in rewrite.flagged]
+    def false_alarms(self) -> list[RewriteResult]:
+        return [rewrite for rewrite in self.judged_rewrites if PORTPROOF in rewrite.flagged_by]
 
-    def as_good_as_told(self) -> bool:
-        """Whether there were any, what can be caught was, and no rewrite was flagged."""
-        unexpected = [m for m in self.misses if not any(kind in m.title for kind in SMALL)]
-        return bool(self.real and self.ran) and not unexpected and not self.alarms
+    def meets_expectations(self) -> bool:
+        """Whether there are results, every miss is of an expected kind, and no alarm is false."""
+        unexpected_misses = [
+            miss for miss in self.misses if not any(kind in miss.title for kind in SMALL_FAULTS)
+        ]
+        has_results = bool(self.detectable and self.judged_rewrites)
+        return has_results and not unexpected_misses and not self.false_alarms
 
     def line(self) -> str:
         return (
-            f"{len(self.real)} faults, {len(self.misses)} missed; "
-            f"{len(self.ran)} rewrites, {len(self.alarms)} false alarms"
+            f"{len(self.detectable)} faults, {len(self.misses)} missed; "
+            f"{len(self.judged_rewrites)} rewrites, {len(self.false_alarms)} false alarms"
         )
 
     def table(self) -> Iterator[str]:
-        """One row a judge."""
-        yield f"{len(self.real)} faults, and {len(self.equivalent)} more that no number shows;"
-        yield f"{len(self.ran)} harmless rewrites, and {self._others()}"
+        """The table of judges: one row for each."""
+        detectable, equivalent = len(self.detectable), len(self.equivalent)
+        yield f"{detectable} faults, and {equivalent} more that no number shows;"
+        yield f"{len(self.judged_rewrites)} harmless rewrites, and {self._other_rewrites()}"
         yield ""
         yield "| judge | faults caught | recall | of them in typical or batch | false alarms |"
         yield "| --- | --- | --- | --- | --- |"
         for judge in JUDGES:
-            caught = sum(judge in fault.caught for fault in self.real)
-            counted = sum(judge in fault.counted for fault in self.real)
-            alarms = sum(judge in rewrite.flagged for rewrite in self.ran)
-            recall = 100 * caught / max(len(self.real), 1)
-            share = 100 * alarms / max(len(self.ran), 1)
+            caught = sum(judge in fault.caught_by for fault in self.detectable)
+            in_deciding = sum(judge in fault.caught_in_deciding_by for fault in self.detectable)
+            alarms = sum(judge in rewrite.flagged_by for rewrite in self.judged_rewrites)
+            recall = 100 * caught / max(len(self.detectable), 1)
+            share = 100 * alarms / max(len(self.judged_rewrites), 1)
             yield (
-                f"| {judge} | {caught} of {len(self.real)} | {recall:.1f} % "
-                f"| {counted} | {alarms} of {len(self.ran)} ({share:.1f} %) |"
+                f"| {judge} | {caught} of {len(self.detectable)} | {recall:.1f} % "
+                f"| {in_deciding} | {alarms} of {len(self.judged_rewrites)} ({share:.1f} %) |"
             )
 
-    def _others(self) -> str:
+    def _other_rewrites(self) -> str:
         refused = sum(rewrite.verdict == "failed" for rewrite in self.rewrites)
-        known = sum(bool(r.known) and r.verdict == "wrong" for r in self.rewrites)
-        return f"{refused} that a runtime refused, {known} where it really is wrong"
+        wrong = sum(bool(r.known_defect) and r.verdict == "wrong" for r in self.rewrites)
+        return f"{refused} that a runtime refused, {wrong} where it really is wrong"
 
     def page(self) -> Iterator[str]:
-        """The committed page."""
+        """The lines of the committed page, RESULTS.md."""
         yield "# What is caught"
         yield ""
-        yield "Written by `make faults`; how it is made is in `tests/faults/`."
+        yield "Written by `make faults`; how it is made is in `verify/faults/`."
         yield ""
         yield from self.table()
         yield ""
-        yield from MISSES
+        yield from EXPECTED_MISSES
         yield from _listed(
             "Missed",
             [
-                f"{m} ({m.bound_ratio:.2g} of what is allowed of an element, "
-                f"{m.mean_share:.2g} of a mean)"
-                for m in self.misses
+                f"{miss} ({miss.bound_ratio:.2g} of what is allowed of an element, "
+                f"{miss.mean_share:.2g} of a mean)"
+                for miss in self.misses
             ],
         )
-        yield from _listed("False alarms", [f"{a}: {a.reason}" for a in self.alarms])
-        known = [f"{r}: {r.known}" for r in self.rewrites if r.known and r.verdict == "wrong"]
-        yield from _listed("Really wrong", known)
-        edge = [str(f) for f in self.real if OURS in f.caught - f.counted]
-        yield from _listed("Seen in `edge` alone", edge)
+        yield from _listed(
+            "False alarms", [f"{alarm}: {alarm.reason}" for alarm in self.false_alarms]
+        )
+        wrong = [
+            f"{rewrite}: {rewrite.known_defect}"
+            for rewrite in self.rewrites
+            if rewrite.known_defect and rewrite.verdict == "wrong"
+        ]
+        yield from _listed("Really wrong", wrong)
+        caught_in_edge_only = [
+            str(fault)
+            for fault in self.detectable
+            if PORTPROOF in fault.caught_by - fault.caught_in_deciding_by
+        ]
+        yield from _listed("Seen in `edge` alone", caught_in_edge_only)
         yield from _listed(
             "Equivalent (less than one float32 rounding)", [str(f) for f in self.equivalent]
         )
@@ -191,24 +244,26 @@ class Results:
         yield ""
         yield "| fault | caught | of | equivalent |"
         yield "| --- | --- | --- | --- |"
-        every = Counter(fault.title for fault in self.faults)
-        caught = Counter(f.title for f in self.real if OURS in f.caught)
-        equivalent = Counter(f.title for f in self.equivalent)
-        for title, count in sorted(every.items()):
+        all_faults = Counter(fault.title for fault in self.faults)
+        caught = Counter(f.title for f in self.detectable if PORTPROOF in f.caught_by)
+        equivalent = Counter(fault.title for fault in self.equivalent)
+        for title, count in sorted(all_faults.items()):
             yield f"| {title} | {caught[title]} | {count} | {equivalent[title]} |"
         yield ""
         yield "## How far inside"
         yield ""
-        for what in ("bound_ratio", "mean_share"):
-            shares = sorted(getattr(r, what) for r in self.ran if r.verdict == "faithful")
-            if shares:
+        faithful = [r for r in self.judged_rewrites if r.verdict == "faithful"]
+        for measure, description in _ERROR_MEASURES.items():
+            errors = sorted(getattr(rewrite, measure) for rewrite in faithful)
+            if errors:
                 yield (
-                    f"- Harmless rewrites, {_NORMS[what]} in units of what is allowed: at most "
-                    f"{shares[-1]:.2f}, half of them at most {shares[len(shares) // 2]:.2f}."
+                    f"- Harmless rewrites, {description} in units of what is allowed: at most "
+                    f"{errors[-1]:.2f}, half of them at most {errors[len(errors) // 2]:.2f}."
                 )
 
 
-_NORMS = {"bound_ratio": "largest error", "mean_share": "mean error"}
+# Fields of RewriteResult, and how the page describes them.
+_ERROR_MEASURES = {"bound_ratio": "largest error", "mean_share": "mean error"}
 
 
 def _listed(title: str, items: list[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Runs the corpus: each right artifact, each wrong one, each harmless rewrite."""
+"""Runs the corpus: undamaged artifacts, faulty artifacts, faulty runtimes, harmless rewrites."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 from export.train import train
 from portproof.bundle.manifest import DECIDING
 from verify.faults import architectures, corpus, harmless, quantised, runtime_faults
-from verify.faults.corpus import Fault, Right
-from verify.faults.examine import OURS, Runners, Seen, examine, runtime
+from verify.faults.corpus import Exported, Fault
+from verify.faults.examine import PORTPROOF, Observation, Runners, examine, runtime_named
 from verify.faults.results import Results
-from verify.faults.runtime_faults import RUNTIME
+from verify.faults.runtime_faults import RUNTIME_OF_FORMAT
 
 Log = Callable[[str], None]
 
 
 def run(names: list[str], folder: Path, log: Log) -> Results:
-    """Everything about some architectures. `folder` holds what is exported on the way."""
+    """The results for some architectures. `folder` is for the trained models and the bundles."""
     results = Results()
     runners = Runners()
     training = folder / "training"
@@ -23,73 +23,106 @@ def run(names: list[str], folder: Path, log: Log) -> Results:
         if name in corpus.BUILT_IN:
             train(name, training)
     try:
-        rights = [corpus.right(name, folder, training) for name in names]
-        for right in rights:
-            _artifacts(right, folder, runners, results)
-            _rewrites(right, folder, runners, results)
-            log(f"{right.name}: {results.line()}")
+        all_exported = [corpus.export_architecture(name, folder, training) for name in names]
+        for exported in all_exported:
+            _run_artifact_faults(exported, folder, runners, results)
+            _run_rewrites(exported, folder, runners, results)
+            log(f"{exported.name}: {results.line()}")
         runners.stop()
         for fault in runtime_faults.TITLES:
-            _runtimes(rights, fault, results)
+            _run_runtime_fault(all_exported, fault, results)
             log(f"{fault}: {results.line()}")
     finally:
         runners.stop()
     return results
 
 
-def _artifacts(right: Right, folder: Path, runners: Runners, results: Results) -> None:
-    """What is wrong with artifacts, each in the one runtime of its format."""
-    usual = _as_it_should_be(right, right.formats, runners)
-    # Of what the runtime refuses even when it is right, it shows no fault.
-    on_trial = [name for name, seen in usual.items() if not seen.counted(OURS)]
-    for fault in corpus.faults(right, folder, on_trial):
-        results.fault(fault, _on_trial(fault, runners), usual[fault.format])
-    if right.name in quantised.ARCHITECTURES:
-        whole = quantised.quantised(right, folder)
-        usual = _as_it_should_be(whole, ["tflite"], runners)
-        results.rewrite(whole.name, "tflite", "quantised, within its budget", usual["tflite"])
-        for fault in quantised.faults(whole, folder, runners):
-            results.fault(fault, _on_trial(fault, runners), usual["tflite"])
+def _run_artifact_faults(
+    exported: Exported, folder: Path, runners: Runners, results: Results
+) -> None:
+    """Run every fault of the artifacts, each in the one runtime of its format."""
+    undamaged = _examine_undamaged(exported, exported.formats, runners)
+    # A format whose undamaged artifact does not pass in its runtime cannot show a fault.
+    passing_formats = [
+        format_
+        for format_, observation in undamaged.items()
+        if not observation.flagged_in_deciding(PORTPROOF)
+    ]
+    for fault in corpus.faults(exported, folder, passing_formats):
+        results.add_fault(fault, _examine_fault(fault, runners), undamaged[fault.format])
+    if exported.name in quantised.ARCHITECTURES:
+        _run_quantised_faults(exported, folder, runners, results)
 
 
-def _as_it_should_be(right: Right, formats: list[str], runners: Runners) -> dict[str, Seen]:
-    return {f: examine(right.bundle, f, runtime(RUNTIME[f]), runners) for f in formats}
+def _run_quantised_faults(
+    exported: Exported, folder: Path, runners: Runners, results: Results
+) -> None:
+    """Run the int8 form of an architecture, and every fault of it."""
+    int8 = quantised.quantised(exported, folder)
+    undamaged = _examine_undamaged(int8, ["tflite"], runners)["tflite"]
+    results.add_rewrite(int8.name, "tflite", "quantised, within its budget", undamaged)
+    for fault in quantised.faults(int8, folder, runners):
+        results.add_fault(fault, _examine_fault(fault, runners), undamaged)
 
 
-def _on_trial(fault: Fault, runners: Runners) -> Seen:
-    return examine(fault.bundle, fault.format, runtime(RUNTIME[fault.format]), runners)
+def _examine_undamaged(
+    exported: Exported, formats: list[str], runners: Runners
+) -> dict[str, Observation]:
+    """By format, what the undamaged artifact does in the runtime of that format."""
+    return {
+        format_: examine(
+            exported.bundle, format_, runtime_named(RUNTIME_OF_FORMAT[format_]), runners
+        )
+        for format_ in formats
+    }
 
 
-def _rewrites(right: Right, folder: Path, runners: Runners, results: Results) -> None:
-    """Everything that is right, and computed in another way."""
-    for way in harmless.ways(right.formats):
-        seen = examine(right.bundle, way.format, way.runtime, runners, DECIDING, way.shuffle)
-        known = harmless.KNOWN.get((right.name, way.runtime.name), "")
-        results.rewrite(right.name, way.format, way.title, seen, known)
-    if right.model is None:
+def _examine_fault(fault: Fault, runners: Runners) -> Observation:
+    runtime = runtime_named(RUNTIME_OF_FORMAT[fault.format])
+    return examine(fault.bundle, fault.format, runtime, runners)
+
+
+def _run_rewrites(exported: Exported, folder: Path, runners: Runners, results: Results) -> None:
+    """Run the undamaged artifacts in other ways, then harmless rewrites of the model."""
+    for alternative in harmless.alternative_runs(exported.formats):
+        observation = examine(
+            exported.bundle,
+            alternative.format,
+            alternative.runtime,
+            runners,
+            DECIDING,
+            alternative.shuffle,
+        )
+        known_defect = harmless.KNOWN_DEFECTS.get((exported.name, alternative.runtime.name), "")
+        results.add_rewrite(
+            exported.name, alternative.format, alternative.title, observation, known_defect
+        )
+    if exported.keras_model is None:
         return
     for title, rewrite in harmless.REWRITES.items():
-        model = rewrite(right.model)
+        model = rewrite(exported.keras_model)
         if model is None:
             continue
-        source = architectures.source_of(right.name, model)
-        # The outputs of tfjs-layers are weights too, which are others.
-        formats = [name for name in right.formats if name != "tfjs-layers"]
-        for made in corpus.written(right, folder, title, source, formats):
-            where = runtime(RUNTIME[made.format])
-            seen = examine(made.bundle, made.format, where, runners, DECIDING)
-            results.rewrite(right.name, made.format, title, seen)
+        source = architectures.keras_source(exported.name, model)
+        # In tfjs-layers a training step's outputs are the weights, and a rewrite changes those.
+        formats = [name for name in exported.formats if name != "tfjs-layers"]
+        for rewritten in corpus.replace_each_format(exported, folder, title, source, formats):
+            runtime = runtime_named(RUNTIME_OF_FORMAT[rewritten.format])
+            observation = examine(rewritten.bundle, rewritten.format, runtime, runners, DECIDING)
+            results.add_rewrite(exported.name, rewritten.format, title, observation)
 
 
-def _runtimes(rights: list[Right], fault: str, results: Results) -> None:
-    """What is wrong with runtimes, each behind a proxy."""
+def _run_runtime_fault(all_exported: list[Exported], fault: str, results: Results) -> None:
+    """Run one fault of the runtimes, which a proxy in front of each runner causes."""
     runners = Runners()
+    title = runtime_faults.TITLES[fault]
     try:
-        for right, format_, where in runtime_faults.faulty(rights, fault):
-            usual = _as_it_should_be(right, [format_], runners)[format_]
-            if usual.counted(OURS):
+        for exported, format_, runtime in runtime_faults.faulty_runtimes(all_exported, fault):
+            undamaged = _examine_undamaged(exported, [format_], runners)[format_]
+            if undamaged.flagged_in_deciding(PORTPROOF):
                 continue
-            found = Fault(right.name, format_, runtime_faults.TITLES[fault], right.bundle)
-            results.fault(found, examine(right.bundle, format_, where, runners), usual)
+            observation = examine(exported.bundle, format_, runtime, runners)
+            corpus_fault = Fault(exported.name, format_, title, exported.bundle)
+            results.add_fault(corpus_fault, observation, undamaged)
     finally:
         runners.stop()

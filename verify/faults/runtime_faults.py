@@ -1,14 +1,14 @@
-"""Runtimes that go wrong on right artifacts: on one row, some batches, some calls, some values."""
+"""Faulty runtimes on undamaged artifacts: wrong in one row, some batches, some calls or NaNs."""
 
 from collections.abc import Iterator
 
 from portproof.runtimes.runtime import Runtime
-from verify.faults.corpus import Right
-from verify.faults.damage import spoiled
-from verify.faults.examine import runtime
+from verify.faults.corpus import Exported
+from verify.faults.damage import with_faulty_runner
+from verify.faults.examine import runtime_named
 
-# What is on trial in each format, with and without faults.
-RUNTIME = {
+# The runtime in which the artifacts of each format are tried, with and without faults.
+RUNTIME_OF_FORMAT = {
     "savedmodel": "tensorflow",
     "checkpoint": "tensorflow",
     "keras": "keras",
@@ -24,22 +24,28 @@ TITLES = {
 }
 
 
-def faulty(rights: list[Right], fault: str) -> Iterator[tuple[Right, str, Runtime]]:
-    """Each architecture in two of its formats, in turn."""
-    for turn, right in enumerate(rights):
-        if fault == "nan to zero" and not _has_nan(right):
+def faulty_runtimes(
+    architectures: list[Exported], fault: str
+) -> Iterator[tuple[Exported, str, Runtime]]:
+    """Each architecture with two of its formats and the faulty runtime of each.
+
+    The choice of the two formats shifts by one from each architecture to the next.
+    """
+    for position, exported in enumerate(architectures):
+        if fault == "nan to zero" and not _has_nan(exported):
             continue
-        formats = [f for f in right.formats if f in RUNTIME]
+        formats = [f for f in exported.formats if f in RUNTIME_OF_FORMAT]
         for n in range(min(2, len(formats))):
-            format_ = formats[(turn + n) % len(formats)]
-            yield right, format_, spoiled(runtime(RUNTIME[format_]), fault)
+            format_ = formats[(position + n) % len(formats)]
+            runtime = runtime_named(RUNTIME_OF_FORMAT[format_])
+            yield exported, format_, with_faulty_runner(runtime, fault)
 
 
-def _has_nan(right: Right) -> bool:
-    """Whether the reference has a NaN anywhere that a runtime could lose."""
+def _has_nan(exported: Exported) -> bool:
+    """Whether any reference output has a NaN, which a runtime could lose."""
     return any(
         (array != array).any()
-        for vector in right.bundle.manifest.vectors
-        for name, array in right.bundle.read(vector).items()
+        for vector in exported.bundle.manifest.vectors
+        for name, array in exported.bundle.read(vector).items()
         if name.startswith("reference/")
     )

@@ -1,4 +1,4 @@
-"""The tolerances that people use instead, on the same numbers."""
+"""Common tolerances, applied to the same numbers, to compare Portproof with."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ Tolerance = Callable[[Array, Array], bool]
 
 
 def _within(rtol: float, atol: float) -> Tolerance:
-    def close(got: Array, reference: Array) -> bool:
-        return bool(np.allclose(got, reference, rtol=rtol, atol=atol, equal_nan=True))
+    def accepts(output: Array, reference: Array) -> bool:
+        return bool(np.allclose(output, reference, rtol=rtol, atol=atol, equal_nan=True))
 
-    return close
+    return accepts
 
 
-def _cosine(got: Array, reference: Array) -> bool:
-    """Cosine above 0.99 of what is finite, which is how it is used."""
-    finite = np.isfinite(got) & np.isfinite(reference)
-    a, b = got[finite].astype(np.float64).ravel(), reference[finite].astype(np.float64).ravel()
-    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return bool(a @ b > 0.99 * lengths) if lengths else bool(np.array_equal(a, b))
+def _cosine(output: Array, reference: Array) -> bool:
+    """Whether the cosine similarity of the finite elements is above 0.99, the common use of it."""
+    finite = np.isfinite(output) & np.isfinite(reference)
+    a, b = output[finite].astype(np.float64).ravel(), reference[finite].astype(np.float64).ravel()
+    norm_product = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return bool(a @ b > 0.99 * norm_product) if norm_product else bool(np.array_equal(a, b))
 
 
 TOLERANCES: dict[str, Tolerance] = {
@@ -32,9 +32,14 @@ TOLERANCES: dict[str, Tolerance] = {
 }
 
 
-def flags(got: Array | None, reference: Array) -> frozenset[str]:
-    """The tolerances that do not let this pass. None takes another shape, or no output at all."""
-    if got is None or got.shape != reference.shape:
+def rejecting_tolerances(output: Array | None, reference: Array) -> frozenset[str]:
+    """The names of the tolerances that reject an output.
+
+    All of them reject a missing output and an output of another shape.
+    """
+    if output is None or output.shape != reference.shape:
         return frozenset(TOLERANCES)
     with np.errstate(over="ignore", invalid="ignore"):
-        return frozenset(name for name, passes in TOLERANCES.items() if not passes(got, reference))
+        return frozenset(
+            name for name, accepts in TOLERANCES.items() if not accepts(output, reference)
+        )

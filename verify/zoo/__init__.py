@@ -1,1 +1,1 @@
-"""Models that nobody here wrote to suit Portproof: every layer of Keras, and the Applications."""
+"""Models that were not written to suit Portproof: every Keras layer, and Keras Applications."""

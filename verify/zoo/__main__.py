@@ -1,4 +1,4 @@
-"""Proves models that nobody here wrote, and writes their matrix: `make zoo`."""
+"""Verifies models that were not written to suit Portproof, and writes their matrix: `make zoo`."""
 
 import argparse
 import tempfile
@@ -15,13 +15,13 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.zoo", description=__doc__)
-    parser.add_argument("names", nargs="*", help="models; all without one")
+    parser = argparse.ArgumentParser(prog="python -m verify.zoo", description=__doc__)
+    parser.add_argument("names", nargs="*", help="models; all if none is named")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
-    parser.add_argument("--keep", type=Path, help="a folder for the bundles, which stay there")
+    parser.add_argument("--keep", type=Path, help="keep the bundles, in this folder")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="portproof-") as passing:
-        folder = arguments.keep or Path(passing)
+    with tempfile.TemporaryDirectory(prefix="portproof-") as temporary:
+        folder = arguments.keep or Path(temporary)
         matrix = run(arguments.names or list(MODELS), folder, partial(print, flush=True))
     if arguments.write:
         RESULTS.write_text("\n".join(matrix.page()) + "\n")

@@ -1,4 +1,4 @@
-"""Keras Applications: each family's smallest, with random weights, on small pictures."""
+"""Keras Applications: the smallest of each family, with random weights and small images."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,14 +10,16 @@ from keras import applications
 CLASSES = 10
 
 
-def _application(make: Callable[..., Any], size: int, **rest: Any) -> keras.Model:
-    found: keras.Model = make(input_shape=(size, size, 3), weights=None, classes=CLASSES, **rest)
-    return found
+def _application(build: Callable[..., Any], size: int, **options: Any) -> keras.Model:
+    model: keras.Model = build(
+        input_shape=(size, size, 3), weights=None, classes=CLASSES, **options
+    )
+    return model
 
 
 MODELS: dict[str, Callable[[], keras.Model]] = {
-    name: partial(_application, make, size, **rest)
-    for name, make, size, rest in (
+    name: partial(_application, build, size, **options)
+    for name, build, size, options in (
         ("mobilenet_v2_small", applications.MobileNetV2, 32, {"alpha": 0.35}),
         ("mobilenet_v2", applications.MobileNetV2, 32, {}),
         ("mobilenet_v3_small", applications.MobileNetV3Small, 32, {}),

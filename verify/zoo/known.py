@@ -1,11 +1,12 @@
-"""Limits of runtimes that the zoo runs into, by what they say."""
+"""Known limits of runtimes that the zoo meets, recognised by the runtimes' messages."""
 
 import re
 
 from portproof.bundle.report import Cell
 
-# Runtimes, what `OUTPUT: DETAIL` of a cell says, and what is behind it; `\1` is what was matched.
-KNOWN: tuple[tuple[str, str, str], ...] = (
+# Three strings for each limit: a pattern of the runtimes' names, a pattern to find in a cell's
+# `OUTPUT: DETAIL`, and the explanation, in which `\1` stands for the pattern's first group.
+KNOWN_LIMITS: tuple[tuple[str, str, str], ...] = (
     (
         "tflite-micro",
         r"Didn't find op for builtin opcode '(\w+)'",
@@ -102,9 +103,9 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
 
 
 def explanation(cell: Cell) -> str:
-    """Why a cell did not pass, where that is a known limit of its runtime; else nothing."""
-    told = f"{cell.output}: {cell.detail}"
-    for runtimes, said, why in KNOWN:
-        if re.fullmatch(runtimes, cell.runtime) and (match := re.search(said, told)):
-            return match.expand(why)
+    """Why a cell did not pass, if that is a known limit of its runtime; otherwise nothing."""
+    message = f"{cell.output}: {cell.detail}"
+    for runtimes, pattern, text in KNOWN_LIMITS:
+        if re.fullmatch(runtimes, cell.runtime) and (match := re.search(pattern, message)):
+            return match.expand(text)
     return ""

@@ -1,6 +1,7 @@
-"""Small models that between them have every layer of the kinds that compute.
+"""Small models that together contain every Keras layer that computes something.
 
-One function a model. Outputs are named `y`, or by a dict where there are several.
+Each function builds one model. A single output is named `y`; several outputs have names of their
+own.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,11 @@ from keras import layers as L  # noqa: N812
 
 
 def model(shape: Any, *steps: Callable[[Any], Any], dtype: str = "float32") -> keras.Model:
-    """Layers one after the other, from an input `x` to an output `y`."""
-    x = made = keras.Input(shape, dtype=dtype, name="x")
+    """A model that applies the layers one after another, from an input `x` to an output `y`."""
+    x = y = keras.Input(shape, dtype=dtype, name="x")
     for step in steps:
-        made = step(made)
-    return keras.Model(x, {"y": made})
+        y = step(y)
+    return keras.Model(x, {"y": y})
 
 
 def dense() -> keras.Model:
@@ -39,7 +40,7 @@ def reversible_embedding() -> keras.Model:
 
 
 def wrapped() -> keras.Model:
-    """The base class of wrappers does nothing itself; this is its plainest form."""
+    """Has SpectralNormalization, a simple wrapper: the base class Wrapper computes nothing."""
     return model((6,), L.SpectralNormalization(L.Dense(5)), L.UnitNormalization(), L.Dense(3))
 
 
@@ -215,7 +216,7 @@ def grouped_attention() -> keras.Model:
 
 
 def transformer() -> keras.Model:
-    """A block with exact gelu, of any length."""
+    """A transformer block with exact gelu, for sequences of any length."""
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = L.Embedding(17, 8)(tokens)
     x = L.LayerNormalization()(x + L.MultiHeadAttention(2, 4)(x, x))
@@ -267,7 +268,8 @@ def _activated(*names: str) -> keras.Model:
     return keras.Model(x, {name: L.Activation(name)(hidden) for name in names})
 
 
-# In several models, for one function that a runtime lacks fails all that a file has.
+# The activation functions are spread over several models, because one function that a runtime lacks
+# makes every output of a file fail.
 def smooth_functions() -> keras.Model:
     names = ("exponential", "log_sigmoid", "mish", "sigmoid", "silu", "softplus", "softsign")
     return _activated(*names, "squareplus", "tanh", "tanh_shrink")
@@ -291,7 +293,7 @@ def normalised_functions() -> keras.Model:
 
 
 def nested() -> keras.Model:
-    """A model inside a model, nested inputs and outputs, a scalar for each row, and two dtypes."""
+    """A model inside a model, nested inputs and outputs, one scalar per row, and two dtypes."""
     inner = model((4,), L.Dense(4, "tanh"), L.Dense(3))
     a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
     flag = keras.Input((), dtype="bool", name="flag")
@@ -327,22 +329,62 @@ def unet() -> keras.Model:
 
 def residual() -> keras.Model:
     x = keras.Input((8, 8, 4), name="x")
-    made = L.BatchNormalization()(L.Conv2D(4, 3, padding="same")(x))
-    made = L.ReLU()(L.Add()([x, made]))
-    return keras.Model(x, {"y": L.Dense(3)(L.GlobalAveragePooling2D()(made))})
+    hidden = L.BatchNormalization()(L.Conv2D(4, 3, padding="same")(x))
+    hidden = L.ReLU()(L.Add()([x, hidden]))
+    return keras.Model(x, {"y": L.Dense(3)(L.GlobalAveragePooling2D()(hidden))})
 
 
 MODELS: dict[str, Callable[[], keras.Model]] = {
     function.__name__: function
     for function in (
-        *(dense, einsum_dense, embedding, reversible_embedding, wrapped, conv_1d),
-        *(conv_1d_transpose, conv_2d, conv_2d_transpose, upsampling_bilinear, conv_3d),
-        *(conv_3d_transpose, global_pooling, adaptive_1d, adaptive_2d, adaptive_3d, simple_rnn),
-        *(gru, lstm, lstm_any_length, lstm_states, gru_states, bidirectional, masked_lstm),
-        *(masking, cells, time_distributed, conv_lstm_1d, conv_lstm_2d, conv_lstm_3d),
-        *(attention, multi_head_attention, grouped_attention, transformer, normalizations),
-        *(preprocessing, pixels, reshaping, merging, activations, smooth_functions),
-        *(gaussian_function, straight_functions, exponential_units, normalised_functions, nested),
-        *(autoencoder, unet, residual),
+        dense,
+        einsum_dense,
+        embedding,
+        reversible_embedding,
+        wrapped,
+        conv_1d,
+        conv_1d_transpose,
+        conv_2d,
+        conv_2d_transpose,
+        upsampling_bilinear,
+        conv_3d,
+        conv_3d_transpose,
+        global_pooling,
+        adaptive_1d,
+        adaptive_2d,
+        adaptive_3d,
+        simple_rnn,
+        gru,
+        lstm,
+        lstm_any_length,
+        lstm_states,
+        gru_states,
+        bidirectional,
+        masked_lstm,
+        masking,
+        cells,
+        time_distributed,
+        conv_lstm_1d,
+        conv_lstm_2d,
+        conv_lstm_3d,
+        attention,
+        multi_head_attention,
+        grouped_attention,
+        transformer,
+        normalizations,
+        preprocessing,
+        pixels,
+        reshaping,
+        merging,
+        activations,
+        smooth_functions,
+        gaussian_function,
+        straight_functions,
+        exponential_units,
+        normalised_functions,
+        nested,
+        autoencoder,
+        unet,
+        residual,
     )
 }

@@ -1,4 +1,4 @@
-"""The zoo's matrix: model x format x runtime, with the verdict of what counts."""
+"""The zoo's matrix: a verdict for each model, format and runtime."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,10 +15,11 @@ from verify.zoo.known import explanation
 Key = tuple[str, str]  # model, artifact
 
 
-def _steps_once(cells: Iterable[Cell]) -> Iterator[Cell]:
-    """The cells, but one for a training step, whose outputs are all the weights: the worst.
+def _with_one_cell_per_step(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """The cells, with only one cell for each training step: the worst.
 
-    A model of many layers would outweigh all others by its steps.
+    The outputs of a training step are all the weights. With a cell for each of them, a model of
+    many layers would count more than all other models together.
     """
     steps: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
@@ -27,65 +28,65 @@ def _steps_once(cells: Iterable[Cell]) -> Iterator[Cell]:
             steps.setdefault(key, []).append(cell)
         else:
             yield cell
-    for found in steps.values():
-        yield max(found, key=lambda cell: GRADES.index(cell.verdict))
+    for step_cells in steps.values():
+        yield max(step_cells, key=lambda cell: GRADES.index(cell.verdict))
 
 
 @dataclass
 class Matrix:
-    """All cells of the regimes that count, of all models, and what has no cells."""
+    """The cells of all models in the deciding regimes, and the formats that have no cells."""
 
     cells: list[Cell] = field(default_factory=list)
     left_out: dict[Key, str] = field(default_factory=dict)
     notes: dict[Key, list[str]] = field(default_factory=dict)
 
-    def add(self, report: Report) -> None:
-        self.count(report.cells)
+    def add_report(self, report: Report) -> None:
+        self.add_cells(report.cells)
         for model, formats in report.left_out.items():
             self.left_out |= {(model, name): reason for name, reason in formats.items()}
         for model, artifacts in report.notes.items():
-            self.notes |= {(model, name): list(said) for name, said in artifacts.items()}
+            self.notes |= {(model, name): list(notes) for name, notes in artifacts.items()}
 
-    def count(self, cells: Iterable[Cell]) -> None:
-        found = [c for c in cells if c.regime in DECIDING and c.verdict != "absent"]
-        self.cells += _steps_once(found)
+    def add_cells(self, cells: Iterable[Cell]) -> None:
+        counting = [c for c in cells if c.regime in DECIDING and c.verdict != "absent"]
+        self.cells += _with_one_cell_per_step(counting)
 
     @property
     def counts(self) -> Counter[str]:
         return Counter(cell.verdict for cell in self.cells)
 
     @property
-    def share(self) -> float:
-        """Of the cells, those that are faithful or better, or within a declared budget."""
+    def passing_share(self) -> float:
+        """The share of cells that are faithful or better, or within a declared budget."""
         return sum(cell.passed for cell in self.cells) / max(len(self.cells), 1)
 
     @property
-    def bad(self) -> dict[tuple[str, str, str], list[Cell]]:
-        """What did not pass, by artifact and runtime."""
-        found: dict[tuple[str, str, str], list[Cell]] = {}
+    def not_passed(self) -> dict[tuple[str, str, str], list[Cell]]:
+        """The cells that did not pass, by model, artifact and runtime."""
+        not_passed: dict[tuple[str, str, str], list[Cell]] = {}
         for cell in self.cells:
             if not cell.passed:
                 key = cell.model, cell.full_format, cell.runtime
-                found.setdefault(key, []).append(cell)
-        return found
+                not_passed.setdefault(key, []).append(cell)
+        return not_passed
 
     @property
     def unexplained(self) -> list[str]:
-        """What did not pass and is no known limitation of its runtime."""
+        """What did not pass, and is not explained by a known limit of its runtime."""
         return [
             f"{' '.join(key)}: {cells[0].detail}"
-            for key, cells in self.bad.items()
+            for key, cells in self.not_passed.items()
             if not explanation(cells[0])
         ]
 
     def summary(self) -> Iterator[str]:
-        said = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.most_common())
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.most_common())
         models = len({cell.model for cell in self.cells})
-        yield f"{models} models, {len(self.cells)} cells that count: {said}"
-        yield f"{self.share:.1%} are faithful or better, or within a declared budget"
+        yield f"{models} models, {len(self.cells)} cells that count: {counts}"
+        yield f"{self.passing_share:.1%} are faithful or better, or within a declared budget"
 
     def page(self) -> Iterator[str]:
-        """The whole as Markdown."""
+        """The lines of the page RESULTS.md."""
         yield "# The zoo"
         yield ""
         yield "What `make zoo` gave: models that nobody here wrote to suit Portproof, with random"
@@ -99,7 +100,7 @@ class Matrix:
             yield from self._table(artifact)
         yield from self._exceptions()
         yield from self._left_out()
-        yield from self._made()
+        yield from self._conversion_notes()
 
     def _table(self, artifact: str) -> Iterator[str]:
         cells = [c for c in self.cells if c.full_format == artifact]
@@ -108,25 +109,26 @@ class Matrix:
         yield "| --- " * (len(runtimes) + 1) + "|"
         for model in sorted({cell.model for cell in cells}):
             row = [[c for c in cells if (c.model, c.runtime) == (model, r)] for r in runtimes]
-            yield f"| {model} | {' | '.join(overall(found) if found else '' for found in row)} |"
+            verdicts = [overall(entry_cells) if entry_cells else "" for entry_cells in row]
+            yield f"| {model} | {' | '.join(verdicts)} |"
 
     def _exceptions(self) -> Iterator[str]:
         yield from ("", "## Not proven, and why", "")
-        reasons: dict[str, list[str]] = {}
-        for (model, artifact, runtime), cells in self.bad.items():
-            why = explanation(cells[0]) or f"not explained: {cells[0].detail}"
-            reasons.setdefault(f"{runtime}: {why}", []).append(
+        artifacts_by_reason: dict[str, list[str]] = {}
+        for (model, artifact, runtime), cells in self.not_passed.items():
+            reason = explanation(cells[0]) or f"not explained: {cells[0].detail}"
+            artifacts_by_reason.setdefault(f"{runtime}: {reason}", []).append(
                 f"{model} {artifact} ({overall(cells)})"
             )
-        for why, where in sorted(reasons.items()):
-            yield f"- {why}. {'; '.join(where)}."
+        for reason, artifacts in sorted(artifacts_by_reason.items()):
+            yield f"- {reason}. {'; '.join(artifacts)}."
 
     def _left_out(self) -> Iterator[str]:
         yield from ("", "## Formats that a model was not exported to", "")
         for (model, artifact), reason in sorted(self.left_out.items()):
             yield f"- {model} {artifact}: {reason}"
 
-    def _made(self) -> Iterator[str]:
+    def _conversion_notes(self) -> Iterator[str]:
         yield from ("", "## What was done beyond a plain conversion", "")
-        for (model, artifact), said in sorted(self.notes.items()):
-            yield f"- {model} {artifact}: {'; '.join(said)}"
+        for (model, artifact), notes in sorted(self.notes.items()):
+            yield f"- {model} {artifact}: {'; '.join(notes)}"

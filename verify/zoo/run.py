@@ -1,4 +1,4 @@
-"""Exports models of the zoo and verifies them."""
+"""Exports the models of the zoo and verifies them."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,36 +14,39 @@ from verify.zoo import applications, layers, weights
 from verify.zoo.matrix import Matrix
 
 MODELS = {**layers.MODELS, **applications.MODELS}
-# Verified together, so that each runtime starts once for so many.
-TOGETHER = 12
+# How many models are verified in one go: each runtime starts once for all of them.
+MODELS_AT_ONCE = 12
 
 
-def exported(name: str, folder: Path) -> Path:
-    """One model with weights that make it vary, as a bundle."""
+def export_model(name: str, folder: Path) -> Path:
+    """Export one model, with weights that make its outputs vary. Returns the bundle's folder."""
     keras.utils.clear_session()
-    source = weights.source(name, weights.alive(name, MODELS[name]()))
-    for output, spread in weights.spread(source).items():
-        assert spread > weights.SPREAD, f"{name}: {output} is the same for every sample ({spread})"
-    # The matrix is of what counts; edges would double the browser's time, shader by shader.
+    source = weights.source(name, weights.with_random_weights(name, MODELS[name]()))
+    for output, spread in weights.output_spread(source).items():
+        assert spread > weights.MINIMUM_SPREAD, (
+            f"{name}: {output} is the same for every sample ({spread})"
+        )
+    # The matrix has only regimes that decide. `edge` would double the time that the browser spends
+    # on shaders.
     return export_source(source, folder / name, regimes=DECIDING).path
 
 
 def run(names: Iterable[str], folder: Path, log: Callable[[str], None]) -> Matrix:
-    """The matrix of some models, in every runtime that is here.
+    """The matrix of some models, in every runtime that is installed here.
 
-    A model whose report is in the folder already is not run again.
+    A model that already has a report in the folder is not run again.
     """
     matrix = Matrix()
-    chosen = list(names)
-    waiting: list[Path] = []
-    for name in chosen:
+    all_names = list(names)
+    unverified: list[Path] = []
+    for name in all_names:
         if (folder / name / REPORT).is_file():
-            matrix.add(Report.model_validate_json((folder / name / REPORT).read_text()))
+            matrix.add_report(Report.model_validate_json((folder / name / REPORT).read_text()))
         else:
-            waiting.append(exported(name, folder))
+            unverified.append(export_model(name, folder))
             log(f"exported {name}")
-        if waiting and (len(waiting) == TOGETHER or name == chosen[-1]):
-            matrix.add(portproof.verify(*waiting))
+        if unverified and (len(unverified) == MODELS_AT_ONCE or name == all_names[-1]):
+            matrix.add_report(portproof.verify(*unverified))
             log("\n".join(matrix.summary()))
-            waiting = []
+            unverified = []
     return matrix

@@ -1,4 +1,4 @@
-"""Random weights under which a model's outputs vary, and what is held of that."""
+"""Gives models random weights that make their outputs vary, and measures how much they vary."""
 
 import zlib
 from typing import Any
@@ -10,25 +10,25 @@ from portproof.sources.functions import call
 from portproof.sources.keras_models import SIGNATURE, from_keras
 from portproof.sources.source import Source
 
-# How far outputs must spread over the samples, beside their own size.
-SPREAD = 1e-3
+# How much an output must vary over the samples, relative to its largest value.
+MINIMUM_SPREAD = 1e-3
 
 
-def alive(name: str, model: keras.Model) -> keras.Model:
-    """The model with weights drawn for its name: what starts as zeros or ones is no more.
+def with_random_weights(name: str, model: keras.Model) -> keras.Model:
+    """The model, after its weights were set to random values that depend only on `name`.
 
-    Batch normalisations get the statistics of data, layer by layer, and the last dense layer is
-    scaled to the spread of what it takes, so that a deep network's outputs are not all alike.
+    Weights that start as zeros or ones get random values too. Batch normalisations get the
+    statistics of data, layer by layer, so that a deep network's outputs do not all become equal.
     """
     random = np.random.default_rng(zlib.crc32(name.encode()))
     for layer in _leaves(model):
         for variable in layer.variables:
             if not _is_weight(variable):
                 continue
-            variable.assign(_drawn(layer, variable, random))
-    norms = [layer for layer in _leaves(model) if _is_batch_norm(layer)]
-    if norms:
-        _use_statistics(model, norms)
+            variable.assign(_random_values(layer, variable, random))
+    batch_norms = [layer for layer in _leaves(model) if _is_batch_norm(layer)]
+    if batch_norms:
+        _set_statistics(model, batch_norms)
     return model
 
 
@@ -37,15 +37,16 @@ def _is_batch_norm(layer: Any) -> bool:
 
 
 def _leaves(model: Any) -> list[Any]:
-    found = model._flatten_layers(include_self=False)
-    return [layer for layer in found if not list(layer._layers)]
+    """The layers that contain no other layers."""
+    layers = model._flatten_layers(include_self=False)
+    return [layer for layer in layers if not list(layer._layers)]
 
 
 def _is_weight(variable: Any) -> bool:
     return "seed_generator" not in variable.path and "float" in str(variable.dtype)
 
 
-def _drawn(layer: Any, variable: Any, random: np.random.Generator) -> Any:
+def _random_values(layer: Any, variable: Any, random: np.random.Generator) -> Any:
     shape, name = tuple(variable.shape), variable.name
     noise = random.standard_normal(shape)
     if isinstance(layer, keras.layers.Normalization):
@@ -58,39 +59,39 @@ def _drawn(layer: Any, variable: Any, random: np.random.Generator) -> Any:
         return 0.1 * noise
     if "embedding" in name:
         return noise
-    receptive = int(np.prod(shape[:-1]))
+    fan_in = int(np.prod(shape[:-1]))
     if "depthwise" in name:
-        receptive = int(np.prod(shape[:2]))
-    return noise * np.sqrt(2 / receptive)
+        fan_in = int(np.prod(shape[:2]))
+    return noise * np.sqrt(2 / fan_in)
 
 
-def _data(model: keras.Model) -> dict[str, Any]:
-    source = from_keras("drawn", model)
+def _example_inputs(model: keras.Model) -> dict[str, Any]:
+    source = from_keras("examples", model)
     return dict(source.examples[SIGNATURE])
 
 
-def _use_statistics(model: keras.Model, norms: list[Any]) -> None:
-    """Each moving average becomes what the data shows there."""
-    kept = [layer.momentum for layer in norms]
-    for layer in norms:
+def _set_statistics(model: keras.Model, batch_norms: list[Any]) -> None:
+    """Set each moving average to the statistics of the data at that layer."""
+    momenta = [layer.momentum for layer in batch_norms]
+    for layer in batch_norms:
         layer.momentum = 0.0
-    data = _data(model)
-    model(data if len(data) > 1 else next(iter(data.values())), training=True)
-    for layer, momentum in zip(norms, kept, strict=True):
+    inputs = _example_inputs(model)
+    model(inputs if len(inputs) > 1 else next(iter(inputs.values())), training=True)
+    for layer, momentum in zip(batch_norms, momenta, strict=True):
         layer.momentum = momentum
 
 
 def source(name: str, model: keras.Model) -> Source:
-    """The model as a Source, on inputs that are drawn as they are for any model."""
-    return from_keras(name, model, {SIGNATURE: _data(model)})
+    """The model as a Source, with the example inputs that Portproof generates for any model."""
+    return from_keras(name, model, {SIGNATURE: _example_inputs(model)})
 
 
-def spread(of: Source) -> dict[str, float]:
-    """By output, how far its elements vary over the samples, in units of the largest value."""
-    outputs = call(of.functions[SIGNATURE], of.examples[SIGNATURE])
-    return {name: _spread(array.astype(np.float64)) for name, array in outputs.items()}
+def output_spread(source: Source) -> dict[str, float]:
+    """How much each output varies over the samples, relative to its largest value."""
+    outputs = call(source.functions[SIGNATURE], source.examples[SIGNATURE])
+    return {name: _relative_spread(array.astype(np.float64)) for name, array in outputs.items()}
 
 
-def _spread(array: np.ndarray[Any, Any]) -> float:
+def _relative_spread(array: np.ndarray[Any, Any]) -> float:
     largest = np.abs(array).max()
     return float(array.std(axis=0).max() / largest) if largest else 0.0

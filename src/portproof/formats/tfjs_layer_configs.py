@@ -1,7 +1,7 @@
 """Which Keras 3 layers tfjs-layers 4.22 has, and how it wants their configuration.
 
-A row is a layer that loads there and gives Keras's numbers: tests/test_tfjs_layers.py builds each
-one. tfjs-layers ignores options that it does not have, so those are refused here by value.
+A row is a layer that loads there and gives Keras's numbers: test_tfjs_layers.py builds each one.
+tfjs-layers ignores options that it does not have, so those are refused here by value.
 """
 
 from collections.abc import Callable
