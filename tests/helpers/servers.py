@@ -89,11 +89,24 @@ def object_store(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     command = [
-        *(os.fspath(_found(SCRIPTS / "weed")), "-logtostderr=true", "server", "-dir=data"),
-        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
-        *(f"-master.port={master}", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}"),
-        *("-volume.max=20", "-volume.preStopSeconds=0", f"-filer.port={filer}", "-s3"),
-        *(f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=s3.json"),
+        os.fspath(_found(SCRIPTS / "weed")),
+        "-logtostderr=true",
+        "server",
+        "-dir=data",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-master.telemetry=false",
+        f"-master.port={master}",
+        "-master.volumeSizeLimitMB=64",
+        f"-volume.port={volume}",
+        "-volume.max=20",
+        "-volume.preStopSeconds=0",
+        f"-filer.port={filer}",
+        "-s3",
+        f"-s3.port={s3}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.config=s3.json",
     ]
     with _running(command, folder, f"http://127.0.0.1:{s3}/healthz"):
         yield {

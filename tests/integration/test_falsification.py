@@ -32,8 +32,15 @@ FAST = [
     for runtime in RUNTIMES
     if runtime.name
     in (
-        *("tensorflow", "tensorflow-c", "keras", "litert", "litert-reference", "tflite-micro"),
-        *("openvino", "tfjs-node-cpu", "tfjs-node-wasm"),
+        "tensorflow",
+        "tensorflow-c",
+        "keras",
+        "litert",
+        "litert-reference",
+        "tflite-micro",
+        "openvino",
+        "tfjs-node-cpu",
+        "tfjs-node-wasm",
     )
 ]
 FAULTS = ("exponent bit", "dropped", "renamed", "dtype", "nan", "swapped")

@@ -145,5 +145,8 @@ def test_a_large_model_is_proven(tmp_path: Path) -> None:
     )
     assert report.exit_status == 0, report
     assert {cell.runtime for cell in report.cells} == {
-        *("tensorflow", "litert", "tfjs-node-cpu", "tfjs-node-wasm")
+        "tensorflow",
+        "litert",
+        "tfjs-node-cpu",
+        "tfjs-node-wasm",
     }

@@ -152,7 +152,11 @@ def test_bench_of_what_is_absent_says_so(folder: Path) -> None:
 def test_github_gets_annotations_and_a_page(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "summary.md"
     done = command(
-        *("verify", str(folder), "--runtime", "tfjs-node-cpu", "--quiet"),
+        "verify",
+        str(folder),
+        "--runtime",
+        "tfjs-node-cpu",
+        "--quiet",
         GITHUB_ACTIONS="true",
         GITHUB_STEP_SUMMARY=str(page),
     )
@@ -199,8 +203,14 @@ def test_there_is_no_colour_where_it_is_not_wanted(folder: Path) -> None:
 def test_bench_times_each_artifact_by_itself(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     done = command(
-        *("bench", str(folder), "--runtime", "litert", "--runtime", "tfjs-node-cpu"),
-        *("--json", str(file)),
+        "bench",
+        str(folder),
+        "--runtime",
+        "litert",
+        "--runtime",
+        "tfjs-node-cpu",
+        "--json",
+        str(file),
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text())

@@ -14,8 +14,15 @@ from portproof.runtimes.table import RUNTIMES, select
 from portproof.verifying.scheduling import run_cells
 
 PYTHON = [
-    *("tensorflow", "keras", "keras-jax", "keras-openvino", "litert", "litert-reference"),
-    *("tflite-micro", "openvino", "tensorflow-c"),
+    "tensorflow",
+    "keras",
+    "keras-jax",
+    "keras-openvino",
+    "litert",
+    "litert-reference",
+    "tflite-micro",
+    "openvino",
+    "tensorflow-c",
 ]
 
 

@@ -17,8 +17,15 @@ from verify.zoo.run import MODELS, run
 SUBSET = ("conv_2d", "lstm", "nested")
 
 KINDS = (
-    *("activations", "attention", "convolutional", "core", "merging", "normalization", "pooling"),
-    *("reshaping", "rnn"),
+    "activations",
+    "attention",
+    "convolutional",
+    "core",
+    "merging",
+    "normalization",
+    "pooling",
+    "reshaping",
+    "rnn",
 )
 # Not to be exported, by its own nature; and the base classes, which compute nothing.
 EXCEPT = {"Lambda", "Wrapper"}

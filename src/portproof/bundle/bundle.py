@@ -120,7 +120,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def find_bundles(folder: Path) -> list[Path]:
     """Every bundle directly below a folder. Raises UsageError where there is none."""
-    found = sorted(p.parent for p in folder.glob(f"*/{MANIFEST}") if p.parent.name[0] != ".")
-    if not found:
+    paths = sorted(p.parent for p in folder.glob(f"*/{MANIFEST}") if p.parent.name[0] != ".")
+    if not paths:
         raise UsageError(f"there is no bundle in {folder}. Make one with `portproof export`.")
-    return found
+    return paths

@@ -177,7 +177,7 @@ class Cell(_Record):
 
 
 class Environment(BaseModel):
-    """Where a report was made. `runtimes` has the versions that each runner told of itself."""
+    """Where a report was made. `runtimes` has the versions that each runner reported."""
 
     platform: str
     processor: str

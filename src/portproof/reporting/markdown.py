@@ -6,7 +6,7 @@ from portproof.bundle.report import Cell, Report
 from portproof.reporting.overview import Matrix, Overview
 from portproof.reporting.summary import counts_text
 
-# So that no verdict is told by its colour alone.
+# So that no verdict is shown by its colour alone.
 SIGNS = {"exact": "✅", "faithful": "✅", "close": "🟡", "wrong": "❌", "failed": "❌"}
 _MAX_FAILURES = 30
 

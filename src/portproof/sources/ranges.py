@@ -56,8 +56,8 @@ class Uniform:
     whole: bool = False
 
     def sample(self, random: np.random.Generator, shape: Sequence[int]) -> np.ndarray[Any, Any]:
-        drawn = random.uniform(self.low, self.high, tuple(shape))
-        return np.floor(drawn) if self.whole else drawn
+        values = random.uniform(self.low, self.high, tuple(shape))
+        return np.floor(values) if self.whole else values
 
 
 Range = Normal | Uniform

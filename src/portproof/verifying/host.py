@@ -8,7 +8,7 @@ from portproof.bundle.report import Environment
 
 
 def environment(runtimes: dict[str, dict[str, str]]) -> Environment:
-    """This machine, and the versions that the runners told of themselves."""
+    """This machine, and the versions that the runners reported."""
     return Environment(
         platform=platform.platform(),
         processor=_processor(),

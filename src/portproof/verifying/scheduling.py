@@ -169,6 +169,6 @@ class _Worker:
 
     @property
     def versions(self) -> dict[str, dict[str, str]]:
-        """The versions that the runner told of itself, for each of its runtimes."""
+        """The versions that the runner reported, for each of its runtimes."""
         versions = self._runner.versions if self._runner else {}
         return {runtime.name: versions for runtime in self._runtimes if versions}

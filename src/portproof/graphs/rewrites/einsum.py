@@ -13,7 +13,7 @@ from portproof.graphs.splicing import Tensor
 def einsum(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     """The same sums of products, of two operands without a repeated label or an ellipsis.
 
-    The labels of each operand are brought into the order (batch, own, summed). Labels that one
+    The labels of each operand are brought into the order (batch, free, summed). Labels that one
     operand alone has and the result does not have are summed first.
     """
     left, result = node.attr["equation"].s.decode().replace(" ", "").split("->")
@@ -36,10 +36,10 @@ def einsum(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     }
     batch = [c for c in first if c in second and c in result]
     shared = [c for c in first if c in second and c not in result]
-    own = [[c for c in term if c not in (*batch, *shared)] for term in (first, second)]
-    a = _arranged(operands[0], first, [batch, own[0], shared], sizes)
-    b = _arranged(operands[1], second, [batch, shared, own[1]], sizes)
-    labels = [*batch, *own[0], *own[1]]
+    free = [[c for c in term if c not in (*batch, *shared)] for term in (first, second)]
+    a = _arranged(operands[0], first, [batch, free[0], shared], sizes)
+    b = _arranged(operands[1], second, [batch, shared, free[1]], sizes)
+    labels = [*batch, *free[0], *free[1]]
     product = tf.reshape(tf.matmul(a, b), _shape([sizes[c] for c in labels]))
     return tf.transpose(product, [labels.index(c) for c in result]) if result else product
 

@@ -69,12 +69,12 @@ static TF_Tensor *tensor_from(const char *info, const char *data, size_t size) {
 static int write_tensors(const char *path, int count, char **names, TF_Tensor **tensors) {
   FILE *file = fopen(path, "wb");
   if (!file) return fail("cannot write %s", path);
-  size_t room = 16;
+  size_t capacity = 16;
   for (int i = 0; i < count; i++) {
     if (strpbrk(names[i], "\"\\")) return fail("output %s has a name that needs escaping", names[i]);
-    room += strlen(names[i]) + 64 + 24 * (size_t)(TF_NumDims(tensors[i]) + 2);
+    capacity += strlen(names[i]) + 64 + 24 * (size_t)(TF_NumDims(tensors[i]) + 2);
   }
-  char *header = malloc(room);
+  char *header = malloc(capacity);
   size_t length = (size_t)sprintf(header, "{"), offset = 0;
   for (int i = 0; i < count; i++) {
     int known = 0;
@@ -241,8 +241,8 @@ int main(void) {
   fflush(stdout);
   TF_Status *status = TF_NewStatus();
   char *line = NULL;
-  size_t room = 0;
-  while (getline(&line, &room, stdin) > 0) {
+  size_t capacity = 0;
+  while (getline(&line, &capacity, stdin) > 0) {
     char *path = json_string(json_get(line, "artifact"));
     char *signature = json_string(json_get(line, "signature"));
     char *given = json_string(json_get(line, "inputs"));
