@@ -160,11 +160,11 @@ def verify(
 
 
 def print_report(report: Report, *, quiet: bool = False) -> None:
-    """Print a report's tables, what needs words, and one line of verdict.
+    """Print a report's tables, why cells are not proven, what was not covered, and a summary line.
 
     Args:
         report: The report.
-        quiet: Whether to print only what is not proven, and the line of verdict.
+        quiet: Whether to print only what is not proven, and the summary line.
     """
     from portproof.reporting import terminal
 

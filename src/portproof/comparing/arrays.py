@@ -97,7 +97,8 @@ class _Comparison:
                 yield slice(top, top + high), slice(left, left + wide)
 
     def add(self, rows: slice, columns: slice) -> None:
-        """Add one block."""
+        """Add the metrics of one block of rows and columns."""
+        # As they are, for what depends on the bits; and in float64, for arithmetic.
         raw, raw_reference = self._got[rows, columns], self._expected.reference[rows, columns]
         got, reference = raw.astype(np.float64), raw_reference.astype(np.float64)
         finite = np.isfinite(got) & np.isfinite(reference)
@@ -107,7 +108,7 @@ class _Comparison:
         if not finite.all():
             self._note_misplaced(rows, columns, got, reference)
             got, reference = np.where(finite, got, 0.0), np.where(finite, reference, 0.0)
-            # Neither has a distance there; this gives them one of zero.
+            # NaN and infinity have no distance from anything: here it counts as zero.
             raw, raw_reference = (
                 np.where(finite, a, a.dtype.type(0)) for a in (raw, raw_reference)
             )
@@ -117,10 +118,11 @@ class _Comparison:
             difference = np.abs(got - reference)
             self._note_distance(raw, raw_reference, difference, reference)
         self._add_rows(rows, got, reference, difference, finite)
-        badness = difference
+        # By which the worst element is chosen: the error relative to what is allowed, if known.
+        severity = difference
         if self._expected.oracle is not None:
-            badness = self._note_errors(rows, columns, got, reference, finite)
-        self._note_worst(rows, columns, badness, got, reference)
+            severity = self._note_errors(rows, columns, got, reference, finite)
+        self._note_worst(rows, columns, severity, got, reference)
 
     def _note_distance(
         self, raw: Array, raw_reference: Array, difference: Array, reference: Array
@@ -208,11 +210,11 @@ class _Comparison:
         )
 
     def _note_worst(
-        self, rows: slice, columns: slice, badness: Array, got: Array, reference: Array
+        self, rows: slice, columns: slice, severity: Array, got: Array, reference: Array
     ) -> None:
-        row, column = divmod(int(badness.argmax()), badness.shape[1])
-        if badness[row, column] > self._worst_by:
-            self._worst_by = float(badness[row, column])
+        row, column = divmod(int(severity.argmax()), severity.shape[1])
+        if severity[row, column] > self._worst_by:
+            self._worst_by = float(severity[row, column])
             index = self._index(rows.start + row, columns.start + column)
             self._worst = Worst(index, float(got[row, column]), float(reference[row, column]))
 

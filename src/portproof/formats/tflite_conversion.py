@@ -1,4 +1,8 @@
-"""From a SavedModel to TFLite: the ways to convert one, in the order in which they are tried."""
+"""From a SavedModel to TFLite.
+
+TensorFlow's converter does not take every graph, so there are several ways to prepare one for it:
+as it is but for some ops, with its loops written out, and so on. They are tried in order.
+"""
 
 import functools
 import shutil
@@ -34,9 +38,20 @@ _CALIBRATION = (
 def converted(
     source: Source, saved_model: Path, variant: str, *, one_row: bool
 ) -> tuple[bytes, list[str]]:
-    """A file's content, by the first way that converts, and what had to be done for it.
+    """Convert a model, preparing its graph in the first way that the converter takes.
 
-    With `one_row`, batched signatures have one row. Raises what the converter raised first.
+    The way that served the plain file is where the variants of the same export start.
+
+    Args:
+        source: The model.
+        saved_model: The folder of its SavedModel.
+        variant: "" for plain float32, or "float16", "dynamic-range", "int8".
+        one_row: Whether batched signatures get exactly one row.
+
+    Returns:
+        The file's content, and in words what was done to the graph.
+
+    Raises the error of the first way where none converts.
     """
     forms = _forms(saved_model)
     first_error: Exception | None = None
@@ -44,7 +59,7 @@ def converted(
         try:
             form = forms.by_way(source, way, one_row)
             if form.notes in forms.tried(way, one_row):
-                continue
+                continue  # this way changed nothing more, so the graph is one that was refused
             content = _convert(source, form, variant)
         except Exception as error:
             first_error = first_error or error

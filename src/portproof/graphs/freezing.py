@@ -87,6 +87,7 @@ def _without_variables(
 
 
 def _placeholder(name: str, value: np.ndarray[Any, Any]) -> Node:
+    """A placeholder for a value, of its dtype and shape."""
     node = Node(name=name, op="Placeholder")
     node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
     node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())

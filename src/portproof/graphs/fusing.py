@@ -107,6 +107,10 @@ def folded_batch_norm(node: Node, graph: _Graph) -> list[Node] | None:
 def _convolution_and_bias(
     node: Node, graph: _Graph
 ) -> tuple[Node | None, np.ndarray[Any, Any] | None]:
+    """The convolution that a node is, or adds a bias to, and the bias; None where there is none.
+
+    The bias of a bare convolution is zero; one that is no constant is None.
+    """
     if node.op in _CONVOLUTIONS:
         return node, np.zeros(())
     if node.op in _SUMS:

@@ -173,9 +173,10 @@ def _larger_deviation(largest: Any, exact: Any, sample: Any) -> Any:
 
 
 def as_stored(deviation: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """A deviation as it is kept: in float32, which is precise enough for a bound.
+    """How far rounding may carry each element, in the dtype in which a bundle stores it.
 
-    Of outputs in float64 it is float64, whose range float32 does not have.
+    That is float32, which is precise enough for a bound; for a float64 output it is float64, whose
+    range float32 does not have. What is infinite or too large becomes the largest finite number.
     """
     stored = np.float64 if dtype == np.float64 else np.float32
     limited: np.ndarray[Any, Any] = np.minimum(np.asarray(deviation), np.finfo(stored).max)

@@ -119,7 +119,11 @@ def _converted(spec: TensorSpec | None, array: np.ndarray[Any, Any]) -> np.ndarr
 
 
 def _from_dataset(dataset: Any, signature: Signature) -> dict[str, Any]:
-    """The first rows of a dataset of rows or batches; of (inputs, targets) the inputs."""
+    """The inputs of a dataset's first rows, as arrays of up to MAX_ROWS rows.
+
+    Its elements are rows or batches of inputs, or tuples as `Model.fit` takes them: (inputs,
+    targets) or (inputs, targets, sample weights), of which the inputs are taken.
+    """
     if isinstance(dataset.element_spec, tuple) and len(dataset.element_spec) in (2, 3):
         dataset = dataset.map(lambda inputs, *_: inputs)
     spec = _by_input("the dataset", dataset.element_spec, signature)

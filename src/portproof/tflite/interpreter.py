@@ -36,7 +36,10 @@ class SignatureRunner:
         self._infer: Infer | None = None
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Raises RuntimeError or ValueError where no set of kernels runs the file."""
+        """Compute the outputs, with the next set of kernels where the current one fails.
+
+        Raises RuntimeError or ValueError where the last set fails too.
+        """
         while True:
             try:
                 if self._infer is None:

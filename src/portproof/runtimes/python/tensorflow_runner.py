@@ -60,14 +60,16 @@ def load_graph(request: Request) -> Infer:
 
 
 def _restore(module: Any, path: str) -> None:
-    """Put the checkpoint's weights into the graph, and check that each came from the checkpoint."""
+    """Put a checkpoint's weights into a loaded SavedModel, and check that each came from there."""
     import tensorflow as tf
 
     variables = {v.ref(): v for s in module.signatures.values() for v in s.graph.variables}
     stored = set(tf.train.load_checkpoint(path).get_variable_to_shape_map())
     stored.discard("_CHECKPOINTABLE_OBJECT_GRAPH")
     if len(stored) < len(variables):
-        raise ValueError(f"the graph has {len(variables)} variables, the checkpoint {stored}")
+        raise ValueError(
+            f"the graph has {len(variables)} variables, the checkpoint {len(stored)}: {stored}"
+        )
     # A variable that the checkpoint does not reach must not pass with the SavedModel's value.
     for variable in variables.values():
         variable.assign(tf.zeros_like(variable))
