@@ -67,9 +67,8 @@ def _restore(module: Any, path: str) -> None:
     stored = set(tf.train.load_checkpoint(path).get_variable_to_shape_map())
     stored.discard("_CHECKPOINTABLE_OBJECT_GRAPH")
     if len(stored) < len(variables):
-        raise ValueError(
-            f"the graph has {len(variables)} variables, the checkpoint {len(stored)}: {stored}"
-        )
+        names = ", ".join(sorted(stored))
+        raise ValueError(f"the graph has {len(variables)} variables, the checkpoint only {names}")
     # A variable that the checkpoint does not reach must not pass with the SavedModel's value.
     for variable in variables.values():
         variable.assign(tf.zeros_like(variable))
