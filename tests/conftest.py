@@ -1,4 +1,4 @@
-"""What the tests share: the models of export/, trained and exported once."""
+"""Fixtures that the tests share: the models of export/, trained and exported once."""
 
 from pathlib import Path
 
@@ -23,6 +23,6 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundles(training: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    """The models, exported. Not to be changed: verify.faults.damage makes copies."""
+    """The models, exported. Tests must not change them: verify.faults.damage makes copies."""
     folder = tmp_path_factory.mktemp("artifacts")
     return {name: portproof.export(source_of(name, training), folder / name) for name in MODELS}

@@ -1,1 +1,1 @@
-"""What tests share: small models, servers, and programs for a browser."""
+"""Helpers that tests share: small models, servers, and scripts for a browser."""

@@ -1,4 +1,4 @@
-// Prints what a page says on its console until it has said LINES objects, or an error.
+// Prints a page's console messages until LINES of them were objects, or until an error.
 import { launch } from "../../src/portproof/runtimes/js/browser.mjs";
 
 const [address, lines] = process.argv.slice(2);
@@ -9,8 +9,8 @@ await new Promise((resolve) => {
   page.on("pageerror", (error) => (console.error(error.message), resolve()));
   page.on("console", (message) => {
     const isAnswer = message.text().startsWith("{");
-    const said = isAnswer ? console.log : console.error;
-    said(message.text());
+    const print = isAnswer ? console.log : console.error;
+    print(message.text());
     if (isAnswer && --left === 0) resolve();
   });
   setTimeout(resolve, 60_000);

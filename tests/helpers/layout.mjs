@@ -1,4 +1,5 @@
-// Looks at a page as on a phone and on a desk, in light and dark: prints what is wrong with it.
+// Checks a page's layout at the widths of a phone and a desktop, in light and dark mode, and prints
+// the problems.
 import { launch } from "../../src/portproof/runtimes/js/browser.mjs";
 
 const [address] = process.argv.slice(2);
@@ -6,10 +7,10 @@ const browser = await launch();
 const problems = [];
 
 /** Text that is cut off or lies outside the page, and pairs of words on top of each other. */
-function look() {
-  const found = [];
+function layoutIssues() {
+  const issues = [];
   const wide = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth > wide) found.push("the page scrolls sideways");
+  if (document.documentElement.scrollWidth > wide) issues.push("the page scrolls sideways");
   const open = document.querySelector(":popover-open");
   const root = open ?? document.querySelector("main");
   const texts = [...root.querySelectorAll("h1, h2, h3, p, li, dt, dd, th, td, button, figcaption")].filter(
@@ -19,13 +20,13 @@ function look() {
     const { left, right, width } = element.getBoundingClientRect();
     const named = element.textContent.trim().slice(0, 40);
     const hidden = getComputedStyle(element.closest("thead") ?? element).position === "absolute";
-    if (!hidden && (left < -1 || right > wide + 1)) found.push(`outside: ${named}`);
-    if (!hidden && element.scrollWidth > Math.ceil(width) + 1 && !element.querySelector("table")) found.push(`clipped: ${named}`);
+    if (!hidden && (left < -1 || right > wide + 1)) issues.push(`outside: ${named}`);
+    if (!hidden && element.scrollWidth > Math.ceil(width) + 1 && !element.querySelector("table")) issues.push(`clipped: ${named}`);
   }
   const buttons = texts.filter((element) => element.tagName === "BUTTON").map((element) => element.getBoundingClientRect());
   for (const [n, a] of buttons.entries()) {
     const over = buttons.slice(n + 1).some((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1);
-    if (over) found.push("two verdicts overlap");
+    if (over) issues.push("two verdicts overlap");
   }
   const parse = (color) => color.match(/[\d.]+/g).slice(0, 3).map((part) => Number(part) / 255);
   const light = (color) => {
@@ -37,9 +38,9 @@ function look() {
     const paper = element.matches(".quiet") ? document.body : element;
     const [a, b] = [light(getComputedStyle(element).color), light(getComputedStyle(paper).backgroundColor)];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) found.push(`contrast ${contrast.toFixed(1)}: ${element.className}`);
+    if (contrast < 4.5) issues.push(`contrast ${contrast.toFixed(1)}: ${element.className}`);
   }
-  return [...new Set(found)];
+  return [...new Set(issues)];
 }
 
 for (const colorScheme of ["light", "dark"]) {
@@ -48,15 +49,15 @@ for (const colorScheme of ["light", "dark"]) {
     page.on("request", (request) => /^(file|data):/.test(request.url()) || problems.push(`asks for ${request.url()}`));
     page.on("pageerror", (error) => problems.push(error.message));
     await page.goto(address);
-    const say = (found) => problems.push(...found.map((one) => `${colorScheme} ${width}: ${one}`));
-    say(await page.evaluate(look));
+    const report = (issues) => problems.push(...issues.map((issue) => `${colorScheme} ${width}: ${issue}`));
+    report(await page.evaluate(layoutIssues));
     const verdicts = await page.locator("button.verdict").all();
-    if (!verdicts.length) say(["there are no verdicts"]);
+    if (!verdicts.length) report(["there are no verdicts"]);
     for (const verdict of [verdicts[0], verdicts.at(-1)].filter(Boolean)) {
       await verdict.click();
       const details = page.locator(":popover-open");
-      if (!(await details.isVisible())) say(["a verdict does not open"]);
-      say(await page.evaluate(look));
+      if (!(await details.isVisible())) report(["a verdict does not open"]);
+      report(await page.evaluate(layoutIssues));
       await page.keyboard.press("Escape");
     }
     await page.context().close();

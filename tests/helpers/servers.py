@@ -1,4 +1,4 @@
-"""A real registry and a real object store on loopback, for the tests."""
+"""A real registry and a real object store on the loopback interface."""
 
 import json
 import os
@@ -20,14 +20,14 @@ SCRIPTS = REPOSITORY / ".venv" / "bin"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, with room for the port 10000 above, which weed takes too."""
-    found: set[int] = set()
-    while len(found) < count:
+    """Unused ports below 50000: for each, weed also takes the port 10000 above it."""
+    ports: set[int] = set()
+    while len(ports) < count:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        found |= {port} if port < 50000 else set()
-    return list(found)
+        ports |= {port} if port < 50000 else set()
+    return list(ports)
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
         try:
             urllib.request.urlopen(address, timeout=2).close()
         except urllib.error.HTTPError:
-            return  # it answers, though it wants a login
+            return  # it answers, and requires a login
         except OSError:
             time.sleep(0.1)
         else:
@@ -60,7 +60,7 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def registry(folder: Path, auth: dict[str, Any] | None = None) -> Iterator[str]:
     """Debian's docker-registry (CNCF distribution); gives its host and port.
 
-    `auth` is that part of its configuration, for one that wants a login.
+    `auth` is that section of its configuration, for a registry that requires a login.
     """
     [port] = free_ports(1)
     config: dict[str, Any] = {
@@ -72,14 +72,14 @@ def registry(folder: Path, auth: dict[str, Any] | None = None) -> Iterator[str]:
     if auth:
         config["auth"] = auth
     (folder / "config.yml").write_text(json.dumps(config))  # which is YAML too
-    command = [os.fspath(_found(REGISTRY)), "serve", "config.yml"]
+    command = [os.fspath(_installed(REGISTRY)), "serve", "config.yml"]
     with _running(command, folder, f"http://127.0.0.1:{port}/v2/"):
         yield f"127.0.0.1:{port}"
 
 
 @contextmanager
 def object_store(folder: Path) -> Iterator[dict[str, str]]:
-    """SeaweedFS's S3; gives the variables by which boto finds it."""
+    """SeaweedFS's S3 server; gives the environment variables that boto needs."""
     s3, master, volume, filer = free_ports(4)
     identity = {
         "name": "test",
@@ -89,7 +89,7 @@ def object_store(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     command = [
-        os.fspath(_found(SCRIPTS / "weed")),
+        os.fspath(_installed(SCRIPTS / "weed")),
         "-logtostderr=true",
         "server",
         "-dir=data",
@@ -117,6 +117,6 @@ def object_store(folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
-def _found(program: Path) -> Path:
+def _installed(program: Path) -> Path:
     assert program.is_file() or shutil.which(program.name), f"{program} is missing: make test"
     return program if program.is_file() else Path(shutil.which(program.name) or "")

@@ -1,4 +1,4 @@
-"""A small server of a SavedModel with TensorFlow Serving's two interfaces, for the client's tests.
+"""A small server of a SavedModel with TensorFlow Serving's two interfaces, to test the client.
 
 The gRPC side implements the official PredictionService stubs; the REST side the documented
 requests (REST API: predict in columns, metadata). Prints its two ports when it listens.
@@ -50,7 +50,7 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 class Rest(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path != f"/v1/models/{NAME}/metadata":
-            return self._say(404, {"error": "Servable not found"})
+            return self._respond(404, {"error": "Servable not found"})
         described = {
             key: {
                 "inputs": {n: {"dtype": dtype(t)} for n, t in signature.inputs.items()},
@@ -58,23 +58,23 @@ class Rest(BaseHTTPRequestHandler):
             }
             for key, signature in SIGNATURES.items()
         }
-        return self._say(200, {"metadata": {"signature_def": {"signature_def": described}}})
+        return self._respond(200, {"metadata": {"signature_def": {"signature_def": described}}})
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.path != f"/v1/models/{NAME}:predict":
-            return self._say(404, {"error": "Servable not found"})
-        name = asked["signature_name"]
+            return self._respond(404, {"error": "Servable not found"})
+        name = request["signature_name"]
         inputs = {
             key: tf.constant(value, SIGNATURES[name].inputs[key].dtype)
-            for key, value in asked["inputs"].items()
+            for key, value in request["inputs"].items()
         }
         outputs = {key: listed(array) for key, array in predict(name, inputs).items()}
-        return self._say(
+        return self._respond(
             200, {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
         )
 
-    def _say(self, status: int, content: object) -> None:
+    def _respond(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
@@ -90,7 +90,7 @@ def dtype(info: Any) -> str:
 
 
 def listed(array: np.ndarray) -> object:
-    """Floats in the fewest digits that give them back; six, where that is the fault."""
+    """Floats in the fewest digits that restore them; in six digits if that is the fault."""
     if array.dtype.kind != "f":
         return array.tolist()
     digits = "{:.6g}" if "six digits" in FAULT else "{!s}"

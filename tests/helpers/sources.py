@@ -1,4 +1,4 @@
-"""Small sources for the tests, right ones and wrong ones."""
+"""Small models to export, right ones and faulty ones."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Heads(tf.Module):
 
 
 def heads(fault: str = "") -> Source:
-    """The right model, or one that differs as a broken converter's would."""
+    """The right model, or one with a fault as of a broken converter."""
     model = Heads()
     if fault == "exponent bit":
         model.w.assign(1.5 * 2)

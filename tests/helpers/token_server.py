@@ -1,4 +1,4 @@
-"""Who gives out a registry's tokens: to `me:secret` for all it asks, to anyone else to read.
+"""A registry's token server: `me:secret` gets the access it requests, anyone else may read.
 
 https://distribution.github.io/distribution/spec/auth/token/
 """
@@ -26,7 +26,7 @@ LOGIN = "me:secret"
 
 @contextmanager
 def token_server(folder: Path) -> Iterator[dict[str, Any]]:
-    """Gives what the registry's configuration says of it."""
+    """Run the server; gives the section `auth` of the registry's configuration."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(key)
     bundle = folder / "root.pem"
@@ -38,9 +38,9 @@ def token_server(folder: Path) -> Iterator[dict[str, Any]]:
 
         def do_GET(self) -> None:
             query = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)
-            given = (self.headers.get("Authorization") or "Basic ").split(" ")[1]
-            known = base64.b64decode(given).decode() == LOGIN
-            scopes = [scope for found in query.get("scope", []) for scope in found.split()]
+            credentials = (self.headers.get("Authorization") or "Basic ").split(" ")[1]
+            known = base64.b64decode(credentials).decode() == LOGIN
+            scopes = [scope for value in query.get("scope", []) for scope in value.split()]
             token = _token(key, certificate, [_access(scope, known) for scope in scopes])
             self.send_response(200)
             self.end_headers()
@@ -49,18 +49,20 @@ def token_server(folder: Path) -> Iterator[dict[str, Any]]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         realm = f"http://127.0.0.1:{server.server_port}/token"
-        who = {"realm": realm, "service": "registry", "issuer": "test"}
-        yield {"token": {**who, "rootcertbundle": str(bundle)}}
+        config = {"realm": realm, "service": "registry", "issuer": "test"}
+        yield {"token": {**config, "rootcertbundle": str(bundle)}}
         server.shutdown()
 
 
 def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
-    made = made.public_key(key.public_key()).not_valid_before(now - day).not_valid_after(now + day)
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return made.sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = (
+        builder.public_key(key.public_key()).not_valid_before(now - day).not_valid_after(now + day)
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return builder.sign(key, hashes.SHA256())
 
 
 def _access(scope: str, known: bool) -> dict[str, Any]:
@@ -74,8 +76,8 @@ def _token(
 ) -> str:
     """A JSON Web Token (RFC 7519), signed with ES256 (RFC 7518, section 3.4)."""
     now = int(time.time())
-    own = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
-    header = {"typ": "JWT", "alg": "ES256", "x5c": [own]}
+    der = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
+    header = {"typ": "JWT", "alg": "ES256", "x5c": [der]}
     times = {"exp": now + 300, "nbf": now - 10, "iat": now}
     claims = {"iss": "test", "sub": "me", "aud": "registry", "jti": str(now), "access": access}
     signed = ".".join(_encoded(json.dumps(part).encode()) for part in (header, {**claims, **times}))

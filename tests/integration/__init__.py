@@ -1,1 +1,1 @@
-"""Behind `make test`: real models, real interpreters, a real browser, a real registry."""
+"""Integration tests: real models, runtimes, browser, object store and registry."""

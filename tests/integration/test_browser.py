@@ -1,4 +1,4 @@
-"""The real browser: what it proves of itself, and what a model that ruins a page costs."""
+"""A real browser: which backend ran, and what happens when a model crashes the page."""
 
 import json
 import struct
@@ -23,15 +23,15 @@ CHROMIUM = ["tfjs-chromium-webgl", "tfjs-chromium-webgpu", "tfjs-chromium-wasm"]
 ALL_TFJS = [*CHROMIUM, "tfjs-node-cpu", "tfjs-node-wasm", "litert-chromium-wasm", "litert"]
 
 
-def few(bundle: Bundle) -> Bundle:
-    """The bundle with three of its cases, for models on which each case takes long."""
-    kept = ("typical", "batch-1", "edge-nan")
-    vectors = tuple(v for v in bundle.manifest.vectors if v.case in kept)
+def with_few_cases(bundle: Bundle) -> Bundle:
+    """The bundle with three of its cases, for models on which a case takes long."""
+    cases = ("typical", "batch-1", "edge-nan")
+    vectors = tuple(v for v in bundle.manifest.vectors if v.case in cases)
     return rewrite_manifest(bundle.path, bundle.manifest.model_copy(update={"vectors": vectors}))
 
 
 def fill_memory(folder: Path) -> None:
-    """A graph that adds up forty tensors of 256 MiB each before it looks at its input."""
+    """A graph that adds up forty tensors of 256 MiB each before it uses its input."""
     count, side = 40, 8192
 
     def node(name: str, op: str, inputs: list[str], **attributes: object) -> dict[str, object]:
@@ -77,14 +77,14 @@ def verdicts(report: Report) -> dict[tuple[str, str, str], str]:
 
 
 @pytest.mark.slow
-def test_a_model_that_ruins_the_page_costs_its_own_cells(
+def test_a_model_that_crashes_the_page_fails_only_its_own_cells(
     bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
-    right = few(damaged(bundles["quadratic"], tmp_path / "right", lambda _: None))
-    ruin = few(damaged(bundles["quadratic"], tmp_path / "ruin", fill_memory))
+    right = with_few_cases(damaged(bundles["quadratic"], tmp_path / "right", lambda _: None))
+    crashing = with_few_cases(damaged(bundles["quadratic"], tmp_path / "ruin", fill_memory))
     limits = Limits(request=60, memory=3)
-    # The ruinous one first: what comes after it must not notice.
-    report = run_cells([ruin, right], select(ALL_TFJS, []), limits=limits)
+    # The crashing model first: it must not affect the one after it.
+    report = run_cells([crashing, right], select(ALL_TFJS, []), limits=limits)
     before, after = verdicts(report.of_model("right")), verdicts(report.of_model("ruin"))
     assert before.keys() == after.keys()
     for key, verdict in before.items():
@@ -110,20 +110,20 @@ def test_the_named_backend_ran_and_its_kernels_are_listed(report: Report) -> Non
 
 def test_the_renderer_and_the_adapter_are_named(report: Report) -> None:
     for runtime in CHROMIUM:
-        said = report.environment.runtimes[runtime]
-        assert said["WebGL renderer"] != "none"
-        assert said["WebGPU adapter"] != "none"
-        assert said["chromium"]
-        assert said["tfjs"] == "4.22.0"
+        versions = report.environment.runtimes[runtime]
+        assert versions["WebGL renderer"] != "none"
+        assert versions["WebGPU adapter"] != "none"
+        assert versions["chromium"]
+        assert versions["tfjs"] == "4.22.0"
 
 
 def test_int32_beyond_2_to_the_24_is_wrong_on_the_gpu_and_exact_on_wasm(report: Report) -> None:
-    """So the work was not handed to the CPU, which would be exact on all three."""
+    """A fallback to the CPU would be exact on all three."""
     edge = {c.runtime: c.verdict for c in report.of_model("my_module").cells if c.regime == "edge"}
     assert edge == dict(zip(CHROMIUM, ["wrong", "wrong", "exact"], strict=True))
 
 
-def test_the_report_says_where_int32_ends(report: Report) -> None:
+def test_the_report_gives_the_range_of_exact_int32(report: Report) -> None:
     cells = {c.runtime: c for c in report.of_model("my_module").cells if c.regime == "edge"}
     for runtime in ("tfjs-chromium-webgl", "tfjs-chromium-webgpu"):
         [region] = cells[runtime].envelope
@@ -135,14 +135,14 @@ def test_the_report_says_where_int32_ends(report: Report) -> None:
 
 
 class Shaded(tf.Module):
-    """A function that shaders approximate: near zero, tanh by exponentials loses its digits."""
+    """A function that shaders approximate: tanh by exponentials loses digits near zero."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     def tanh(self, x: Any) -> dict[str, Any]:
         return {"y": tf.tanh(x) * 3}
 
 
-def test_what_a_shader_promises_is_close_and_named(tmp_path: Path) -> None:
+def test_an_error_within_a_shaders_precision_is_close_and_named(tmp_path: Path) -> None:
     x = np.linspace(-0.01, 0.01, 200, dtype=np.float32)
     bundle = portproof.export(Shaded(), tmp_path / "shaded", inputs={"x": x})
     report = run_cells([bundle], select(["tfjs-chromium-webgl", "tfjs-node-wasm"], []))

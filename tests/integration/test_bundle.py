@@ -1,4 +1,4 @@
-"""A bundle is whole, and what its manifest says, or it is refused before anything parses it."""
+"""A bundle whose files are not those of its manifest is refused before anything parses it."""
 
 import json
 import shutil
@@ -29,10 +29,10 @@ def every_file(bundle: Bundle) -> list[str]:
 
 def test_every_file_is_in_the_manifest(bundles: dict[str, Bundle]) -> None:
     for bundle in bundles.values():
-        found = {
+        files = {
             p.relative_to(bundle.path).as_posix() for p in bundle.path.rglob("*") if p.is_file()
         }
-        assert found - {MANIFEST, REPORT, PAGE, CARD} == set(every_file(bundle))
+        assert files - {MANIFEST, REPORT, PAGE, CARD} == set(every_file(bundle))
 
 
 @pytest.mark.parametrize("damage", [flip, Path.unlink, lambda path: path.write_bytes(b"")])
@@ -40,11 +40,11 @@ def test_a_changed_or_missing_file_is_refused_by_name(
     copy: Path, damage: Callable[[Path], None]
 ) -> None:
     for name in every_file(Bundle.open(copy)):
-        kept = (copy / name).read_bytes()
+        content = (copy / name).read_bytes()
         damage(copy / name)
         with pytest.raises(BundleError, match=name.replace(".", r"\.")):
             Bundle.open(copy)
-        (copy / name).write_bytes(kept)
+        (copy / name).write_bytes(content)
     Bundle.open(copy)
 
 
@@ -73,7 +73,7 @@ def test_a_path_out_of_the_bundle_is_refused(copy: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "damaged"),
         ("[]", "damaged"),
@@ -81,19 +81,19 @@ def test_a_path_out_of_the_bundle_is_refused(copy: Path, path: str) -> None:
         ('{"schema": "portproof/manifest/99"}', "schema"),
     ],
 )
-def test_a_damaged_manifest_is_refused(copy: Path, content: str, said: str) -> None:
+def test_a_damaged_manifest_is_refused(copy: Path, content: str, message: str) -> None:
     (copy / "manifest.json").write_text(content)
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=message):
         Bundle.open(copy)
 
 
-def test_no_bundle_says_how_to_make_one(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_bundle_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="portproof export"):
         Bundle.open(tmp_path)
 
 
 def fill(folder: Path, content: str) -> None:
-    """A lone surrogate as content fails midway: it has no UTF-8 form."""
+    """Replace a folder. A lone surrogate as content fails midway, for it has no UTF-8 form."""
     with atomic.folder(folder) as staging:
         (staging / "file").write_text(content, encoding="utf-8")
 
@@ -109,10 +109,12 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-def test_a_folder_left_between_two_renames_is_put_back(tmp_path: Path) -> None:
+def test_a_folder_left_between_two_renames_is_restored(tmp_path: Path) -> None:
     target = tmp_path / "target"
     fill(target, "first")
-    target.rename(tmp_path / ".target.previous")  # as a kill at the worst moment leaves it
+    target.rename(
+        tmp_path / ".target.previous"
+    )  # as a process killed between the renames leaves it
     with pytest.raises(UnicodeEncodeError):
         fill(target, "\ud800")
     assert (target / "file").read_text() == "first"
@@ -131,7 +133,7 @@ def test_a_text_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     ("field", "value"),
     [("path", "../outside.tflite"), ("path", "/etc/hostname"), ("path", "vectors"), ("path", "")],
 )
-def test_what_a_runtime_loads_must_be_the_artifacts_own_files(
+def test_an_endpoint_outside_the_artifacts_own_files_is_refused(
     copy: Path, field: str, value: str
 ) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())

@@ -1,4 +1,4 @@
-"""A bundle's README.md: its snippets run as printed, and what its author wrote stays."""
+"""A bundle's README.md: its snippets run as printed, and its author's text is kept."""
 
 import http.server
 import json
@@ -58,10 +58,10 @@ def numbers(text: str) -> list[float]:
 def expected(folder: Path) -> list[float]:
     """What TensorFlow's snippet prints for two rows of ones."""
     [snippet] = [s for s in snippets(folder, "python") if "tf.saved_model" in s]
-    found = numbers(run(sys.executable, "-c", snippet, cwd=folder))
-    assert len(found) == 2
-    assert np.ptp(found) == 0
-    return found
+    printed = numbers(run(sys.executable, "-c", snippet, cwd=folder))
+    assert len(printed) == 2
+    assert np.ptp(printed) == 0
+    return printed
 
 
 @pytest.fixture
@@ -78,9 +78,9 @@ def address(folder: Path) -> Iterator[str]:
 
 
 def test_python_runs_as_printed(folder: Path, expected: list[float]) -> None:
-    found = [s for s in snippets(folder, "python") if "tf.saved_model" not in s]
-    assert len(found) == 2
-    for snippet in found:
+    others = [s for s in snippets(folder, "python") if "tf.saved_model" not in s]
+    assert len(others) == 2
+    for snippet in others:
         np.testing.assert_allclose(
             numbers(run(sys.executable, "-c", snippet, cwd=folder)), expected, rtol=1e-5
         )
@@ -95,11 +95,11 @@ def test_node_runs_as_printed(folder: Path, expected: list[float]) -> None:
 
 
 def test_pages_run_as_printed(folder: Path, expected: list[float], address: str) -> None:
-    found = snippets(folder, "html")
-    assert len(found) == (3 if folder.name == "quadratic_keras" else 2)
-    for n, snippet in enumerate(found):
+    pages = snippets(folder, "html")
+    assert len(pages) == (3 if folder.name == "quadratic_keras" else 2)
+    for n, snippet in enumerate(pages):
         (folder / f"page{n}.html").write_text(snippet)
-        said = run(
+        stdout = run(
             str(SCRIPTS / "node"),
             str(REPOSITORY / "tests" / "helpers" / "console.mjs"),
             f"{address}/page{n}.html",
@@ -107,30 +107,30 @@ def test_pages_run_as_printed(folder: Path, expected: list[float], address: str)
             cwd=folder,
         )
         rows = 1 if "litert" in snippet else 2
-        np.testing.assert_allclose(numbers(said), expected[:rows], rtol=1e-5)
+        np.testing.assert_allclose(numbers(stdout), expected[:rows], rtol=1e-5)
 
 
 @pytest.mark.slow
 def test_c_runs_as_printed(folder: Path, expected: list[float]) -> None:
     [snippet] = snippets(folder, "c")
     (folder / "snippet.c").write_text(snippet)
-    found = find_spec("tensorflow")
-    assert found
-    package = next(iter(found.submodule_search_locations or []))
+    spec = find_spec("tensorflow")
+    assert spec
+    package = next(iter(spec.submodule_search_locations or []))
     libraries = [f"{package}/libtensorflow_{name}.so.2" for name in ("cc", "framework")]
     include = [f"-I{package}/include", f"-Wl,-rpath,{package}"]
     run("cc", "-Wall", "-o", "snippet", "snippet.c", *include, *libraries, cwd=folder)
     np.testing.assert_allclose(numbers(run("./snippet", cwd=folder)), expected, rtol=1e-5)
 
 
-def test_the_request_to_serving_is_json_of_the_signature(folder: Path) -> None:
+def test_the_serving_request_has_the_signatures_inputs(folder: Path) -> None:
     [snippet] = snippets(folder, "sh")
     body = json.loads(shlex.split(snippet.replace("\\\n", " "))[2])
     signature = Bundle.open_unchecked(folder).manifest.signatures[body["signature_name"]]
     assert body["inputs"].keys() == signature.inputs.keys()
 
 
-def test_what_the_author_wrote_stays(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_the_authors_text_is_kept(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     target = tmp_path / "my_module"
     shutil.copytree(bundles["my_module"].path, target)
     path = target / CARD
@@ -146,23 +146,23 @@ def test_what_the_author_wrote_stays(bundles: dict[str, Bundle], tmp_path: Path)
     assert "*Filled in by the author" in verified
     assert "| tflite | ✅ exact |" in verified
     portproof.export("export.my_module:source", target, formats=["tflite"])
-    again = path.read_text()
-    assert "license: mit" in again
-    assert "Not verified yet" in again
+    exported = path.read_text()
+    assert "license: mit" in exported
+    assert "Not verified yet" in exported
 
 
-def test_a_page_of_the_authors_own_is_kept_whole(
+def test_a_readme_of_the_authors_own_is_kept_whole(
     bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
     target = tmp_path / "my_module"
     shutil.copytree(bundles["my_module"].path, target)
-    own = "# Mine\n\nIn Latin-1: \xe9".encode("latin-1")
-    (target / CARD).write_bytes(own)
+    page = "# Mine\n\nIn Latin-1: \xe9".encode("latin-1")
+    (target / CARD).write_bytes(page)
     assert portproof.verify(target, runtimes=["litert"]).unwritten == {}
-    assert (target / CARD).read_bytes().startswith(own)
+    assert (target / CARD).read_bytes().startswith(page)
 
 
-def test_odd_names_and_dtypes_are_not_shown_wrongly(tmp_path: Path) -> None:
+def test_snippets_that_cannot_have_odd_names_or_dtypes_are_left_out(tmp_path: Path) -> None:
     class Module(tf.Module):
         @tf.function(
             input_signature=[

@@ -1,4 +1,4 @@
-"""The command line, as a person or a script meets it."""
+"""The command line, as users and scripts run it."""
 
 import json
 import os
@@ -36,9 +36,9 @@ def test_verify_proves_every_bundle(artifacts: Path) -> None:
     assert whole.ok
     assert set(whole.bundle) == {"quadratic", "my_module", "quadratic_keras"}
     for name in whole.bundle:
-        own = Report.model_validate_json((artifacts / name / "report.json").read_text())
-        assert own.ok
-        assert [c for c in whole.cells if c.model == name] == own.cells
+        single = Report.model_validate_json((artifacts / name / "report.json").read_text())
+        assert single.ok
+        assert [c for c in whole.cells if c.model == name] == single.cells
 
 
 def test_the_json_has_the_documented_fields(artifacts: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_changed_file_is_refused_before_anything_runs(artifacts: Path) -> None
     assert not json.loads((artifacts / "quadratic" / "report.json").read_text())["ok"]
 
 
-def test_a_refused_bundle_costs_no_other(artifacts: Path) -> None:
+def test_a_refused_bundle_does_not_stop_the_others(artifacts: Path) -> None:
     (artifacts / "quadratic" / "tflite" / "quadratic.tflite").unlink()
     done = run("verify", "--runtime", "litert", cwd=artifacts.parent)
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_a_refused_bundle_costs_no_other(artifacts: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (["verify", "nowhere"], 1, "nowhere is not a bundle"),
         (["verify"], 2, "portproof export"),
@@ -113,16 +113,16 @@ def test_a_refused_bundle_costs_no_other(artifacts: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_message(
-    arguments: list[str], status: int, said: str, tmp_path: Path
+    arguments: list[str], status: int, message: str, tmp_path: Path
 ) -> None:
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == status
-    assert said in done.stderr + done.stdout
+    assert message in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unwritable_place_is_one_message(artifacts: Path) -> None:
+def test_an_unwritable_path_is_one_message(artifacts: Path) -> None:
     (artifacts / "file").write_text("in the way")
     json_path = artifacts / "file" / "report.json"
     done = run("verify", artifacts / "my_module", "--runtime", "litert", "--json", json_path)
@@ -131,7 +131,7 @@ def test_an_unwritable_place_is_one_message(artifacts: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_bundle_that_cannot_be_written_to_is_verified_all_the_same(artifacts: Path) -> None:
+def test_a_bundle_that_cannot_be_written_to_is_verified_too(artifacts: Path) -> None:
     report = artifacts / "my_module" / "report.json"
     report.unlink(missing_ok=True)  # another test may have verified the shared bundle
     report.mkdir()  # root may write into any folder
@@ -142,12 +142,12 @@ def test_a_bundle_that_cannot_be_written_to_is_verified_all_the_same(artifacts: 
 
 
 def test_nothing_is_wider_than_80_columns_in_a_terminal(artifacts: Path) -> None:
-    said = in_terminal([PORTPROOF, "verify", str(artifacts / "quadratic")], columns=80)
-    assert "proven" in said
-    rows = {line[:28].strip() for line in said.splitlines() if line.startswith("quadratic ")}
+    printed = in_terminal([PORTPROOF, "verify", str(artifacts / "quadratic")], columns=80)
+    assert "proven" in printed
+    rows = {line[:28].strip() for line in printed.splitlines() if line.startswith("quadratic ")}
     formats = ("savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph")
     assert rows >= {f"quadratic {name}" for name in formats}
-    assert max(map(len, said.splitlines())) <= 80
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 def in_terminal(command: list[str], columns: int) -> str:

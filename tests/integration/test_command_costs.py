@@ -1,4 +1,4 @@
-"""What a command costs: only `export` imports TensorFlow in its own process."""
+"""Only `export` imports TensorFlow in its own process."""
 
 import subprocess
 import sys
@@ -29,7 +29,9 @@ print("HEAVY", sorted({"tensorflow", "keras", "jax", "ai_edge_litert"} & sys.mod
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_commands_do_not_pay_for_tensorflow(command: list[str], bundles: dict[str, Bundle]) -> None:
+def test_a_command_does_not_import_tensorflow(
+    command: list[str], bundles: dict[str, Bundle]
+) -> None:
     arguments = [word.format(bundle=bundles["quadratic"].path) for word in command]
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments], check=True, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Where inside a model a runtime leaves the reference: on models with a fault in a known place."""
+"""Diagnosis locates where a runtime departs from the reference, in models with a known fault."""
 
 import os
 import subprocess
@@ -45,9 +45,9 @@ def with_fault(right: Bundle, wrong: Bundle, format_: str, folder: Path) -> Bund
     return with_format_from(right, wrong.path, format_, folder / "conv")
 
 
-def of(bundle: Bundle, runtime: str, format_: str = "", case: str = "") -> Diagnosis:
-    found = list(portproof.diagnose(bundle.path, runtime, format=format_, case=case))
-    return next(d for d in found if d.trial.signature_name == "serving_default")
+def diagnosis_of(bundle: Bundle, runtime: str, format_: str = "", case: str = "") -> Diagnosis:
+    diagnoses = list(portproof.diagnose(bundle.path, runtime, format=format_, case=case))
+    return next(d for d in diagnoses if d.trial.signature_name == "serving_default")
 
 
 @pytest.mark.slow
@@ -66,83 +66,87 @@ def of(bundle: Bundle, runtime: str, format_: str = "", case: str = "") -> Diagn
 def test_the_first_wrong_tensor_is_in_the_layer_that_was_changed(
     runtime: str, format_: str, right: Bundle, wrong: Bundle, tmp_path: Path
 ) -> None:
-    found = of(with_fault(right, wrong, format_, tmp_path), runtime, format_)
-    assert found.first
-    assert "/second" in found.first.node.name
-    assert found.first.metrics
-    assert found.first.metrics.bound_ratio
-    assert found.first.metrics.bound_ratio > 100
-    for finding in found.entering:  # what goes into it is as it should be
+    diagnosis = diagnosis_of(with_fault(right, wrong, format_, tmp_path), runtime, format_)
+    assert diagnosis.first
+    assert "/second" in diagnosis.first.node.name
+    assert diagnosis.first.metrics
+    assert diagnosis.first.metrics.bound_ratio
+    assert diagnosis.first.metrics.bound_ratio > 100
+    for finding in diagnosis.entering:  # its inputs are right
         assert finding.verdict in ("exact", "faithful")
-    assert found.ranges or format_ == "checkpoint" or runtime == "tensorflow"
-    assert not found.agrees
+    assert diagnosis.ranges or format_ == "checkpoint" or runtime == "tensorflow"
+    assert not diagnosis.agrees
 
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "litert", "tfjs-node-cpu", "tfjs-node-wasm"])
-def test_a_right_model_agrees(runtime: str, right: Bundle) -> None:
-    found = of(right, runtime, case="typical")
-    assert found.agrees
-    assert found.compared >= 3
-    assert found.first is None
+def test_a_right_model_agrees_with_the_reference(runtime: str, right: Bundle) -> None:
+    diagnosis = diagnosis_of(right, runtime, case="typical")
+    assert diagnosis.agrees
+    assert diagnosis.compared >= 3
+    assert diagnosis.first is None
 
 
-def test_what_a_runtime_refuses_is_named(tmp_path: Path) -> None:
+def test_an_op_that_a_runtime_refuses_is_named(tmp_path: Path) -> None:
     class Diagonal(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None, 3, 3], tf.float32, name="x")])
         def diagonal(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"y": tf.einsum("bii->bi", x)}
 
     bundle = exported(from_module("diagonal", Diagonal()), tmp_path / "diagonal")
-    [found] = portproof.diagnose(bundle.path, "tfjs-node-wasm")
-    assert "Einsum" in found.refused
-    assert [node.op for node in found.suspects] == ["Einsum"]
-    assert not found.agrees
+    [diagnosis] = portproof.diagnose(bundle.path, "tfjs-node-wasm")
+    assert "Einsum" in diagnosis.refused
+    assert [node.op for node in diagnosis.suspects] == ["Einsum"]
+    assert not diagnosis.agrees
 
 
-def test_a_saved_model_of_another_graph_is_no_reference(right: Bundle, tmp_path: Path) -> None:
+def test_a_saved_model_of_another_graph_cannot_be_the_reference(
+    right: Bundle, tmp_path: Path
+) -> None:
     keras.utils.clear_session()
     model = architectures.build_model("conv")
     model.get_layer("first").activation = keras.activations.tanh
     other = exported(architectures.keras_source("conv", model), tmp_path / "other" / "conv")
     bundle = with_fault(right, other, "savedmodel", tmp_path)
     with pytest.raises(PortproofError, match="neither the SavedModel nor the checkpoint"):
-        of(bundle, "litert")
+        diagnosis_of(bundle, "litert")
 
 
-def test_an_int32_product_through_floats_is_found(bundles: dict[str, Bundle]) -> None:
-    [found] = portproof.diagnose(bundles["my_module"].path, "tfjs-chromium-webgl")
-    assert found.case == "edge-integer-extremes"
-    assert found.first
-    assert found.first.node.op == "Mul"
+def test_an_int32_product_computed_in_floats_is_located(bundles: dict[str, Bundle]) -> None:
+    [diagnosis] = portproof.diagnose(bundles["my_module"].path, "tfjs-chromium-webgl")
+    assert diagnosis.case == "edge-integer-extremes"
+    assert diagnosis.first
+    assert diagnosis.first.node.op == "Mul"
 
 
 @pytest.mark.parametrize(
-    ("runtime", "case", "said"),
+    ("runtime", "case", "message"),
     [
         ("abacus", "", "there is no runtime 'abacus'"),
         ("openvino", "", "These do: tensorflow, litert"),
         ("litert", "batch-8", "they are typical, batch-1"),
     ],
 )
-def test_wrong_usage(runtime: str, case: str, said: str, right: Bundle) -> None:
-    with pytest.raises(UsageError, match=said):
-        of(right, runtime, case=case)
+def test_wrong_usage_is_an_error(runtime: str, case: str, message: str, right: Bundle) -> None:
+    with pytest.raises(UsageError, match=message):
+        diagnosis_of(right, runtime, case=case)
 
 
-def test_the_command_says_where(right: Bundle, wrong: Bundle, tmp_path: Path) -> None:
+def test_the_command_prints_where_the_numbers_differ(
+    right: Bundle, wrong: Bundle, tmp_path: Path
+) -> None:
     bundle = with_fault(right, wrong, "tflite", tmp_path)
     command = [PORTPROOF, "diagnose", os.fspath(bundle.path), "--runtime", "litert-reference"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    said = done.stdout
-    assert "conv tflite in litert-reference, serving_default, typical" in said
-    assert "of layer second" in said
-    assert "input " in said
-    assert "float32[" in said
-    assert "entering  " in said
-    assert "leaving   off by up to" in said
+    stdout = done.stdout
+    assert "conv tflite in litert-reference, serving_default, typical" in stdout
+    assert "of layer second" in stdout
+    assert "input " in stdout
+    assert "float32[" in stdout
+    assert "entering  " in stdout
+    assert "leaving   off by up to" in stdout
     assert "Traceback" not in done.stderr
 
 
-def test_zeros_are_not_the_numbers(right: Bundle) -> None:
+def test_the_reference_outputs_are_not_all_zero(right: Bundle) -> None:
     assert np.any(right.read(right.vectors("serving_default")[0])["reference/y"])

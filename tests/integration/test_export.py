@@ -1,4 +1,4 @@
-"""Exporting: the same bytes every time, names that survive, and nothing half done."""
+"""Exports are the same bytes every time, keep names, and are complete or not written at all."""
 
 import hashlib
 import subprocess
@@ -62,19 +62,19 @@ def test_exporting_again_in_one_process_gives_the_same_bytes(
     bundles: dict[str, Bundle], training: Path, tmp_path: Path
 ) -> None:
     again = portproof.export(source_of("quadratic_keras", training), tmp_path / "again")
-    own, first = digests(again.path), digests(bundles["quadratic_keras"].path)
-    assert own == {name: first[name] for name in own}
+    second, first = digests(again.path), digests(bundles["quadratic_keras"].path)
+    assert second == {name: first[name] for name in second}
 
 
-def test_every_model_is_in_every_format(bundles: dict[str, Bundle]) -> None:
+def test_every_format_is_exported_or_left_out(bundles: dict[str, Bundle]) -> None:
     for bundle in bundles.values():
         formats = {artifact.format for artifact in bundle.manifest.artifacts}
         assert formats >= {"savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph"}
         # Only a Keras model whose tensors have a dimension beside the batch is a layers model.
         assert ("tfjs-layers" in formats) == (bundle.manifest.model == "quadratic_keras")
-        found = [artifact.name for artifact in bundle.manifest.artifacts]
-        left_out = [one.format for one in bundle.manifest.left_out]
-        assert sorted([*found, *left_out]) == sorted(names())
+        exported = [artifact.name for artifact in bundle.manifest.artifacts]
+        left_out = [entry.format for entry in bundle.manifest.left_out]
+        assert sorted([*exported, *left_out]) == sorted(names())
 
 
 def test_plots_are_part_of_a_trained_bundle(bundles: dict[str, Bundle]) -> None:
@@ -100,11 +100,14 @@ def test_vectors_of_a_signature_without_a_dynamic_dimension() -> None:
     fixed = signature.model_copy(
         update={"inputs": {"x": signature.inputs["x"].model_copy(update={"shape": (2,)})}}
     )
-    found = list(cases(fixed, {"x": np.ones(2, np.float32)}, 1000))
-    assert {case.regime for case in found} == {"typical", "batch", "edge"}
-    assert all(case.inputs["x"].shape == (2,) for case in found)
+    generated = list(cases(fixed, {"x": np.ones(2, np.float32)}, 1000))
+    assert {case.regime for case in generated} == {"typical", "batch", "edge"}
+    assert all(case.inputs["x"].shape == (2,) for case in generated)
     assert len(special_values(fixed.inputs["x"])["infinity"]) == 2
-    assert [c.name for c in found if "infinity" in c.name] == ["edge-infinity-0", "edge-infinity-1"]
+    assert [c.name for c in generated if "infinity" in c.name] == [
+        "edge-infinity-0",
+        "edge-infinity-1",
+    ]
 
 
 def test_the_oracle_is_the_graph_in_float64(bundles: dict[str, Bundle]) -> None:
@@ -123,7 +126,7 @@ def test_the_oracle_is_the_graph_in_float64(bundles: dict[str, Bundle]) -> None:
     )
 
 
-def test_the_oracle_goes_into_library_functions_and_loops() -> None:
+def test_the_oracle_covers_library_functions_and_loops() -> None:
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     def loop(x: tf.Tensor) -> dict[str, tf.Tensor]:
         for _ in tf.range(10):
@@ -135,7 +138,7 @@ def test_the_oracle_goes_into_library_functions_and_loops() -> None:
     assert exact[0] == pytest.approx(float(np.float32(1.1)) ** 10, rel=1e-14)
 
 
-def test_the_checkpoint_restores_into_the_persons_own_model(bundles: dict[str, Bundle]) -> None:
+def test_the_checkpoint_restores_into_the_users_own_model(bundles: dict[str, Bundle]) -> None:
     from export import quadratic_keras
 
     bundle = bundles["quadratic_keras"]
@@ -169,7 +172,7 @@ def test_the_python_api_takes_a_module(tmp_path: Path) -> None:
             return self.factor * x
 
     bundle = portproof.export(Scale(), tmp_path / "s", inputs={"x": np.ones((3, 2), np.float32)})
-    # No Keras form was stated, so there is none; every other format is there.
+    # Every float32 format but those that need a Keras model.
     formats = {artifact.format for artifact in bundle.manifest.artifacts}
     assert formats == {"savedmodel", "checkpoint", "tflite", "tfjs-graph"}
     assert portproof.verify(bundle.path, runtimes=["litert"]).ok
@@ -190,7 +193,7 @@ def test_a_failed_export_leaves_the_old_bundle(
     assert digests(tmp_path) == before
 
 
-def test_a_format_that_nobody_asked_for_is_left_out_with_the_reason(
+def test_an_unrequested_format_that_fails_is_left_out_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -206,7 +209,7 @@ def test_a_format_that_nobody_asked_for_is_left_out_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"z": X}, r"given for \['z'\], and the signature's inputs are \['x'\]"),
         ({"x": X.astype(np.int32)}, r"int32\[33\], and the signature says float32\[\?\]"),
@@ -215,29 +218,29 @@ def test_a_format_that_nobody_asked_for_is_left_out_with_the_reason(
     ],
 )
 def test_wrong_examples_are_refused(
-    inputs: dict[str, np.ndarray] | None, said: str, tmp_path: Path
+    inputs: dict[str, np.ndarray] | None, message: str, tmp_path: Path
 ) -> None:
     source = heads()
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         portproof.export(
             source.model, tmp_path / "x", signatures=dict(source.functions), inputs=inputs
         )
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_model_is_refused() -> None:
+def test_an_object_that_is_not_a_model_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot export a int"):
         portproof.export(3)
 
 
 def test_vectors_are_read_in_the_order_of_the_manifest(bundles: dict[str, Bundle]) -> None:
     bundle = bundles["quadratic"]
-    first, *_, again = (v for v in bundle.vectors("serving_default") if v.regime == "batch")
-    one, two = (tensors.read(bundle.path / v.file.path) for v in (first, again))
-    assert all((one[name] == two[name]).all() for name in one)
+    first, *_, last = (v for v in bundle.vectors("serving_default") if v.regime == "batch")
+    first_arrays, last_arrays = (tensors.read(bundle.path / v.file.path) for v in (first, last))
+    assert all((first_arrays[name] == last_arrays[name]).all() for name in first_arrays)
 
 
-def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_bundle_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years")
     with pytest.raises(UsageError, match="something else than a bundle"):
@@ -260,7 +263,7 @@ def test_two_outputs_of_one_layer_are_numbered(tmp_path: Path) -> None:
     assert portproof.verify(bundle.path, runtimes=["keras"]).ok
 
 
-def test_a_model_that_says_nothing_of_its_inputs_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_known_inputs_is_refused(tmp_path: Path) -> None:
     class Own(keras.Model):
         def call(self, x: tf.Tensor) -> tf.Tensor:
             return x

@@ -1,4 +1,4 @@
-"""Wrong artifacts and wrong runtimes: each must end as `wrong` or `failed`, and exit with 1."""
+"""Each wrong artifact or runtime gives the verdict `wrong` or `failed` and exit status 1."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ from verify.faults.damage import (
 )
 
 FORMATS = ("savedmodel", "checkpoint", "keras", "tflite", "tfjs-graph")
-# A process each that starts in a second or two; the browser has tests of its own.
+# Those that start in a second or two; test_browser.py tests the browser.
 FAST = [
     runtime
     for runtime in RUNTIMES
@@ -57,7 +57,7 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def reports(right: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
-    """The right bundle, and one with each fault in each format, checked in one go."""
+    """The right bundle, and one with each fault in each format, verified in one run."""
     folder = tmp_path_factory.mktemp("faulty")
     bundles = [right]
     for fault in FAULTS:
@@ -77,35 +77,37 @@ def flipped(right: Bundle, format_: str, folder: Path) -> Bundle:
 
 def flip(folder: Path, format_: str) -> None:
     weight = np.float32(1.5).tobytes()
-    spoiled = np.float32(1.5 * 2**-16).tobytes()
-    found = 0
+    corrupted = np.float32(1.5 * 2**-16).tobytes()
+    count = 0
     for file in [path for path in (folder / format_).rglob("*") if path.is_file()]:
         if file.suffix == ".keras":
-            found += flip_in_zip(file, weight, spoiled)
+            count += flip_in_zip(file, weight, corrupted)
         elif file.suffix != ".pb" and weight in file.read_bytes():
-            file.write_bytes(file.read_bytes().replace(weight, spoiled))
-            found += 1
+            file.write_bytes(file.read_bytes().replace(weight, corrupted))
+            count += 1
     files = 2 if format_ == "tflite" else 1  # the second of which has one row
-    assert found == files, "the weight is stored once in a file, and that is where it was changed"
+    assert count == files, "the weight is stored once in a file, and that is where it was changed"
 
 
-def flip_in_zip(file: Path, weight: bytes, spoiled: bytes) -> int:
+def flip_in_zip(file: Path, weight: bytes, corrupted: bytes) -> int:
     with zipfile.ZipFile(file) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
-    found = sum(weight in data for name, data in entries.items() if name.endswith(".h5"))
+    count = sum(weight in data for name, data in entries.items() if name.endswith(".h5"))
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in entries.items():
-            archive.writestr(name, data.replace(weight, spoiled) if name.endswith(".h5") else data)
-    return found
+            archive.writestr(
+                name, data.replace(weight, corrupted) if name.endswith(".h5") else data
+            )
+    return count
 
 
 def verdicts(report: Report, format_: str) -> dict[str, set[str]]:
     """The verdicts of `typical` and `batch` in one format, by runtime."""
-    found: dict[str, set[str]] = {}
+    by_runtime: dict[str, set[str]] = {}
     for cell in report.cells:
         if cell.format == format_ and cell.regime != "edge":
-            found.setdefault(cell.runtime, set()).add(cell.verdict)
-    return found
+            by_runtime.setdefault(cell.runtime, set()).add(cell.verdict)
+    return by_runtime
 
 
 @pytest.mark.slow
@@ -114,8 +116,8 @@ def test_the_right_bundle_is_proven(reports: dict[str, Report]) -> None:
     assert report.exit_status == 0
     assert report.ok
     for format_ in FORMATS:
-        for runtime, found in verdicts(report, format_).items():
-            assert found <= {"exact", "faithful"}, runtime
+        for runtime, seen in verdicts(report, format_).items():
+            assert seen <= {"exact", "faithful"}, runtime
 
 
 # A checkpoint has no outputs to drop or rename; its variables have their own test below.
@@ -133,9 +135,9 @@ def test_every_fault_is_caught(fault: str, format_: str, reports: dict[str, Repo
     report = reports[title(fault, format_)]
     assert report.exit_status == 1
     assert not report.ok
-    found = verdicts(report, format_)
-    assert found, "the format was run"
-    for runtime, seen in found.items():
+    by_runtime = verdicts(report, format_)
+    assert by_runtime, "the format was run"
+    for runtime, seen in by_runtime.items():
         assert seen & {"wrong", "failed"}, f"{runtime} saw nothing of it"
     for other in set(FORMATS) - {format_, *(("checkpoint",) if format_ == "savedmodel" else ())}:
         for seen in verdicts(report, other).values():
@@ -194,7 +196,7 @@ def test_a_runtime_that_answers_wrongly_is_caught_in_every_format(
             assert "wrong" in seen, f"{runtime} on {format_}"
 
 
-def test_another_backend_than_asked_for_is_no_pass(bundles: dict[str, Bundle]) -> None:
+def test_a_run_on_another_backend_fails(bundles: dict[str, Bundle]) -> None:
     runtimes = [
         with_faulty_runner(r, "other backend") for r in named("tfjs-node-wasm", "litert", "keras")
     ]
@@ -212,7 +214,7 @@ def test_another_backend_than_asked_for_is_no_pass(bundles: dict[str, Bundle]) -
         ("chatter", "not a JSON object: loading..."),
     ],
 )
-def test_one_failure_costs_one_case_and_nothing_is_left(
+def test_a_failure_costs_one_case_and_leaves_no_process(
     fault: str, reason: str, bundles: dict[str, Bundle]
 ) -> None:
     runtimes = [with_faulty_runner(r, fault) for r in named("litert")] + named("litert-reference")
@@ -220,8 +222,8 @@ def test_one_failure_costs_one_case_and_nothing_is_left(
     failed = cells(report, "failed")
     assert {cell.runtime for cell in failed} == {"litert"}
     assert reason in failed[0].detail
-    # The fresh process counts its requests anew, so every second case meets the fault again; the
-    # first, `typical`, does not.
+    # The fault comes at the second request to a process, and a fresh process follows each failure:
+    # every second case fails, and the first, `typical`, does not.
     assert "typical" not in {cell.regime for cell in failed}
     assert len(cells(report, "exact")) == 4
     assert report.exit_status == 1
@@ -230,7 +232,7 @@ def test_one_failure_costs_one_case_and_nothing_is_left(
 
 def children() -> list[str]:
     """Command lines of runners that still run below this process."""
-    found = []
+    commands = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rsplit(")", 1)[1].split()
@@ -238,11 +240,11 @@ def children() -> list[str]:
         except OSError:
             continue
         if fields[1] == str(os.getpid()) and fields[0] != "Z" and "runner" in command:
-            found.append(command)
-    return found
+            commands.append(command)
+    return commands
 
 
-def test_no_cells_is_no_pass(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_a_report_without_cells_does_not_pass(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     assert run_cells([], FAST).exit_status == 1
     assert run_cells([bundles["quadratic"]], []).exit_status == 1
     copy = shutil.copytree(bundles["quadratic"].path, tmp_path / "none")
@@ -254,22 +256,22 @@ def test_no_cells_is_no_pass(bundles: dict[str, Bundle], tmp_path: Path) -> None
     assert "no vectors" in cells(report, "failed")[0].detail
 
 
-def test_an_absent_runtime_is_no_pass(bundles: dict[str, Bundle]) -> None:
+def test_an_absent_runtime_does_not_pass(bundles: dict[str, Bundle]) -> None:
     absent = [replace(runtime, missing=lambda: "buy a phone") for runtime in named("litert")]
     report = run_cells([bundles["quadratic"]], absent)
     assert report.exit_status == 3
     assert {cell.verdict for cell in report.cells} == {"absent"}
     assert "buy a phone" in report.cells[0].detail
     both = run_cells([bundles["quadratic"]], absent + named("litert-reference"))
-    # Every artifact that a present runtime knows was run: nothing that was asked for is missing.
+    # Every artifact ran in some runtime that is present, and nothing requested is missing.
     assert both.exit_status == 0
-    asked = run_cells(
+    requested = run_cells(
         [bundles["quadratic"]], absent + named("litert-reference"), requested=["litert"]
     )
-    assert asked.exit_status == 3
+    assert requested.exit_status == 3
 
 
-def test_an_artifact_that_no_runtime_knows_is_no_pass(
+def test_an_artifact_that_no_runtime_knows_does_not_pass(
     bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portproof.runtimes.table.RUNTIMES", tuple(FAST))
@@ -298,7 +300,7 @@ def test_an_artifact_that_no_runtime_knows_is_no_pass(
     assert report.unchecked == ["no runtime knows quadratic coreml"]
 
 
-def test_a_runtime_asked_for_that_had_nothing_to_run_is_no_pass(
+def test_a_requested_runtime_with_nothing_to_run_does_not_pass(
     right: Bundle, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(right.path, tmp_path / "without")

@@ -1,4 +1,4 @@
-"""README's errors are those that are shown, word for word: each is provoked here."""
+"""The errors in README.md are shown word for word: each is provoked here."""
 
 import os
 import re
@@ -17,8 +17,8 @@ from portproof.bundle.errors import PortproofError
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
-# Where there is something to do about a runtime's or a report's words, no error of ours.
-SAID_ELSEWHERE = {
+# Messages of a runtime or a report, which are not raised as errors here.
+OTHER_MESSAGES = {
     "Kernel 'Conv2DBackpropFilter' not registered for backend 'wasm'",
     "keras-torch is absent; to have it: pip install portproof[torch]",
     "takes a row at a time, and this batch has none",
@@ -27,8 +27,8 @@ SAID_ELSEWHERE = {
 
 def shown() -> list[str]:
     [section] = re.findall(r"^## When it says(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL)
-    found = re.findall(r"^```text\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
-    return [" ".join(message.split()) for message in found]
+    messages = re.findall(r"^```text\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(message.split()) for message in messages]
 
 
 def _dense(*more: Any) -> keras.Model:
@@ -41,7 +41,7 @@ class Own(keras.layers.Layer):
         return x
 
 
-def _own_layer() -> None:
+def _custom_layer() -> None:
     _dense(Own()).save("my_model.keras")
     portproof.export("my_model.keras")
 
@@ -65,7 +65,7 @@ def _strings() -> None:
     portproof.export(Module(), "artifacts/my_model")
 
 
-def _inputs() -> None:
+def _wrong_inputs() -> None:
     portproof.export(_dense(), inputs={"a": np.ones((4, 3), np.float32)})
 
 
@@ -73,17 +73,17 @@ def _without_data() -> None:
     portproof.export(_dense(), formats=["tflite int8"])
 
 
-def _small() -> None:
+def _too_small() -> None:
     portproof.export(_dense(), formats=["tflite dynamic-range"])
 
 
-def _length() -> None:
+def _unknown_length() -> None:
     x = keras.Input((None, 3), name="x")
     model = keras.Model(x, {"y": keras.layers.GRU(2)(x)}, name="my_model")
     portproof.export(model, formats=["tfjs-graph"])
 
 
-def _not_there() -> None:
+def _missing_op() -> None:
     class Module(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None, 3, 3], tf.float32, name="x")])
         def inverse(self, x: Any) -> Any:
@@ -92,29 +92,39 @@ def _not_there() -> None:
     portproof.export(Module(), "artifacts/module", formats=["tfjs-graph"])
 
 
-def _changed() -> None:
+def _changed_file() -> None:
     bundle = portproof.export(_dense(), formats=["keras"])
     Path(bundle.path, "keras", "my_model.keras").write_bytes(b"another")
     Bundle.open(os.path.relpath(bundle.path))
 
 
 PROVOKED: list[Callable[[], None]] = [
-    *(_own_layer, _lambda, _h5, _strings, _inputs, _without_data, _small, _length, _not_there),
-    _changed,
+    *(
+        _custom_layer,
+        _lambda,
+        _h5,
+        _strings,
+        _wrong_inputs,
+        _without_data,
+        _too_small,
+        _unknown_length,
+        _missing_op,
+    ),
+    _changed_file,
 ]
 
 
 @pytest.mark.parametrize("provoke", PROVOKED)
-def test_an_error_is_the_one_that_is_shown(
+def test_an_error_has_the_text_that_the_readme_shows(
     provoke: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PortproofError) as raised:
         provoke()
-    said = str(raised.value).replace(f"{tmp_path}/", "")
-    assert re.sub(r"made at \S+:\d+", "made at my_model.py:12", said) in shown()
+    message = str(raised.value).replace(f"{tmp_path}/", "")
+    assert re.sub(r"made at \S+:\d+", "made at my_model.py:12", message) in shown()
 
 
-def test_nothing_else_is_shown() -> None:
-    assert len(set(shown()) - SAID_ELSEWHERE) == len(PROVOKED)
-    assert set(shown()) >= SAID_ELSEWHERE
+def test_the_readme_shows_no_other_message() -> None:
+    assert len(set(shown()) - OTHER_MESSAGES) == len(PROVOKED)
+    assert set(shown()) >= OTHER_MESSAGES

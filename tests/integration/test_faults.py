@@ -1,4 +1,4 @@
-"""A part of the corpus: what `make faults` measures of every architecture, of two of them."""
+"""A part of the corpus: two of the architectures that `make faults` measures."""
 
 import re
 from dataclasses import replace
@@ -22,23 +22,23 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return run(["softmax", "integers"], folder, log=lambda _: None)
 
 
-def test_every_fault_is_caught_that_float32_can_show(results: Results) -> None:
+def test_every_fault_that_float32_can_show_is_caught(results: Results) -> None:
     assert len(results.detectable) > 60
     assert results.meets_expectations(), [*results.misses, *results.false_alarms]
     assert len(results.misses) < len(results.detectable) / 10
 
 
-def test_nothing_harmless_is_flagged(results: Results) -> None:
+def test_no_harmless_rewrite_is_flagged(results: Results) -> None:
     assert len(results.judged_rewrites) > 40
     assert not results.false_alarms
-    # Not by a hair, either: what is right is far inside its bound.
+    # Nor nearly flagged: right outputs are well within their bounds.
     faithful = [rewrite for rewrite in results.judged_rewrites if rewrite.verdict == "faithful"]
     assert max(rewrite.bound_ratio for rewrite in faithful) < 0.75
     assert max(rewrite.mean_share for rewrite in faithful) < 0.75
 
 
-def test_the_tolerances_of_others_do_worse(results: Results) -> None:
-    """Else the corpus would be too coarse to tell them apart."""
+def test_common_tolerances_make_more_errors(results: Results) -> None:
+    """Otherwise the corpus would be too coarse to tell them apart."""
 
     def errors(judge: str) -> int:
         missed = sum(judge not in fault.caught_by for fault in results.detectable)
@@ -47,7 +47,7 @@ def test_the_tolerances_of_others_do_worse(results: Results) -> None:
     assert all(errors(PORTPROOF) < errors(judge) for judge in JUDGES if judge != PORTPROOF)
 
 
-def test_the_page_tells_all_of_it(results: Results) -> None:
+def test_the_page_lists_every_miss_and_failure(results: Results) -> None:
     page = "\n".join(results.page())
     assert f"{len(results.detectable)} faults" in page
     for fault in [*results.misses, *results.equivalent]:
@@ -57,11 +57,11 @@ def test_the_page_tells_all_of_it(results: Results) -> None:
             assert str(rewrite) in page
 
 
-def test_empty_results_are_no_success() -> None:
+def test_empty_results_do_not_meet_expectations() -> None:
     assert not Results().meets_expectations()
 
 
-def test_one_miss_or_one_false_alarm_is_no_success(results: Results) -> None:
+def test_one_miss_or_one_false_alarm_does_not_meet_expectations(results: Results) -> None:
     caught = next(f for f in results.faults if f.title == "bias dropped")
     missed = replace(caught, caught_by=frozenset(), caught_in_deciding_by=frozenset())
     assert not Results([*results.faults, missed], results.rewrites).meets_expectations()
@@ -69,12 +69,12 @@ def test_one_miss_or_one_false_alarm_is_no_success(results: Results) -> None:
     assert not Results(results.faults, [*results.rewrites, flagged]).meets_expectations()
 
 
-def test_readme_quotes_the_committed_page() -> None:
+def test_the_readme_quotes_the_committed_page() -> None:
     page = (REPOSITORY / "verify" / "faults" / "RESULTS.md").read_text()
     readme = " ".join((REPOSITORY / "README.md").read_text().split())
-    ours = re.search(r"\| Portproof \| (\d+ of \d+) \| .*? \| (\d+ of \d+) ", page)
-    assert ours
-    caught, alarms = ours.groups()
+    row = re.search(r"\| Portproof \| (\d+ of \d+) \| .*? \| (\d+ of \d+) ", page)
+    assert row
+    caught, alarms = row.groups()
     assert f"{caught} faults" in readme
     assert f"{alarms} harmless rewrites" in readme
 
@@ -88,9 +88,11 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "off", "passes"), PAIRS)
-def test_the_tolerances_are_what_they_say(name: str, off: float, passes: bool) -> None:
+@pytest.mark.parametrize(("name", "error", "passes"), PAIRS)
+def test_a_tolerance_accepts_and_rejects_by_its_definition(
+    name: str, error: float, passes: bool
+) -> None:
     reference = np.array([1.0, 1.0], np.float32)
-    got = reference + np.array([off, 0], np.float32)
+    got = reference + np.array([error, 0], np.float32)
     assert (name not in tolerances.rejecting_tolerances(got, reference)) == passes
     assert tolerances.rejecting_tolerances(None, reference) == frozenset(tolerances.TOLERANCES)

@@ -1,4 +1,4 @@
-"""Fusings for TF.js: the same numbers in fewer operations; what is still needed stays."""
+"""Fusings for TF.js: the same numbers in fewer operations; outputs used elsewhere are kept."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def frozen_graph(function: Callable[[Any], Any]) -> tuple[Any, list[str]]:
 
 
 def fused(function: Callable[[Any], Any], *patterns: fusing.Pattern) -> tuple[Any, Any]:
-    """A function's graph before and after some patterns, without Identity nodes between."""
+    """A function's graph before and after the patterns, which see it without Identity nodes."""
     graph, outputs = frozen_graph(function)
     result = graph
     for pattern in (without_identity, *patterns):

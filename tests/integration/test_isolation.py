@@ -1,4 +1,4 @@
-"""A runner's limits and its end: nothing that it started outlives it, whatever happens."""
+"""A runner's limits and its end: however it ends, no process that it started outlives it."""
 
 import json
 import os
@@ -22,26 +22,26 @@ import sys, time, os, subprocess
 REQUEST = EXAMPLE_REQUEST
 
 
-# In the environment of what these tests start: another's runners may be at work on this machine.
-OURS = {"PORTPROOF_TEST": uuid.uuid4().hex}
+# Set for the processes that these tests start: other runners may be at work on this machine.
+MARK = {"PORTPROOF_TEST": uuid.uuid4().hex}
 
 
 def runner(code: str, **limits: float) -> RunnerProcess:
-    return RunnerProcess([sys.executable, "-c", READY + code], OURS, Limits(**limits))
+    return RunnerProcess([sys.executable, "-c", READY + code], MARK, Limits(**limits))
 
 
-def marked() -> list[psutil.Process]:
+def running_processes() -> list[psutil.Process]:
     """Every process that a runner of these tests started and that still runs."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             environment = process.environ()
-            ours = OURS.items() <= environment.items() and "PORTPROOF_RUNNER" in environment
-            if ours and process.status() != "zombie":
-                found.append(process)
+            started_here = MARK.items() <= environment.items() and "PORTPROOF_RUNNER" in environment
+            if started_here and process.status() != "zombie":
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 CASES = {
@@ -58,15 +58,15 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_limit_or_an_end_is_named(name: str) -> None:
+def test_a_passed_limit_or_a_crash_is_named(name: str) -> None:
     code, reason = CASES[name]
     process = runner(code, request=3, memory=0.5)
     with pytest.raises(RunnerError, match=reason.replace(")", r"\)")):
         process.ask(REQUEST)
-    assert not marked()
+    assert not running_processes()
 
 
-def test_what_a_dead_runner_left_in_a_session_of_its_own_is_ended() -> None:
+def test_a_dead_runners_processes_in_another_session_are_ended() -> None:
     code = (
         "subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
         "for line in sys.stdin: os._exit(3)"
@@ -74,10 +74,10 @@ def test_what_a_dead_runner_left_in_a_session_of_its_own_is_ended() -> None:
     process = runner(code)
     with pytest.raises(RunnerError, match="exit status 3"):
         process.ask(REQUEST)
-    assert not marked()
+    assert not running_processes()
 
 
-def test_temporary_files_go_with_the_runner() -> None:
+def test_temporary_files_are_deleted_with_the_runner() -> None:
     code = (
         "import tempfile, json\n"
         "for line in sys.stdin:\n"
@@ -86,43 +86,43 @@ def test_temporary_files_go_with_the_runner() -> None:
     process = runner(code)
     answer = process.ask(REQUEST)
     assert isinstance(answer, Answer)
-    made = Path(answer.note)
-    assert made.is_dir()
+    folder = Path(answer.note)
+    assert folder.is_dir()
     process.stop()
-    assert not made.exists()
-    assert not made.parent.exists()
+    assert not folder.exists()
+    assert not folder.parent.exists()
 
 
-def test_ctrl_c_ends_everything_at_once_and_keeps_the_report(
+def test_ctrl_c_ends_every_process_and_writes_the_report_so_far(
     bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
-    out = tmp_path / "so-far.json"
+    path = tmp_path / "so-far.json"
     portproof = str(Path(sys.executable).with_name("portproof"))
-    command = [portproof, "verify", str(bundles["quadratic"].path), "--json", str(out)]
+    command = [portproof, "verify", str(bundles["quadratic"].path), "--json", str(path)]
     process = subprocess.Popen(
         command,
-        env={**os.environ, **OURS},
+        env={**os.environ, **MARK},
         text=True,
-        # A shell that runs the tests in the background has them ignore it, which is inherited.
+        # Under a background shell the tests ignore SIGINT, and the command would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 60
-    while not marked() and time.monotonic() < deadline:
+    while not running_processes() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert marked(), "a runner has started"
+    assert running_processes(), "a runner has started"
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     sent = time.monotonic()
-    said, errors = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=60)
     assert time.monotonic() - sent < 5
     assert process.returncode == 130
-    assert "Traceback" not in errors
-    assert "interrupted: so far" in said
-    report = json.loads(out.read_text())
+    assert "Traceback" not in stderr
+    assert "interrupted: so far" in stdout
+    report = json.loads(path.read_text())
     assert report["interrupted"]
     assert not report["ok"]
-    kept = json.loads((bundles["quadratic"].path / "report.json").read_text())
-    assert kept["cells"] == report["cells"]
-    assert not marked()
+    saved = json.loads((bundles["quadratic"].path / "report.json").read_text())
+    assert saved["cells"] == report["cells"]
+    assert not running_processes()

@@ -1,4 +1,4 @@
-"""Large weights stay out of the graphs that are made of a model, and its numbers the same."""
+"""Large weights are kept out of a model's graphs, and its outputs do not change."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ ROWS, SIZE = 2000, 256
 
 
 class Model(tf.Module):
-    """A large table that is looked up, and a kernel that a loop multiplies with, also large."""
+    """A lookup in a large table, then a loop that multiplies by a large kernel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ MODEL = Model()
 INDICES = np.array([0, 7, 1999, 7], np.int32)
 
 
-def by_hand(dtype: Any) -> np.ndarray:
+def numpy_outputs(dtype: Any) -> np.ndarray:
     table, kernel, bias = (v.numpy().astype(dtype) for v in (MODEL.table, MODEL.kernel, MODEL.bias))
     y = table[INDICES]
     for _ in range(3):
@@ -54,78 +54,80 @@ def by_hand(dtype: Any) -> np.ndarray:
     return np.asarray(y)
 
 
-def test_they_are_held_once_and_in_no_graph() -> None:
+def test_large_weights_are_stored_once_and_in_no_graph() -> None:
     assert MODEL.table.numpy().nbytes >= LARGE
     assert MODEL.kernel.numpy().nbytes >= LARGE
-    found = freeze(MODEL.look.get_concrete_function())
-    assert found.graph.ByteSize() < 20_000
-    values = sorted(found.weights.values(), key=len)
+    result = freeze(MODEL.look.get_concrete_function())
+    assert result.graph.ByteSize() < 20_000
+    values = sorted(result.weights.values(), key=len)
     np.testing.assert_array_equal(values[0], MODEL.kernel.numpy())
     np.testing.assert_array_equal(values[1], MODEL.table.numpy())
     assert len(values) == 2
-    whole = with_weights(found.graph, found.weights)
+    whole = with_weights(result.graph, result.weights)
     assert whole.ByteSize() > sum(value.nbytes for value in values)
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(whole, name="")
         with tf.compat.v1.Session(graph=graph) as session:
-            got = session.run(found.outputs[0].name, {found.inputs["i"].name: INDICES})
+            got = session.run(result.outputs[0].name, {result.inputs["i"].name: INDICES})
     np.testing.assert_array_equal(got, MODEL.look(INDICES)["y"].numpy())
 
 
-def test_the_oracle_and_its_bounds_are_those_of_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oracle_and_its_bounds_are_the_same_as_with_constants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def measured() -> tuple[Oracle, Deviations]:
         oracle = Oracle(MODEL.look.get_concrete_function())
         return oracle, oracle.deviations({"i": INDICES})
 
-    oracle, apart = measured()
+    oracle, separate = measured()
     monkeypatch.setattr(frozen, "LARGE", 1 << 40)
-    other, inside = measured()
-    assert oracle.graph.ByteSize() < 20_000 < LARGE < other.graph.ByteSize()
-    np.testing.assert_array_equal(apart.exact["y"], inside.exact["y"])
-    np.testing.assert_array_equal(apart.correct["y"], inside.correct["y"])
-    np.testing.assert_allclose(apart.exact["y"], by_hand(np.float64), rtol=1e-9)
-    error = np.abs(by_hand(np.float32) - apart.exact["y"])
-    assert (error <= apart.correct["y"]).all()
-    assert (apart.correct["y"] < 1e-4).all()
+    other_oracle, embedded = measured()
+    assert oracle.graph.ByteSize() < 20_000 < LARGE < other_oracle.graph.ByteSize()
+    np.testing.assert_array_equal(separate.exact["y"], embedded.exact["y"])
+    np.testing.assert_array_equal(separate.correct["y"], embedded.correct["y"])
+    np.testing.assert_allclose(separate.exact["y"], numpy_outputs(np.float64), rtol=1e-9)
+    error = np.abs(numpy_outputs(np.float32) - separate.exact["y"])
+    assert (error <= separate.correct["y"]).all()
+    assert (separate.correct["y"] < 1e-4).all()
     np.testing.assert_array_equal(
-        oracle.original({"i": INDICES})["y"], other.original({"i": INDICES})["y"]
+        oracle.original({"i": INDICES})["y"], other_oracle.original({"i": INDICES})["y"]
     )
 
 
-def test_a_diagnosis_takes_them_for_weights() -> None:
+def test_a_diagnosis_treats_large_weights_as_weights() -> None:
     infer: Any = inspection.load(MODEL, MODEL.look.get_concrete_function(), oracle=True)
-    made = infer({"i": INDICES})
-    assert not any(array.shape in ((ROWS, SIZE), (SIZE, 1100)) for array in made.values())
+    arrays = infer({"i": INDICES})
+    assert not any(array.shape in ((ROWS, SIZE), (SIZE, 1100)) for array in arrays.values())
     [output] = infer.answer_fields["output_nodes"].values()
-    np.testing.assert_allclose(made[f"oracle/{output}"], by_hand(np.float64), rtol=1e-9)
+    np.testing.assert_allclose(arrays[f"oracle/{output}"], numpy_outputs(np.float64), rtol=1e-9)
 
 
-def test_a_large_table_is_still_what_bounds_its_indices() -> None:
+def test_generated_indices_stay_within_a_large_table() -> None:
     ids = keras.Input((3,), name="ids", dtype="int32")
     model = keras.Model(ids, keras.layers.Embedding(90_000, 3)(ids))
-    found = from_keras("ids", model, None).examples["serving_default"]["ids"]
-    assert 1000 < found.max() < 90_000
+    indices = from_keras("ids", model, None).examples["serving_default"]["ids"]
+    assert 1000 < indices.max() < 90_000
 
 
 def test_no_weight_is_written_twice(bundles: dict[str, Bundle]) -> None:
-    """TF.js reads them from the shards; in the topology they would be there in base64 as well."""
-    found = 0
+    """TF.js reads weights from the shards: the topology must not repeat them in base64."""
+    constants = 0
     for bundle in bundles.values():
         for path in bundle.path.glob("tfjs-graph/*/model.json"):
             for node in json.loads(path.read_text())["modelTopology"]["node"]:
                 if node["op"] == "Const":
-                    found += 1
+                    constants += 1
                     tensor = node["attr"]["value"]["tensor"]
                     assert set(tensor) <= {"dtype", "tensorShape"}, (bundle.path.name, node["name"])
-    assert found >= len(bundles)
+    assert constants >= len(bundles)
 
 
-def test_what_is_too_large_for_a_format_is_left_out(
+def test_a_format_that_cannot_hold_the_weights_is_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(frozen, "MAX_GRAPH", 3_000_000)
     bundle = portproof.export(MODEL, tmp_path / "large", inputs={"i": INDICES[:1]})
-    reasons = {left.format: left.reason for left in bundle.manifest.left_out}
+    reasons = {entry.format: entry.reason for entry in bundle.manifest.left_out}
     assert reasons["tfjs-graph"].startswith("its weights are 0.0 GB, and TensorFlow cannot write")
     assert {a.format for a in bundle.manifest.artifacts} >= {"savedmodel", "checkpoint", "tflite"}
 

@@ -32,7 +32,7 @@ def test_quadratic_learns_the_curve(training: Path) -> None:
     model = quadratic.Quadratic()
     history = trained(training / "quadratic", model)
     points = data.make(22)
-    floor = float(np.mean((points.y - points.truth) ** 2))  # what the true curve itself has
+    floor = float(np.mean((points.y - points.truth) ** 2))  # the loss of the true curve
     assert 35 < history["losses"][0] < 60
     assert len(history["losses"]) == 150
     assert history["losses"][-1] == pytest.approx(floor, rel=0.03)
@@ -49,7 +49,7 @@ def test_quadratic_keras_learns_the_curve(training: Path) -> None:
     assert [*kernel[:, 0], *bias] == pytest.approx([2, 1, -8], abs=0.25)
 
 
-def test_start_is_uniform_in_0_5() -> None:
+def test_initial_weights_are_uniform_from_0_to_5() -> None:
     starts = np.array(
         [[v.numpy() for v in quadratic.Quadratic(seed).variables] for seed in range(50)]
     )
@@ -59,9 +59,9 @@ def test_start_is_uniform_in_0_5() -> None:
 
 
 def test_loss_is_printed_every_ten_epochs(tmp_path: Path) -> None:
-    said: list[str] = []
-    train("quadratic", tmp_path, epochs=21, log=said.append)
-    steps = [re.fullmatch(r"Mean squared error for step (\d+): \d+\.\d+", line) for line in said]
+    lines: list[str] = []
+    train("quadratic", tmp_path, epochs=21, log=lines.append)
+    steps = [re.fullmatch(r"Mean squared error for step (\d+): \d+\.\d+", line) for line in lines]
     assert [match and match[1] for match in steps] == ["0", "10", "20"]
 
 
@@ -73,7 +73,7 @@ def test_my_module_multiplies() -> None:
 
 
 @pytest.mark.parametrize("name", ["quadratic", "quadratic_keras"])
-def test_same_seed_same_bits_other_seed_others(name: str, training: Path, tmp_path: Path) -> None:
+def test_a_seed_decides_every_bit_of_the_weights(name: str, training: Path, tmp_path: Path) -> None:
     train(name, tmp_path / "same")
     train(name, tmp_path / "other", seed=23)
     assert weights(tmp_path / "same" / name) == weights(training / name)
@@ -81,7 +81,7 @@ def test_same_seed_same_bits_other_seed_others(name: str, training: Path, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["quadratic", "quadratic_keras"])
-def test_stopped_and_resumed_ends_with_the_same_bits(
+def test_a_resumed_training_ends_with_the_same_bits(
     name: str, training: Path, tmp_path: Path
 ) -> None:
     train(name, tmp_path, epochs=75)
@@ -96,7 +96,7 @@ def test_stopped_and_resumed_ends_with_the_same_bits(
         np.testing.assert_array_equal(resumed[key], whole[key])
 
 
-def test_resume_refuses_what_does_not_fit(training: Path, tmp_path: Path) -> None:
+def test_a_training_that_does_not_match_cannot_be_resumed(training: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no training to resume"):
         train("quadratic", tmp_path, resume=True)
     with pytest.raises(UsageError, match="--seed 22"):
@@ -105,7 +105,7 @@ def test_resume_refuses_what_does_not_fit(training: Path, tmp_path: Path) -> Non
         train("quadratic", training, epochs=10, resume=True)
 
 
-def test_unknown_model_is_named_with_those_that_exist() -> None:
+def test_an_unknown_model_is_refused_with_the_names_of_all() -> None:
     command = [sys.executable, "-m", "export.train", "cubic"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""Our TF.js graph models beside the official converter's, on models that nobody here wrote."""
+"""Our TF.js graph models compared with the official converter's, on models of the zoo."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from tests.helpers.official_tfjs import convert, official_ops
 from verify.faults.damage import rewrite_manifest
 from verify.zoo import layers, weights
 
-# Fast ones of the zoo, with one signature and outputs that the official names can be matched with.
+# Fast models of the zoo with one output, so that the official name can be matched with it.
 SUBSET = (
     "activations",
     "conv_1d",
@@ -66,8 +66,10 @@ def official(bundle: Bundle, folder: Path) -> Bundle:
     for artifact in bundle.manifest.artifacts:
         if artifact.format == "tfjs-graph":
             [output] = bundle.manifest.signatures[SIGNATURE].outputs
-            [own] = names
-            endpoint = artifact.endpoints[SIGNATURE].model_copy(update={"outputs": {output: own}})
+            [official_name] = names
+            endpoint = artifact.endpoints[SIGNATURE].model_copy(
+                update={"outputs": {output: official_name}}
+            )
             artifact = artifact.model_copy(update={"endpoints": {SIGNATURE: endpoint}})
         artifacts.append(artifact)
     return rewrite_manifest(
@@ -91,7 +93,7 @@ def metrics_of(bundle: Bundle, runner: RunnerProcess) -> list[tuple[str, Metrics
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SUBSET)
-def test_ours_are_at_least_as_near_the_oracle(
+def test_our_model_is_at_least_as_near_the_oracle_as_the_official_one(
     name: str, runner: RunnerProcess, tmp_path: Path
 ) -> None:
     source = weights.source(name, weights.with_random_weights(name, layers.MODELS[name]()))

@@ -1,4 +1,4 @@
-"""Whatever a person comes with becomes a Source."""
+"""Each kind of model that a user may give becomes a Source."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
 
 @keras.saving.register_keras_serializable("tests")
 class Doubled(keras.layers.Layer):
-    """A layer that only these tests have."""
+    """A custom layer, which Keras does not have."""
 
     def call(self, x: Any) -> Any:
         return 2 * x
@@ -72,7 +72,7 @@ def test_a_keras_file_becomes_a_proven_bundle(tmp_path: Path) -> None:
     assert portproof.verify(bundle.path, runtimes=["keras", "litert", "tfjs-node-cpu"]).ok
 
 
-def test_an_input_is_called_as_its_layer(tmp_path: Path) -> None:
+def test_an_input_has_the_name_of_its_layer(tmp_path: Path) -> None:
     """As in Keras Applications, whose input tensor has another name than its layer."""
     tensor = keras.layers.Input((3,))
     model = keras.Model(tensor, {"y": keras.layers.Dense(2)(tensor)})
@@ -82,7 +82,7 @@ def test_an_input_is_called_as_its_layer(tmp_path: Path) -> None:
     assert portproof.verify(bundle.path, runtimes=["keras", "litert", "tfjs-node-cpu"]).ok
 
 
-def test_a_saved_model_gives_every_signature_or_those_named(tmp_path: Path) -> None:
+def test_a_saved_model_gives_all_signatures_or_the_chosen_ones(tmp_path: Path) -> None:
     two = Two()
     signatures = {"up": two.up, "down": two.down}
     tf.saved_model.save(two, str(tmp_path / "saved"), signatures=signatures)
@@ -99,7 +99,7 @@ def test_a_saved_model_gives_every_signature_or_those_named(tmp_path: Path) -> N
 
 
 def test_a_saved_models_inputs_keep_their_names(tmp_path: Path) -> None:
-    """Loaded, a function takes its inputs in an order that it does not say."""
+    """A loaded function takes its inputs in an order that it does not expose."""
     spec = tf.TensorSpec([None], tf.float32)
 
     class Difference(tf.Module):
@@ -113,7 +113,9 @@ def test_a_saved_models_inputs_keep_their_names(tmp_path: Path) -> None:
     assert portproof.verify(bundle.path, runtimes=["tensorflow", "litert", "tfjs-node-cpu"]).ok
 
 
-def test_a_function_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_is_imported_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "my_models.py").write_text(
         f"import {__name__} as t\n"
         "def two(): return t.Two()\n"
@@ -125,13 +127,13 @@ def test_a_function_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "path", [*sys.path])
     assert set(make_source("my_models:two").signatures) == {"up", "down"}
     assert make_source("my_models:dense").name == "dense"
-    for name, kind, said in (
+    for name, kind, message in (
         ("my_models:three", UsageError, "gave a int: it must return"),
         ("my_models:broken", ExportError, r"my_models:broken\(\) raised KeyError"),
         ("my_models:four", UsageError, "my_models has no four"),
         ("no_such_module:f", UsageError, "no_such_module cannot be imported"),
     ):
-        with pytest.raises(kind, match=said):
+        with pytest.raises(kind, match=message):
             make_source(name)
 
 
@@ -140,17 +142,17 @@ def test_a_custom_layer_is_found_through_an_import(tmp_path: Path) -> None:
     x = keras.Input((3,), name="x")
     keras.Model(x, {"y": Doubled()(x)}).save(path)
     bundle = portproof.export(path, tmp_path / "doubled", imports=[__name__])
-    left_out = {one.format: one.reason for one in bundle.manifest.left_out}
+    left_out = {entry.format: entry.reason for entry in bundle.manifest.left_out}
     assert "Doubled doubled, which Keras does not have" in left_out["keras"]
     assert portproof.verify(bundle.path, runtimes=["tensorflow", "litert"]).ok
     registered = keras.saving.get_custom_objects()
-    kept = dict(registered)
+    original = dict(registered)
     registered.clear()
     try:
         with pytest.raises(UsageError, match=r"--import package\.module"):
             make_source(path)
     finally:
-        registered.update(kept)
+        registered.update(original)
 
 
 def test_a_lambda_layer_is_refused_by_name(tmp_path: Path) -> None:
@@ -165,8 +167,8 @@ def test_a_lambda_layer_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_nested_inputs_and_outputs_get_flat_names() -> None:
     rows = np.arange(6, dtype=np.float32)
-    given = {"features_a": np.ones((6, 2), np.float32), "features_b_0": rows}
-    inputs = {**given, "features_b_1": 2 * rows, "scale": np.float32(0.5)}
+    features = {"features_a": np.ones((6, 2), np.float32), "features_b_0": rows}
+    inputs = {**features, "features_b_1": 2 * rows, "scale": np.float32(0.5)}
     source = from_module("nested", Nested(), inputs)
     signature = source.signatures["combine"]
     assert set(signature.inputs) == set(inputs)
@@ -194,8 +196,8 @@ def every_dtype(tmp_path_factory: pytest.TempPathFactory) -> Report:
         class Module(tf.Module):
             @tf.function(input_signature=[batch, tf.TensorSpec([], dtype, name="s")])
             def f(self, x: Any, s: Any) -> dict[str, Any]:
-                made = tf.not_equal(x, s) if s.dtype == tf.bool else x + s
-                return {"y": made, "s": tf.identity(s)}
+                y = tf.not_equal(x, s) if s.dtype == tf.bool else x + s
+                return {"y": y, "s": tf.identity(s)}
 
         source = from_module(f"of_{name}", Module())
         paths.append(export_source(source, folder / name, formats=select(["tflite"])).path)
@@ -203,19 +205,19 @@ def every_dtype(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_dtype_is_carried(dtype: str, every_dtype: Report) -> None:
-    found = [c for c in every_dtype.cells if c.model == f"of_{dtype}" and c.regime != "edge"]
-    assert {"savedmodel"} <= {cell.format for cell in found}
-    assert {cell.output for cell in found} == {"y", "s"}
-    assert all(cell.passed for cell in found), [(c.runtime, c.detail) for c in found]
-    if "tflite" not in {cell.format for cell in found}:
+def test_every_dtype_is_exported_and_proven(dtype: str, every_dtype: Report) -> None:
+    cells = [c for c in every_dtype.cells if c.model == f"of_{dtype}" and c.regime != "edge"]
+    assert {"savedmodel"} <= {cell.format for cell in cells}
+    assert {cell.output for cell in cells} == {"y", "s"}
+    assert all(cell.passed for cell in cells), [(c.runtime, c.detail) for c in cells]
+    if "tflite" not in {cell.format for cell in cells}:
         reason = every_dtype.left_out[f"of_{dtype}"]["tflite"]
         assert f"no AddV2 of {dtype}" in reason
         assert "test_open.py" in reason
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         (tf.TensorSpec([None], tf.string, name="text"), r"input text is string.*integers"),
         (tf.RaggedTensorSpec([None, None], tf.float32), "must be a dense tensor"),
@@ -224,13 +226,13 @@ def test_every_dtype_is_carried(dtype: str, every_dtype: Report) -> None:
         (tf.TensorSpec([None], tf.complex64, name="z"), "input z is complex64"),
     ],
 )
-def test_what_cannot_be_carried_is_named(spec: Any, said: str) -> None:
+def test_an_input_that_cannot_be_exported_is_named(spec: Any, message: str) -> None:
     class Module(tf.Module):
         @tf.function(input_signature=[spec])
         def f(self, _: Any) -> Any:
             return tf.constant(1.0)
 
-    with pytest.raises(PortproofError, match=said):
+    with pytest.raises(PortproofError, match=message):
         from_module("module", Module())
 
 
@@ -259,37 +261,37 @@ def test_examples_come_from_a_dataset(batched: bool) -> None:
     np.testing.assert_array_equal(source.examples["serving_default"]["x"], X)
 
 
-def drawn(model: keras.Model) -> dict[str, Any]:
+def generated(model: keras.Model) -> dict[str, Any]:
     return dict(from_keras("model", model).examples["serving_default"])
 
 
-def test_inputs_are_drawn_from_what_the_model_does_with_them() -> None:
+def test_generated_inputs_suit_the_layers_that_take_them() -> None:
     layers = keras.layers
     ids = keras.Input((5,), dtype="int32", name="ids")
-    found = drawn(keras.Model(ids, layers.Embedding(7, 2)(ids)))["ids"]
-    assert set(np.unique(found)) == set(range(7))
+    values = generated(keras.Model(ids, layers.Embedding(7, 2)(ids)))["ids"]
+    assert set(np.unique(values)) == set(range(7))
 
     floats = keras.Input((5,), name="ids")
-    found = drawn(keras.Model(floats, layers.Embedding(7, 2)(floats)))["ids"]
-    assert set(np.unique(found)) == set(range(7))
+    values = generated(keras.Model(floats, layers.Embedding(7, 2)(floats)))["ids"]
+    assert set(np.unique(values)) == set(range(7))
 
     pixels = keras.Input((4, 4, 3), name="pixels")
-    found = drawn(keras.Model(pixels, layers.Rescaling(1 / 127.5, -1)(pixels)))["pixels"]
-    assert 0 <= found.min() < 30
-    assert 220 < found.max() <= 255
+    values = generated(keras.Model(pixels, layers.Rescaling(1 / 127.5, -1)(pixels)))["pixels"]
+    assert 0 <= values.min() < 30
+    assert 220 < values.max() <= 255
 
     x = keras.Input((2,), name="x")
     norm = layers.Normalization(mean=[100.0, -3.0], variance=[25.0, 0.01])
-    found = drawn(keras.Model(x, norm(x)))["x"]
-    np.testing.assert_allclose(found.mean(axis=0), [100, -3], atol=4)
-    np.testing.assert_allclose(found.std(axis=0), [5, 0.1], rtol=0.6)
+    values = generated(keras.Model(x, norm(x)))["x"]
+    np.testing.assert_allclose(values.mean(axis=0), [100, -3], atol=4)
+    np.testing.assert_allclose(values.std(axis=0), [5, 0.1], rtol=0.6)
 
     category = keras.Input((), dtype="int64", name="category")
-    found = drawn(keras.Model(category, keras.ops.one_hot(category, 4)))["category"]
-    assert set(np.unique(found)) == set(range(4))
+    values = generated(keras.Model(category, keras.ops.one_hot(category, 4)))["category"]
+    assert set(np.unique(values)) == set(range(4))
 
 
-def test_what_nothing_drawn_suits_asks_for_examples() -> None:
+def test_a_model_that_no_generated_input_suits_needs_examples() -> None:
     class Strict(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
         def f(self, x: Any) -> dict[str, Any]:
@@ -309,7 +311,7 @@ def test_several_signatures_share_a_file_of_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("model.keras", b"not a zip", r"not a whole \.keras file"),
         ("model.h5", b"", "old format"),
@@ -317,13 +319,13 @@ def test_several_signatures_share_a_file_of_examples() -> None:
         ("folder", None, r"no saved_model\.pb"),
     ],
 )
-def test_what_is_on_disk_and_no_model(
-    name: str, content: bytes | None, said: str, tmp_path: Path
+def test_a_path_that_holds_no_model_is_refused(
+    name: str, content: bytes | None, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / name
     if content is None:
         path.mkdir()
     else:
         path.write_bytes(content)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         make_source(path)

@@ -1,4 +1,4 @@
-"""The oracle and its rounding: what correct programs do lies inside, what wrong ones do outside."""
+"""The oracle and its rounding bounds: correct programs stay within them, wrong ones do not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,9 +28,9 @@ def data(*shape: int) -> np.ndarray:
 
 
 def bound(function: Function, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a function gives in float64, and how far rounding may carry it."""
-    made = oracle(function, [None, *x.shape[1:]]).deviations({"x": x})
-    return made.exact["y"], made.correct["y"]
+    """A function's outputs in float64, and how far rounding may move them."""
+    deviations = oracle(function, [None, *x.shape[1:]]).deviations({"x": x})
+    return deviations.exact["y"], deviations.correct["y"]
 
 
 def loop(x: Any) -> Any:
@@ -53,7 +53,7 @@ FUNCTIONS: dict[str, Function] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_float32_in_any_order_is_inside(name: str) -> None:
+def test_float32_in_any_order_is_within_the_bound(name: str) -> None:
     """TensorFlow's own float32, and NumPy's sequential sum with its terms in another order."""
     x = data(300, 64)
     exact, allowed = bound(FUNCTIONS[name], x)
@@ -67,35 +67,35 @@ def test_float32_in_any_order_is_inside(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_thousandth_off_is_outside(name: str) -> None:
+def test_an_error_of_a_thousandth_is_beyond_the_bound(name: str) -> None:
     exact, allowed = bound(FUNCTIONS[name], data(300, 64))
     assert (np.abs(exact) * 1e-3 > allowed).mean() > 0.9
 
 
-def test_undisturbed_it_is_the_oracle() -> None:
-    found = oracle(loop, [None])
+def test_a_sample_without_perturbation_equals_the_oracle() -> None:
+    loop_oracle = oracle(loop, [None])
     x = data(50)
-    session = found._perturbed
+    session = loop_oracle._perturbed
     session.run("portproof_assign", {"portproof_state:0": [1, 0, 0]})
-    fetched = session.run(found._outputs, found._feed({"x": x}))
-    assert np.array_equal(fetched["y"], found({"x": x})["y"])
+    fetched = session.run(loop_oracle._outputs, loop_oracle._feed({"x": x}))
+    assert np.array_equal(fetched["y"], loop_oracle({"x": x})["y"])
 
 
-def test_each_sample_is_another_and_repeats_itself() -> None:
-    found, x = oracle(FUNCTIONS["product"], [None, 64]), data(5, 64)
-    session = found._perturbed
+def test_each_sample_differs_and_is_reproducible() -> None:
+    product_oracle, x = oracle(FUNCTIONS["product"], [None, 64]), data(5, 64)
+    session = product_oracle._perturbed
 
     def sample(salt: int) -> np.ndarray:
         session.run("portproof_assign", {"portproof_state:0": [salt, *rounding.CORRECT[1:]]})
-        made: np.ndarray = session.run(found._outputs, found._feed({"x": x}))["y"]
-        return made
+        y: np.ndarray = session.run(product_oracle._outputs, product_oracle._feed({"x": x}))["y"]
+        return y
 
     assert np.array_equal(sample(1), sample(1))
     assert not np.array_equal(sample(1), sample(2))
 
 
-def test_what_is_exact_in_any_order_is_allowed_nothing() -> None:
-    """Whole numbers, tables and what only moves: ids that travel as floats stay ids."""
+def test_exact_arithmetic_has_a_bound_of_zero() -> None:
+    """Sums of whole numbers, lookups and moved values: ids held as floats stay exact."""
     x = np.arange(24, dtype=np.float32).reshape(6, 4)
     for function in (
         lambda x: tf.reduce_sum(x, axis=1) - 3 * x[:, 0],
@@ -106,19 +106,19 @@ def test_what_is_exact_in_any_order_is_allowed_nothing() -> None:
         assert not bound(function, x)[1].any()
 
 
-def test_small_beside_huge_has_a_bound_of_its_own() -> None:
+def test_small_outputs_beside_huge_ones_have_their_own_bound() -> None:
     scale = tf.constant([1e20, 1e-20])
     exact, allowed = bound(lambda x: x * scale, data(9, 2))
     assert (allowed < 1e-5 * np.abs(exact)).all()
 
 
-def test_cancellation_is_given_its_room() -> None:
+def test_cancellation_widens_the_bound() -> None:
     _, allowed = bound(lambda x: (x + 1e4) - 1e4, data(100, 1))
     assert (allowed > 1e-4).all()
     assert (allowed < 1e-2).all()
 
 
-def test_at_a_step_both_sides_are_seen() -> None:
+def test_at_a_step_the_bound_spans_both_sides() -> None:
     x = np.array([[0.1, 0.2, 0.3], [1, 2, 3]], np.float32)
     third = tf.constant(np.full((3, 1), 1 / 3, np.float32))
     exact, allowed = bound(lambda x: tf.floor(5 * x @ third), x)
@@ -126,7 +126,7 @@ def test_at_a_step_both_sides_are_seen() -> None:
     assert exact[1, 0] in (9, 10)
 
 
-def test_halves_are_held_to_their_own_precision() -> None:
+def test_float16_has_a_bound_of_its_own_precision() -> None:
     def product(x: Any) -> Any:
         return tf.cast(tf.cast(x, tf.float16) * tf.constant(1.5, tf.float16), tf.float32)
 
@@ -138,44 +138,44 @@ def test_halves_are_held_to_their_own_precision() -> None:
     assert (allowed < np.abs(exact) * 2**-7).all()
 
 
-def test_shaders_are_promised_less_of_some_functions() -> None:
-    found = oracle(tf.sin, [None])
-    assert found.shader_ops == ("Sin",)
-    deviations = found.deviations({"x": data(50)})
+def test_some_functions_have_a_wider_bound_in_shaders() -> None:
+    sin_oracle = oracle(tf.sin, [None])
+    assert sin_oracle.shader_ops == ("Sin",)
+    deviations = sin_oracle.deviations({"x": data(50)})
     assert deviations.shader
     assert (deviations.shader["y"] >= 2.0**-11).all()
     assert (deviations.correct["y"] < 1e-5).all()
     assert oracle(lambda x: x + 1, [None]).deviations({"x": data(5)}).shader is None
 
 
-def test_every_row_of_the_table_runs() -> None:
-    """Every op that has a rule, in a graph of its own: disturbed, and not lost."""
-    found = {node.op for make in EVERY for node in _frozen(make).node} & set(op_table.TABLE)
-    assert found == set(op_table.TABLE)
-    for make in EVERY:
-        frozen = _frozen(make)
+def test_every_op_of_the_table_is_perturbed() -> None:
+    """Every op that has a rule, each in its own graph, is perturbed and none is lost."""
+    ops = {node.op for function in EVERY for node in _frozen(function).node} & set(op_table.TABLE)
+    assert ops == set(op_table.TABLE)
+    for function in EVERY:
+        frozen = _frozen(function)
         calls = [n for n in perturbed(frozen, set()).node if n.op == "StatefulPartitionedCall"]
-        assert calls, make
+        assert calls, function
         assert len(raised(frozen).node) == len(frozen.node)
-        make_oracle = Oracle(_concrete(make))
+        op_oracle = Oracle(_concrete(function))
         x = 0.1 + np.abs(data(*SHAPE)) / 4
-        made = make_oracle.deviations({"x": x})
-        assert np.isfinite(made.correct["y"]).all()
-        assert made.correct["y"].max() > 0, make
+        deviations = op_oracle.deviations({"x": x})
+        assert np.isfinite(deviations.correct["y"]).all()
+        assert deviations.correct["y"].max() > 0, function
 
 
 SHAPE = (2, 6, 6, 3)
 FILTER = data(2, 2, 3, 4)
 
 
-def _concrete(make: Function) -> Any:
+def _concrete(function: Function) -> Any:
     spec = tf.TensorSpec(SHAPE, tf.float32, name="x")
-    traced = tf.function(lambda x: {"y": make(x)}, input_signature=[spec], autograph=False)
+    traced = tf.function(lambda x: {"y": function(x)}, input_signature=[spec], autograph=False)
     return traced.get_concrete_function()
 
 
-def _frozen(make: Function) -> Any:
-    return Oracle(_concrete(make)).graph
+def _frozen(function: Function) -> Any:
+    return Oracle(_concrete(function)).graph
 
 
 def _gradient(function: Function) -> Function:
@@ -281,12 +281,12 @@ EVERY: list[Function] = [
 ]
 
 
-def test_the_mean_is_held_to_roundings_that_all_go_one_way() -> None:
+def test_the_mean_share_is_that_of_roundings_in_one_direction() -> None:
     assert 1 / (2 * rounding.AMPLITUDE) == MEAN_SHARE
 
 
-def test_sizes_and_positions_are_left_alone() -> None:
-    """Arithmetic on what a tensor is like, not on what it holds, has no rounding to show."""
+def test_sizes_and_positions_are_not_perturbed() -> None:
+    """Arithmetic on a tensor's shape or positions, not on its values, is not rounded."""
     x = data(6, 9)
     for function in (
         lambda x: x[:, : tf.cast(tf.cast(tf.shape(x)[1], tf.float32) * 0.7, tf.int32)],
@@ -296,7 +296,7 @@ def test_sizes_and_positions_are_left_alone() -> None:
         assert not bound(function, x)[1].any()
 
 
-def test_samples_that_fail_say_nothing() -> None:
+def test_samples_that_fail_are_ignored() -> None:
     def asserted(x: Any) -> Any:
         with tf.control_dependencies([tf.debugging.assert_less_equal(tf.nn.softmax(x), 1.0)]):
             return tf.nn.softmax(x)
@@ -306,9 +306,9 @@ def test_samples_that_fail_say_nothing() -> None:
     assert exact.shape == allowed.shape
 
 
-def test_a_sample_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_that_does_not_terminate_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     def root(x: Any) -> Any:
-        """Newton's iteration to a precision that no disturbed one reaches."""
+        """Newton's iteration to a precision that no perturbed run reaches."""
         return tf.while_loop(
             lambda y: tf.reduce_max(tf.abs(y * y - x)) > 1e-13,
             lambda y: [(y + x / y) / 2],
@@ -321,31 +321,31 @@ def test_a_sample_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) ->
     assert np.isfinite(exact).all()
 
 
-def test_what_xla_was_to_compile_is_evaluated_all_the_same() -> None:
+def test_a_function_marked_for_xla_is_evaluated_too() -> None:
     compiled = tf.function(lambda x: tf.exp(x), jit_compile=True, autograph=False)
     exact, allowed = bound(lambda x: compiled(x) * 3, data(20, 2))
     assert ((allowed > 0) & (allowed < 1e-5 * exact)).all()
 
 
 def test_whole_numbers_too_large_for_the_dtype_are_rounded() -> None:
-    """Every float32 beyond 2^24 is whole; a sum of such is rounded like any other."""
+    """Every float32 beyond 2^24 is whole, but a sum of them is rounded like any other."""
     x = data(50, 1000) * np.float32(2**40)
     exact, allowed = bound(lambda x: tf.reduce_sum(x, axis=1), x)
     for order in (slice(None), slice(None, None, -1)):
         assert (np.abs(np.add.accumulate(x[:, order], axis=1)[:, -1] - exact) <= allowed).all()
 
 
-def test_a_float64_model_has_bounds_of_its_own_range() -> None:
-    found = oracle(lambda x: tf.exp(-700 * tf.cast(x, tf.float64)), [None])
-    made = found.deviations({"x": np.full(3, 0.9, np.float32)})
-    kept = as_stored(made.correct["y"], np.dtype(np.float64))
-    assert (kept > 0).all()
-    assert (kept < made.exact["y"] * 1e-10).all()
+def test_a_float64_model_has_bounds_in_its_own_range() -> None:
+    exp_oracle = oracle(lambda x: tf.exp(-700 * tf.cast(x, tf.float64)), [None])
+    deviations = exp_oracle.deviations({"x": np.full(3, 0.9, np.float32)})
+    stored = as_stored(deviations.correct["y"], np.dtype(np.float64))
+    assert (stored > 0).all()
+    assert (stored < deviations.exact["y"] * 1e-10).all()
     assert as_stored(1e300, np.dtype(np.float32)) == np.finfo(np.float32).max
 
 
-def test_a_models_bound_is_far_from_its_runtimes_and_from_its_faults() -> None:
-    """A whole Keras model: float32 errs by less than half of what is allowed, a fault by more."""
+def test_a_models_bound_separates_float32_from_a_fault() -> None:
+    """A whole Keras model: float32 errs by less than half the bound, a fault by more."""
     x = keras.Input((12, 4), name="x")
     hidden = keras.layers.LSTM(8, return_sequences=True)(x)
     hidden = keras.layers.LayerNormalization()(hidden + keras.layers.Dense(8)(x))

@@ -12,7 +12,7 @@ from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-# Modules of the user's own, with names that people use: none of them is a part of ours.
+# Names that a user's own modules may have: none of them may be installed by our package.
 USERS_MODULES = ("export", "verify", "bundle", "oracle", "test", "formats", "runtimes")
 
 MODELS = """
@@ -61,15 +61,15 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bare(home: Path) -> dict[str, str]:
-    """No lock, no uv, none of this repository's settings; the machine's way to its registries."""
-    kept = ("PIP_", "SSL_", "REQUESTS_")
-    settings = {name: value for name, value in os.environ.items() if name.startswith(kept)}
+    """An environment without this repository's settings, but with those for package registries."""
+    prefixes = ("PIP_", "SSL_", "REQUESTS_")
+    settings = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
     return {"PATH": "/usr/bin:/bin", "HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", **settings}
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder of a user's, with modules of the same names as our packages."""
+    """A user's folder, with modules named as our folders are."""
     for name in USERS_MODULES:
         (tmp_path / f"{name}.py").write_text("MINE = True\n")
     (tmp_path / "models.py").write_text(MODELS)
@@ -108,8 +108,8 @@ def test_the_wheel_holds_one_package(wheel: Path) -> None:
 
 def test_only_portproof_and_its_dependencies_are_installed(environment: Path) -> None:
     [packages] = environment.parent.glob("lib/python3*/site-packages")
-    ours = [path.name for path in packages.iterdir() if path.name in USERS_MODULES]
-    assert not ours
+    clashing = [path.name for path in packages.iterdir() if path.name in USERS_MODULES]
+    assert not clashing
     assert (packages / "portproof" / "py.typed").is_file()
     freeze = run(environment.parent, environment / "pip", "list", "--format=freeze")
     installed = {line.split("==")[0].lower() for line in freeze.splitlines()}
@@ -117,7 +117,7 @@ def test_only_portproof_and_its_dependencies_are_installed(environment: Path) ->
     assert not installed & {"tensorflowjs", "tensorflow-decision-forests", "jax", "tf-keras"}
 
 
-def test_a_script_beside_modules_of_the_same_names_proves_a_model(
+def test_a_script_beside_modules_with_our_folders_names_proves_a_model(
     environment: Path, project: Path
 ) -> None:
     printed = run(project, environment / "python", "prove.py")

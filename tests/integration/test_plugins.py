@@ -1,4 +1,4 @@
-"""Formats and runtimes of one's own, as README shows them."""
+"""A user's own formats and runtimes, as README.md shows them."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     return module
 
 
-def test_ones_own_format_and_runtime_are_added_by_a_call(example: Any, tmp_path: Path) -> None:
+def test_a_users_own_format_and_runtime_are_added_by_a_call(example: Any, tmp_path: Path) -> None:
     portproof.add_format(example.FORMAT)
     portproof.add_runtime(example.RUNTIME)
     chosen = ["numpy", "tflite"]
@@ -55,7 +55,7 @@ def test_ones_own_format_and_runtime_are_added_by_a_call(example: Any, tmp_path:
     assert not portproof.verify(bundle.path, runtimes=["numpy"]).ok
 
 
-def test_an_installed_package_brings_its_own(tmp_path: Path) -> None:
+def test_an_installed_package_adds_its_format_and_runtime(tmp_path: Path) -> None:
     (tmp_path / "numpy_format.py").write_text(EXAMPLE.read_text())
     package = tmp_path / "numpy_format-1.0.dist-info"
     package.mkdir()

@@ -1,4 +1,4 @@
-"""What is proven is published to real destinations, fetched from them, and nothing else is."""
+"""Proven bundles, and no others, are published to real destinations and fetched from them."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ class Scale(tf.Module):
         return {"y": self.factor * x}
 
 
-def made(folder: Path, factor: float) -> Bundle:
+def verified_bundle(folder: Path, factor: float) -> Bundle:
     inputs = {"x": np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)}
     formats = ["checkpoint", "tflite"]
     bundle = portproof.export(Scale(factor), folder / "scale", inputs=inputs, formats=formats)
@@ -57,32 +57,32 @@ def made(folder: Path, factor: float) -> Bundle:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return made(tmp_path_factory.mktemp("first"), 2.5)
+    return verified_bundle(tmp_path_factory.mktemp("first"), 2.5)
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return made(tmp_path_factory.mktemp("other"), 3.5)
+    return verified_bundle(tmp_path_factory.mktemp("other"), 3.5)
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A private and a public key."""
-    return pair(tmp_path_factory.mktemp("keys"))
+    return key_pair(tmp_path_factory.mktemp("keys"))
 
 
-def pair(folder: Path) -> tuple[Path, Path]:
-    own = ec.generate_private_key(ec.SECP256R1())
+def key_pair(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
     private, public = folder / "key.pem", folder / "key.pub"
     private.write_bytes(
-        own.private_bytes(
+        key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
     public.write_bytes(
-        own.public_key().public_bytes(
+        key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
@@ -114,10 +114,10 @@ def latest(destination: str) -> str:
 
 
 def portproof_elsewhere(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command from another folder, with an empty home."""
-    kept = {n: v for n, v in os.environ.items() if n.startswith("AWS_") or n == "PATH"}
+    """Run the command in another folder, with an empty home."""
+    inherited = {n: v for n, v in os.environ.items() if n.startswith("AWS_") or n == "PATH"}
     command = [os.fspath(PORTPROOF), *arguments]
-    environment = {**kept, "HOME": os.fspath(folder)}
+    environment = {**inherited, "HOME": os.fspath(folder)}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -128,19 +128,19 @@ def test_what_is_published_is_fetched_and_proven_on_a_clean_machine(
 ) -> None:
     private, public = keys
     address = portproof.publish(bundle.path, destination, version="v1", sign_key=private)
-    for where in (address, latest(destination)):
-        arguments = ("verify", where, "--key", str(public), "--runtime", "litert")
+    for location in (address, latest(destination)):
+        arguments = ("verify", location, "--key", str(public), "--runtime", "litert")
         done = portproof_elsewhere(tmp_path, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "proven: " in done.stdout
-    # Again is the same; other bytes are refused; another version is the latest then.
+    # The same again changes nothing; other bytes are refused; a new version becomes the latest.
     assert portproof.publish(bundle.path, destination, version="v1", sign_key=private) == address
     with pytest.raises(UsageError, match="A version does not change"):
         portproof.publish(other.path, destination, version="v1", sign_key=private)
     second = portproof.publish(other.path, destination, version="v2", sign_key=private)
     assert second != address
-    for where, expected in ((address, bundle), (latest(destination), other)):
-        with fetched(where, public) as folder:
+    for location, expected in ((address, bundle), (latest(destination), other)):
+        with fetched(location, public) as folder:
             assert Bundle.open(folder).digest == expected.digest
 
 
@@ -148,12 +148,12 @@ def test_another_key_is_refused(
     destination: str, bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
     address = portproof.publish(bundle.path, destination, version="signed", sign_key=keys[0])
-    _, stranger = pair(tmp_path)
-    report = portproof.verify(address, runtimes=["litert"], key=stranger)
+    _, other_key = key_pair(tmp_path)
+    report = portproof.verify(address, runtimes=["litert"], key=other_key)
     assert report.exit_status == 1
     assert "no signature of these files" in report.refused[address]
     unsigned = portproof.publish(bundle.path, destination, version="unsigned")
-    with pytest.raises(BundleError, match="not signed"), fetched(unsigned, stranger):
+    with pytest.raises(BundleError, match="not signed"), fetched(unsigned, other_key):
         pass
     with fetched(unsigned) as folder:
         assert Bundle.open(folder).digest == bundle.digest
@@ -161,12 +161,12 @@ def test_another_key_is_refused(
 
 @pytest.fixture(params=["token", "basic"])
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A registry that wants a login to be written to."""
+    """A registry that requires a login to publish."""
     if request.param == "token":
         with token_server(tmp_path) as auth, servers.registry(tmp_path, auth) as name:
             yield name
         return
-    # bcrypt of `secret`, which is what the registry wants there.
+    # The registry requires bcrypt: this is the hash of `secret`.
     line = "me:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
     (tmp_path / "htpasswd").write_text(line + "\n")
     auth = {"htpasswd": {"realm": "basic-realm", "path": str(tmp_path / "htpasswd")}}
@@ -174,7 +174,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield name
 
 
-def test_a_registry_that_wants_a_login(
+def test_publishing_to_a_registry_with_a_login(
     host: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -222,7 +222,7 @@ def test_a_changed_file_is_refused_before_anything_parses_it(
     assert not report.cells
 
 
-def test_a_file_outside_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_path_outside_the_release_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     portproof.publish(bundle.path, str(tmp_path), version="v1")
     sums = tmp_path / "scale" / "v1" / SUMS
     sums.write_text(f"{'0' * 64}  ../../../escaped\n{sums.read_text()}")
@@ -230,7 +230,7 @@ def test_a_file_outside_is_refused(bundle: Bundle, tmp_path: Path) -> None:
         pass
 
 
-def test_what_is_said_of_a_version_does_not_change(
+def test_a_published_statement_does_not_change(
     destination: str, bundle: Bundle, keys: tuple[Path, Path]
 ) -> None:
     portproof.publish(bundle.path, destination, version="plain", unverified=True)
@@ -238,21 +238,21 @@ def test_what_is_said_of_a_version_does_not_change(
         portproof.publish(bundle.path, destination, version="plain", sign_key=keys[0])
 
 
-def test_a_release_is_not_another_version(
+def test_a_copied_release_is_not_another_version(
     bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
     portproof.publish(bundle.path, str(tmp_path), version="v1", sign_key=keys[0])
     shutil.copytree(tmp_path / "scale" / "v1", tmp_path / "scale" / "v2")
-    said = "this is version v1, and v2 was asked for"
+    message = "this is version v1, and v2 was asked for"
     with (
-        pytest.raises(BundleError, match=said),
+        pytest.raises(BundleError, match=message),
         fetched(f"{tmp_path.as_uri()}/scale/v2", keys[1]),
     ):
         pass
 
 
 @pytest.mark.parametrize("latest", ["../../elsewhere", "", 3, "index.json"])
-def test_an_index_that_leads_elsewhere_is_refused(
+def test_an_index_with_an_invalid_version_is_refused(
     latest: Any, bundle: Bundle, tmp_path: Path
 ) -> None:
     portproof.publish(bundle.path, str(tmp_path), version="v1")
@@ -264,7 +264,7 @@ def test_an_index_that_leads_elsewhere_is_refused(
     assert report.refused[address].endswith("index.json is damaged.")
 
 
-def test_a_model_that_leads_elsewhere_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_model_name_with_a_path_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     target = tmp_path / "copy"
     shutil.copytree(bundle.path, target)
     outside = rewrite_manifest(
@@ -275,14 +275,14 @@ def test_a_model_that_leads_elsewhere_is_refused(bundle: Bundle, tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", ["link", "outside", "twice"])
-def test_an_archive_reaches_nothing_outside(kind: str, tmp_path: Path) -> None:
+def test_an_archive_with_an_unsafe_member_is_refused(kind: str, tmp_path: Path) -> None:
     archive = tmp_path / "layer.tar"
-    with tarfile.open(archive, "w") as made:
+    with tarfile.open(archive, "w") as tar:
         member = tarfile.TarInfo("../outside" if kind == "outside" else "file")
         if kind == "link":
             member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         for _ in range(2 if kind == "twice" else 1):
-            made.addfile(member)
+            tar.addfile(member)
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises((BundleError, FileExistsError)):
@@ -356,7 +356,7 @@ def test_what_is_not_proven_is_not_published(
     assert signing.read_statement(content, keys[1])["predicate"]["result"] == "UNVERIFIED"
 
 
-def test_the_statement_is_signed_and_of_these_digests(
+def test_the_statement_is_signed_and_lists_the_files_digests(
     bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
     portproof.publish(bundle.path, str(tmp_path), version="v1", sign_key=keys[0])
@@ -372,13 +372,13 @@ def test_the_statement_is_signed_and_of_these_digests(
     assert statement["predicate"]["result"] == "PASSED"
     verdicts = {cell["runtime"]: cell["verdict"] for cell in statement["predicate"]["cells"]}
     assert set(verdicts) == set(RUNTIMES)
-    stranger = pair(tmp_path)[1]
+    other_key = key_pair(tmp_path)[1]
     with pytest.raises(BundleError, match="not signed by the owner"):
-        signing.read_statement((tmp_path / "scale" / "v1" / STATEMENT).read_bytes(), stranger)
+        signing.read_statement((tmp_path / "scale" / "v1" / STATEMENT).read_bytes(), other_key)
 
 
 @pytest.mark.slow
-def test_a_publisher_killed_at_any_moment_leaves_the_last_whole_release(
+def test_a_killed_publisher_leaves_the_last_complete_release(
     bundle: Bundle, other: Bundle, tmp_path: Path
 ) -> None:
     portproof.publish(bundle.path, str(tmp_path), version="v0")
@@ -386,34 +386,36 @@ def test_a_publisher_killed_at_any_moment_leaves_the_last_whole_release(
     portproof.publish(other.path, str(tmp_path / "timed"), version="v0")
     command = [os.fspath(PORTPROOF), "publish"]
     done = subprocess.run([*command, other.path, tmp_path / "timed", "--version", "v1"], check=True)
-    lasts = time.monotonic() - started
+    duration = time.monotonic() - started
     assert done.returncode == 0
-    chance = random.Random(7)
-    whole = {"v0": bundle.digest}
-    cut = 0
+    rng = random.Random(7)
+    published = {"v0": bundle.digest}
+    killed = 0
     for n in range(1, MOMENTS + 1):
         subject = (bundle, other)[n % 2]
         arguments = [*command, str(subject.path), str(tmp_path), "--version", f"v{n}"]
         process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.3, 1.0) * lasts)
+        time.sleep(rng.uniform(0.3, 1.0) * duration)
         process.send_signal(signal.SIGKILL)
-        cut += process.wait() != 0
+        killed += process.wait() != 0
         with fetched(f"{tmp_path.as_uri()}/scale") as folder:
-            found = Bundle.open(folder).digest
+            digest = Bundle.open(folder).digest
         index = json.loads((tmp_path / "scale" / "index.json").read_text())
-        assert index["latest"] in {*whole, f"v{n}"}
-        assert found == (subject.digest if index["latest"] == f"v{n}" else whole[index["latest"]])
-        # Done again, it continues and ends.
+        assert index["latest"] in {*published, f"v{n}"}
+        assert digest == (
+            subject.digest if index["latest"] == f"v{n}" else published[index["latest"]]
+        )
+        # Publishing again completes the release.
         portproof.publish(subject.path, str(tmp_path), version=f"v{n}")
-        whole[f"v{n}"] = subject.digest
+        published[f"v{n}"] = subject.digest
         index = json.loads((tmp_path / "scale" / "index.json").read_text())
         assert index["latest"] == f"v{n}"
-        assert {v: entry["digest"] for v, entry in index["versions"].items()} == whole
-    assert cut > MOMENTS / 4  # else it proves little
+        assert {v: entry["digest"] for v, entry in index["versions"].items()} == published
+    assert killed > MOMENTS / 4  # or too few were killed to test anything
 
 
 @pytest.mark.parametrize(
-    ("destination", "said"),
+    ("destination", "message"),
     [
         ("oci://nohost", "no address of a registry"),
         ("oci://127.0.0.1:9/scale:v1", "refused"),
@@ -422,18 +424,16 @@ def test_a_publisher_killed_at_any_moment_leaves_the_last_whole_release(
         ("/proc/nowhere", "No such file|not permitted"),
     ],
 )
-def test_a_destination_that_is_none_is_told(
-    destination: str, said: str, bundle: Bundle, tmp_path: Path
+def test_an_invalid_destination_is_an_error(
+    destination: str, message: str, bundle: Bundle, tmp_path: Path
 ) -> None:
     done = portproof_elsewhere(tmp_path, "publish", str(bundle.path), destination)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert re.search(said, done.stderr), done.stderr
+    assert re.search(message, done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("version", ["../up", "a/b", ".hidden", "index.json"])
-def test_a_version_that_leads_elsewhere_is_refused(
-    version: str, bundle: Bundle, tmp_path: Path
-) -> None:
+def test_an_invalid_version_is_refused(version: str, bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a version is"):
         portproof.publish(bundle.path, str(tmp_path), version=version)

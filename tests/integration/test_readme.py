@@ -1,4 +1,4 @@
-"""What the documents show is what happens."""
+"""The documents' commands, examples and tables are those of the program."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def shell(command: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_first_screen_has_the_two_commands() -> None:
+def test_the_first_code_block_has_the_two_commands() -> None:
     first, *_ = blocks("sh")
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make", "make test"]
 
@@ -52,30 +52,30 @@ def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_own_model_is_proven_by_the_commands_shown(tmp_path: Path) -> None:
+def test_a_users_own_model_is_proven_by_the_commands_shown(tmp_path: Path) -> None:
     [commands] = re.findall(r"<!-- own model.*?-->\n```console\n(.*?)```", README, flags=re.DOTALL)
-    setup, *own = commands.splitlines()
+    setup, *steps = commands.splitlines()
     assert setup == "make setup"
     x = keras.Input((3,), name="x")
     keras.Model(x, {"y": keras.layers.Dense(40, "relu")(x)}).save(tmp_path / "my_model.keras")
     np.savez(tmp_path / "data.npz", x=np.linspace(-1, 1, 60).reshape(20, 3))
-    printed = [shell(command, tmp_path) for command in own]
+    printed = [shell(command, tmp_path) for command in steps]
     assert "proven: " in printed[-1]
     bundle = Bundle.open(tmp_path / "artifacts" / "my_model")
     assert "tflite int8" in [artifact.name for artifact in bundle.manifest.artifacts]
 
 
-def test_the_example_of_a_format_is_the_file() -> None:
+def test_the_example_of_a_format_equals_its_file() -> None:
     [shown] = blocks("py")
     assert shown == (REPOSITORY / "examples" / "numpy_format.py").read_text()
 
 
-def test_the_workflow_is_the_file() -> None:
+def test_the_workflow_equals_its_file() -> None:
     [shown] = blocks("yaml")
     assert shown == (REPOSITORY / "examples" / "github" / "portproof.yml").read_text()
 
 
-def test_the_workflows_commands_are_ours() -> None:
+def test_the_workflows_commands_and_options_exist() -> None:
     workflow = (REPOSITORY / "examples" / "github" / "portproof.yml").read_text()
     commands = re.findall(r"portproof (?:export|verify|publish)[^\n;]*", workflow)
     used = set(re.findall(r"--[a-z-]+", " ".join(commands)))
@@ -97,23 +97,25 @@ def test_a_bundle_is_published_and_verified_as_shown(
     shell("portproof verify", tmp_path)
     for line in re.findall(r"`(openssl .*?)`", README):
         shell(line, tmp_path)
-    for command in commands.splitlines():  # to a folder here: S3 is in test_publish.py
-        said = shell(command.replace("s3://bucket", tmp_path.as_uri()), tmp_path)
-    assert "proven: " in said
+    for command in commands.splitlines():  # into a folder: test_publish.py tests S3
+        stdout = shell(command.replace("s3://bucket", tmp_path.as_uri()), tmp_path)
+    assert "proven: " in stdout
 
 
 @pytest.mark.slow
-def test_the_table_is_the_one_that_is_printed(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_the_table_is_the_one_that_the_command_prints(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
     [shown] = re.findall(r"<!-- table.*?-->\n```\n(.*?)```", README, flags=re.DOTALL)
     for name, bundle in bundles.items():
         shutil.copytree(bundle.path, tmp_path / "artifacts" / name)
     printed = shell("portproof verify", tmp_path)
-    assert skeleton(shown) == skeleton(printed)
+    assert without_figures(shown) == without_figures(printed)
     assert shown.splitlines()[-1].startswith("proven: ")
 
 
-def skeleton(table: str) -> list[list[str]]:
-    """A table without its figures, which may be others on another processor."""
+def without_figures(table: str) -> list[list[str]]:
+    """A table without its figures, which may differ on another processor."""
     rows = [line for line in table.splitlines() if "  " in line.strip() and ":" not in line]
     verdict = re.compile(r"^(exact|faithful|close)( -?\d+ (ulp|dB))?$")
     return [

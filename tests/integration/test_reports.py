@@ -1,4 +1,4 @@
-"""What people and programs read of a report."""
+"""The forms of a report: page, JSON, JUnit, GitHub annotations and terminal output."""
 
 import json
 import os
@@ -26,19 +26,19 @@ CHEAP = ["litert", "litert-reference", "tfjs-node-cpu"]
 
 @pytest.fixture(scope="module")
 def folder(bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle with a right artifact in cheap runtimes, and a wrong one."""
+    """A bundle with right artifacts and a wrong one, for runtimes that start quickly."""
 
     def damage(target: Path) -> None:
         [model] = (target / "tfjs-graph").rglob("model.json")
         [group] = json.loads(model.read_text())["weightsManifest"]
-        at = 0
+        offset = 0
         for weight in group["weights"]:
             if weight["dtype"] == "float32":
                 break
-            at += 4 * int(np.prod(weight["shape"]))
+            offset += 4 * int(np.prod(weight["shape"]))
         path = model.with_name(group["paths"][0])
         content = bytearray(path.read_bytes())
-        content[at + 2] ^= 0x40  # the highest bit but one of its mantissa
+        content[offset + 2] ^= 0x40  # the highest bit but one of its mantissa
         path.write_bytes(content)
 
     target = tmp_path_factory.mktemp("reports") / "damaged"
@@ -51,10 +51,10 @@ def report(folder: Path) -> Report:
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if name != "GITHUB_ACTIONS"}
+    inherited = {name: value for name, value in os.environ.items() if name != "GITHUB_ACTIONS"}
     return subprocess.run(
         [os.fspath(SCRIPTS / "portproof"), *arguments],
-        env={**kept, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -63,14 +63,17 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 def test_the_page_is_readable_at_two_widths_in_light_and_dark(folder: Path, report: Report) -> None:
     assert not report.ok
-    look = [os.fspath(SCRIPTS / "node"), os.fspath(REPOSITORY / "tests" / "helpers" / "layout.mjs")]
+    script = [
+        os.fspath(SCRIPTS / "node"),
+        os.fspath(REPOSITORY / "tests" / "helpers" / "layout.mjs"),
+    ]
     done = subprocess.run(
-        [*look, (folder / PAGE).as_uri()], capture_output=True, text=True, check=True
+        [*script, (folder / PAGE).as_uri()], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == []
 
 
-def test_the_page_says_what_the_report_says(folder: Path, report: Report) -> None:
+def test_the_page_shows_failures_signatures_and_plots(folder: Path, report: Report) -> None:
     page = (folder / PAGE).read_text()
     assert "not proven" in page
     for cell in report.failures:
@@ -82,21 +85,21 @@ def test_the_page_says_what_the_report_says(folder: Path, report: Report) -> Non
 
 @pytest.mark.usefixtures("report")
 def test_the_report_has_sizes_times_and_errors(folder: Path) -> None:
-    kept = Report.model_validate_json((folder / REPORT).read_text())
+    saved = Report.model_validate_json((folder / REPORT).read_text())
     manifest = Bundle.open_unchecked(folder).manifest
-    assert kept.sizes["damaged"] == {a.name: a.size for a in manifest.artifacts}
-    timed = {(p.format, p.variant, p.runtime) for p in kept.performance}
-    passed = {(c.format, c.variant, c.runtime) for c in kept.cells if c.passed and not c.variant}
+    assert saved.sizes["damaged"] == {a.name: a.size for a in manifest.artifacts}
+    timed = {(p.format, p.variant, p.runtime) for p in saved.performance}
+    passed = {(c.format, c.variant, c.runtime) for c in saved.cells if c.passed and not c.variant}
     assert timed >= {key for key in passed if key[0] == "tflite"}
-    for one in kept.performance:
-        assert [timing.rows for timing in one.timings] == [1, 201]
-        assert all(0 < t.low <= t.median <= t.high for t in one.timings)
-        assert one.memory
-        assert one.memory > 1 << 20
-        assert one.load
-    [curve] = kept.curves
+    for measured in saved.performance:
+        assert [timing.rows for timing in measured.timings] == [1, 201]
+        assert all(0 < t.low <= t.median <= t.high for t in measured.timings)
+        assert measured.memory
+        assert measured.memory > 1 << 20
+        assert measured.load
+    [curve] = saved.curves
     assert curve.axis == "x"
-    cells = [c for c in kept.cells if c.regime == "typical" and c.signature == curve.signature]
+    cells = [c for c in saved.cells if c.regime == "typical" and c.signature == curve.signature]
     assert {len(cell.errors) for cell in cells} == {len(curve.at)} == {len(curve.reference)}
     wrong = [cell for cell in cells if cell.verdict == "wrong"]
     assert all(max(e for e in cell.errors if e is not None) > 1000 for cell in wrong)
@@ -115,7 +118,7 @@ def test_junit_has_a_case_for_each_cell(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"refused": {"artifacts/x": "x is not what was exported"}}, "not what was exported"),
         ({"requested": ("keras-torch",)}, "keras-torch had nothing to run"),
@@ -123,33 +126,35 @@ def test_junit_has_a_case_for_each_cell(report: Report) -> None:
         ({}, "the report has no cells"),
     ],
 )
-def test_junit_never_passes_on_nothing(changes: dict[str, Any], said: str, report: Report) -> None:
+def test_junit_without_cells_never_passes(
+    changes: dict[str, Any], message: str, report: Report
+) -> None:
     empty = report.model_copy(update={"cells": [], **changes})
     root = ElementTree.fromstring(junit.render_junit(empty))
     assert int(root.attrib["errors"]) >= 1
-    assert said in junit.render_junit(empty)
+    assert message in junit.render_junit(empty)
 
 
-def test_junit_can_be_read_whatever_a_runner_said(report: Report) -> None:
-    said = report.failures[0].model_copy(update={"detail": "\x1b[31mred\x00\ud800"})
-    text = junit.render_junit(report.model_copy(update={"cells": [said]}))
+def test_junit_is_valid_xml_for_any_detail(report: Report) -> None:
+    failure = report.failures[0].model_copy(update={"detail": "\x1b[31mred\x00\ud800"})
+    text = junit.render_junit(report.model_copy(update={"cells": [failure]}))
     assert "?[31mred??" in text
     ElementTree.fromstring(text)
 
 
-def test_a_failed_edge_is_among_what_is_listed(report: Report) -> None:
+def test_a_failed_edge_cell_is_listed(report: Report) -> None:
     cell = report.cells[0].model_copy(update={"regime": "typical", "verdict": "exact"})
     edge = cell.model_copy(update={"regime": "edge", "verdict": "failed"})
     assert edge in Entry("a", "r", (*[cell] * 40, edge), ()).listed
 
 
-def test_bench_of_what_is_absent_says_so(folder: Path) -> None:
+def test_bench_of_an_absent_runtime_is_an_error(folder: Path) -> None:
     done = command("bench", str(folder), "--runtime", "keras-torch")
     assert done.returncode == 2
     assert "keras-torch is absent; to have it" in done.stderr
 
 
-def test_github_gets_annotations_and_a_page(folder: Path, tmp_path: Path) -> None:
+def test_github_gets_annotations_and_a_summary(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "summary.md"
     done = command(
         "verify",
@@ -167,7 +172,7 @@ def test_github_gets_annotations_and_a_page(folder: Path, tmp_path: Path) -> Non
     assert "| tfjs-graph | ❌ wrong " in page.read_text()
 
 
-def test_an_annotation_cannot_be_broken_out_of(report: Report) -> None:
+def test_an_annotation_escapes_its_text(report: Report) -> None:
     cell = report.failures[0].model_copy(update={"detail": "a%b\n::error::c", "runtime": "r,s:t"})
     line = next(github.annotations(report.model_copy(update={"cells": [cell]})))
     assert "\n" not in line
@@ -175,29 +180,29 @@ def test_an_annotation_cannot_be_broken_out_of(report: Report) -> None:
     assert "r%2Cs%3At" in line
 
 
-def test_quiet_leaves_what_is_not_proven(folder: Path) -> None:
+def test_quiet_prints_only_what_is_not_proven(folder: Path) -> None:
     done = command("verify", str(folder), "--runtime", "tfjs-node-cpu", "--quiet")
     lines = done.stdout.splitlines()
     assert lines[-1].startswith("not proven: ")
     assert all(line.startswith(("wrong", "failed", "not proven")) for line in lines)
-    right = command("verify", str(folder), "--runtime", "litert", "--quiet")
-    assert len(right.stdout.splitlines()) == 1
+    proven = command("verify", str(folder), "--runtime", "litert", "--quiet")
+    assert len(proven.stdout.splitlines()) == 1
 
 
-def test_verbose_says_each_verdict_at_once(folder: Path, report: Report) -> None:
+def test_verbose_prints_each_verdict(folder: Path, report: Report) -> None:
     done = command("verify", str(folder), "--runtime", "litert", "--verbose")
     cells: list[Cell] = [cell for cell in report.cells if cell.runtime == "litert"]
-    said = [line for line in done.stdout.splitlines() if " in litert, " in line]
+    lines = [line for line in done.stdout.splitlines() if " in litert, " in line]
     for cell in cells:
-        assert any(f"{cell.output}, {cell.regime}" in line for line in said)
+        assert any(f"{cell.output}, {cell.regime}" in line for line in lines)
 
 
-def test_there_is_no_colour_where_it_is_not_wanted(folder: Path) -> None:
-    shown = ("verify", str(folder), "--runtime", "litert")
-    assert "\x1b[" in command(*shown, FORCE_COLOR="1", TERM="xterm-256color").stdout
-    wanted = command(*shown, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color").stdout
-    assert "\x1b[3" not in wanted
-    assert "\x1b[" not in command(*shown).stdout
+def test_colour_follows_the_terminal_and_the_environment(folder: Path) -> None:
+    arguments = ("verify", str(folder), "--runtime", "litert")
+    assert "\x1b[" in command(*arguments, FORCE_COLOR="1", TERM="xterm-256color").stdout
+    stdout = command(*arguments, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color").stdout
+    assert "\x1b[3" not in stdout
+    assert "\x1b[" not in command(*arguments).stdout
 
 
 def test_bench_times_each_artifact_by_itself(folder: Path, tmp_path: Path) -> None:
@@ -213,13 +218,13 @@ def test_bench_times_each_artifact_by_itself(folder: Path, tmp_path: Path) -> No
         str(file),
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(file.read_text())
-    assert {one["runtime"] for one in found} == {"litert", "tfjs-node-cpu"}
-    assert all(timing["calls"] > 7 for one in found for timing in one["timings"])
+    results = json.loads(file.read_text())
+    assert {result["runtime"] for result in results} == {"litert", "tfjs-node-cpu"}
+    assert all(timing["calls"] > 7 for result in results for timing in result["timings"])
     assert "201 rows" in done.stdout
 
 
-def test_figures_are_short() -> None:
+def test_sizes_and_times_are_printed_short() -> None:
     assert [binary(n) for n in (17, 2848, 5 << 20, 3 << 30)] == [
         "17 B",
         "2.8 KiB",

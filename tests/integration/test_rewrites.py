@@ -1,4 +1,4 @@
-"""Each rewrite gives the numbers of what it stands for, in every runtime that loads its format."""
+"""Each rewrite gives the numbers of what it replaces, in every runtime that loads its format."""
 
 import math
 from pathlib import Path
@@ -77,7 +77,7 @@ MODELS = {
         "mask", (6, 1), lambda x: tf.where(tf.transpose(x > 0, [1, 0, 2]), 1.0, 2.0)
     ),
     ("tfjs-graph", "Softsign, which"): lambda: module("softsign", (5,), tf.nn.softsign, 3.0),
-    # These have no note, for they change no arithmetic: shapes, and the converter's own fusing.
+    # These change no arithmetic, so they have no note: shapes, and fusings as the converter does.
     ("tfjs-graph", "plain shapes"): lambda: module(
         "shapes", (3, 4), lambda x: tf.reshape(x * 2, [tf.shape(x)[0], tf.shape(x)[2], 3])
     ),
@@ -115,25 +115,25 @@ MODELS = {
 }
 
 
-# What the one runtime says that refuses all the same.
+# The one runtime that refuses a rewritten model, and a part of its message.
 REFUSED = {
-    # It takes no dynamic dimension, and the length stays one.
+    # It takes no dynamic dimension, and the sequence's length is dynamic.
     ("tflite", "the lists of tensors"): ("litert-chromium-wasm", "does not match expected"),
 }
-# What rewrites for TensorFlow Lite Micro are for; of the others it has not all that they use.
+# Rewritten for TensorFlow Lite Micro, which lacks operations that the other models use.
 MICRO_MODELS = ("select", "choice", "tile")
 
 
 @pytest.fixture(scope="module")
 def rewritten(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Bundle]:
     folder = tmp_path_factory.mktemp("rewritten")
-    found = {}
-    for (format_, said), make in MODELS.items():
-        source = make()
-        found[format_, said] = export_source(
+    bundles = {}
+    for (format_, title), build in MODELS.items():
+        source = build()
+        bundles[format_, title] = export_source(
             source, folder / source.name, formats=select([format_]), required=[format_]
         )
-    return found
+    return bundles
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +144,14 @@ def report(rewritten: dict[tuple[str, str], Bundle]) -> Report:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("format_", "said"), list(MODELS))
-def test_a_rewrite_is_said_and_proven_in_every_runtime(
-    format_: str, said: str, rewritten: dict[tuple[str, str], Bundle], report: Report
+@pytest.mark.parametrize(("format_", "title"), list(MODELS))
+def test_a_rewrite_is_noted_and_proven_in_every_runtime(
+    format_: str, title: str, rewritten: dict[tuple[str, str], Bundle], report: Report
 ) -> None:
-    bundle = rewritten[format_, said]
+    bundle = rewritten[format_, title]
     [artifact] = [a for a in bundle.manifest.artifacts if a.format == format_]
-    if not said.startswith(("fused", "plain")):
-        assert any(note.startswith(said) for note in artifact.notes), artifact.notes
+    if not title.startswith(("fused", "plain")):
+        assert any(note.startswith(title) for note in artifact.notes), artifact.notes
         assert report.notes[bundle.manifest.model][format_] == artifact.notes
     cells = [
         c
@@ -159,10 +159,10 @@ def test_a_rewrite_is_said_and_proven_in_every_runtime(
         if (c.model, c.format) == (bundle.manifest.model, format_) and c.regime != "edge"
     ]
     assert len({cell.runtime for cell in cells}) == (5 if format_ == "tfjs-graph" else 3)
-    bad = {cell.runtime: cell.detail for cell in cells if not cell.passed}
-    runtime, reason = REFUSED.get((format_, said), ("", ""))
-    assert set(bad) == ({runtime} if runtime else set()), bad
-    assert reason in bad.get(runtime, "")
+    failures = {cell.runtime: cell.detail for cell in cells if not cell.passed}
+    runtime, reason = REFUSED.get((format_, title), ("", ""))
+    assert set(failures) == ({runtime} if runtime else set()), failures
+    assert reason in failures.get(runtime, "")
 
 
 @pytest.mark.slow
@@ -186,17 +186,19 @@ def test_a_loop_of_unknown_length_is_refused_for_tfjs(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(("made", "right"), [(erf, math.erf), (erfc, math.erfc)])
-def test_the_error_function_is_right_to_a_few_units(made: Any, right: Any) -> None:
+@pytest.mark.parametrize(("function", "exact"), [(erf, math.erf), (erfc, math.erfc)])
+def test_the_error_function_is_right_within_a_few_units_in_the_last_place(
+    function: Any, exact: Any
+) -> None:
     ends = [np.inf, -np.inf, 1e30, -1e30, 1e-40, 0.0, -0.0, 10.4, 10.6]
     x = np.concatenate([np.linspace(-11, 11, 40001), ends]).astype(np.float32)
-    got = made(None, [tf.constant(x)]).numpy()
-    want = np.array([right(float(value)) for value in x])
+    got = function(None, [tf.constant(x)]).numpy()
+    want = np.array([exact(float(value)) for value in x])
     normal = np.abs(want) > 1e-37
     units = np.abs(got - want)[normal] / np.spacing(np.abs(want[normal]).astype(np.float32))
     assert units.max() < 8
     assert (np.abs(got[~normal]) <= 1e-37).all()
-    assert np.isnan(made(None, [tf.constant([np.nan])]).numpy()).all()
+    assert np.isnan(function(None, [tf.constant([np.nan])]).numpy()).all()
     assert np.signbit(erf(None, [tf.constant([-0.0])]).numpy()).all()
 
 
@@ -222,12 +224,12 @@ def test_einsum_is_the_same_sum_of_products(
 
 
 @pytest.mark.parametrize("equation", ["aab->ab", "...a,ab->...b", "ab->ba"])
-def test_an_einsum_of_another_kind_stays(equation: str) -> None:
+def test_an_unsupported_einsum_is_not_rewritten(equation: str) -> None:
     node = SimpleNamespace(attr={"equation": SimpleNamespace(s=equation.encode())})
     assert einsum(node, [tf.zeros([2, 2, 2])] * (1 + equation.count(","))) is None
 
 
-def test_a_size_that_is_not_known_is_not_computed_with() -> None:
+def test_an_unknown_size_is_not_evaluated_while_unrolling() -> None:
     @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
     def repeated(x: Any) -> dict[str, Any]:
         for _ in tf.range(3):
@@ -235,13 +237,13 @@ def test_a_size_that_is_not_known_is_not_computed_with() -> None:
         return {"y": x}
 
     frozen = freeze(repeated.get_concrete_function(), inline=True)
-    made = unrolled(frozen.graph)
+    result = unrolled(frozen.graph)
     assert has_loops(frozen.graph)
-    assert not has_loops(made)
+    assert not has_loops(result)
     value = np.ones((2, 3), np.float32)
     expected = repeated(value)["y"].numpy()
     with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(made, name="")
+        tf.graph_util.import_graph_def(result, name="")
         with tf.compat.v1.Session(graph=graph) as session:
             got = session.run(frozen.outputs[0].name, {frozen.inputs["x"].name: value})
     np.testing.assert_array_equal(got, expected)
@@ -255,20 +257,20 @@ def test_a_spliced_graph_keeps_names_loops_and_other_outputs() -> None:
         def body(n: Any, total: Any) -> Any:
             return n + 1, total + tf.math.erf(total, name="inside")
 
-        tf.compat.v1.disable_control_flow_v2()  # TF.js runs the loops of before
+        tf.compat.v1.disable_control_flow_v2()  # TF.js runs the loops of version 1
         try:
             _, total = tf.compat.v1.while_loop(lambda n, _: n < 3, body, [0, x])
         finally:
             tf.compat.v1.enable_control_flow_v2()
         tf.identity(total, "y")
-    made = spliced(graph.as_graph_def(), {"Erf": erf})
-    assert "Erf" not in {node.op for node in made.node}
-    assert any(node.name == "while/inside" for node in made.node)
+    result = spliced(graph.as_graph_def(), {"Erf": erf})
+    assert "Erf" not in {node.op for node in result.node}
+    assert any(node.name == "while/inside" for node in result.node)
     value = np.array([0.5, -1.0], np.float32)
     results = []
-    for definition in (graph.as_graph_def(), made):
-        with tf.Graph().as_default() as again:
+    for definition in (graph.as_graph_def(), result):
+        with tf.Graph().as_default() as imported:
             tf.graph_util.import_graph_def(definition, name="")
-            with tf.compat.v1.Session(graph=again) as session:
+            with tf.compat.v1.Session(graph=imported) as session:
                 results.append(session.run("y:0", {"x:0": value}))
     np.testing.assert_allclose(results[0], results[1], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""The table of runtimes: what is absent says why, and what is here costs no more than it must."""
+"""The table of runtimes: an absent one says why, and TensorFlow is imported only once."""
 
 import re
 from pathlib import Path
@@ -31,17 +31,17 @@ def named(name: str) -> Runtime:
     return runtime
 
 
-def with_tensorflow() -> set[int]:
+def pids_with_tensorflow() -> set[int]:
     """Processes below this one that have TensorFlow's Python extension in memory."""
-    found = set()
+    pids = set()
     for process in psutil.Process().children(recursive=True):
         try:
             maps = Path(f"/proc/{process.pid}/maps").read_text()
         except OSError:
             continue
         if "_pywrap_tensorflow" in maps:
-            found.add(process.pid)
-    return found
+            pids.add(process.pid)
+    return pids
 
 
 def test_tensorflow_is_imported_once_for_all_bundles_and_runtimes(
@@ -49,32 +49,32 @@ def test_tensorflow_is_imported_once_for_all_bundles_and_runtimes(
 ) -> None:
     seen: set[int] = set()
 
-    def look(_: Cell) -> None:
-        seen.update(with_tensorflow())
+    def record(_: Cell) -> None:
+        seen.update(pids_with_tensorflow())
 
-    report = run_cells(list(bundles.values()), select(PYTHON, []), on_cell=look)
+    report = run_cells(list(bundles.values()), select(PYTHON, []), on_cell=record)
     assert report.exit_status == 0
     assert {cell.runtime for cell in report.cells} == set(PYTHON)
     assert len(seen) == 1
 
 
-def test_every_runtime_that_can_be_here_is_here() -> None:
+def test_every_runtime_that_can_be_installed_is_present() -> None:
     absent = {runtime.name for runtime in RUNTIMES if runtime.missing()}
     assert absent == {"keras-torch", "serving-rest", "serving-grpc"}
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("keras-torch", r"pip install portproof\[torch\]"),
         ("serving-rest", "--serving URL of a running server"),
     ],
 )
-def test_an_absent_runtime_says_how_to_get_it(name: str, said: str) -> None:
-    assert re.search(said, named(name).missing())
+def test_an_absent_runtime_says_how_to_get_it(name: str, message: str) -> None:
+    assert re.search(message, named(name).missing())
 
 
-def test_without_a_compiler_the_c_runtime_says_so(
+def test_without_a_compiler_the_c_runtime_names_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tensorflow_c, "PROGRAM", tmp_path / "none")
@@ -90,7 +90,7 @@ def test_without_node_modules_the_command_that_gets_them_is_named(
     assert "Node 20" in named("tfjs-node-cpu").missing()
 
 
-def test_a_browser_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_browser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHROME", "/no/such/browser")
     assert "$CHROME is /no/such/browser" in named("tfjs-chromium-webgl").missing()
     monkeypatch.delenv("CHROME")

@@ -67,7 +67,7 @@ def test_a_server_that_shortens_its_floats_is_wrong(bundles: dict[str, Bundle]) 
     assert {c.verdict for c in report.failures} == {"wrong"}
 
 
-def test_another_model_and_no_server_are_failures(bundles: dict[str, Bundle]) -> None:
+def test_a_server_of_another_model_and_no_server_are_failures(bundles: dict[str, Bundle]) -> None:
     path = bundles["quadratic"].path
     with served(bundles["my_module"]) as urls:
         report = portproof.verify(path, runtimes=SERVING, serving=urls)
@@ -84,7 +84,7 @@ def test_without_a_url_serving_is_absent(bundles: dict[str, Bundle]) -> None:
     assert "--serving URL" in report.cells[0].detail
 
 
-def test_a_server_that_is_named_is_asked_for(bundles: dict[str, Bundle]) -> None:
+def test_a_runtime_with_a_given_server_is_requested(bundles: dict[str, Bundle]) -> None:
     path, nowhere = bundles["my_module"].path, "http://127.0.0.1:9/v1/models/my_module"
     report = portproof.verify(path, runtimes=["litert"], serving=[nowhere])
     assert {c.runtime for c in report.cells} == {"litert", "serving-rest"}

@@ -1,4 +1,4 @@
-"""Every layer that is written for tfjs-layers loads there, and gives and learns Keras's numbers."""
+"""Every layer exported to tfjs-layers loads there, and infers and trains as in Keras."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,8 +24,8 @@ from portproof.verifying.scheduling import run_cells
 RANDOM = np.random.default_rng(3)
 
 
-def sequential(*made: keras.Layer, shape: tuple[int, ...]) -> keras.Model:
-    return keras.Sequential([keras.Input(shape, name="x"), *made])
+def sequential(*hidden: keras.Layer, shape: tuple[int, ...]) -> keras.Model:
+    return keras.Sequential([keras.Input(shape, name="x"), *hidden])
 
 
 def pooled(kind: str, axes: int) -> keras.Model:
@@ -136,7 +136,7 @@ def examples(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def exported(name: str, model: keras.Model, folder: Path) -> Bundle:
-    for variable in model.variables:  # no bias or moving mean may be zero, or it is not tested
+    for variable in model.variables:  # a bias or moving mean of zero would not be tested
         if "seed" not in variable.path:
             variable.assign(RANDOM.uniform(0.2, 1.0, variable.shape).astype(np.float32))
     source = from_keras(name, model, {"serving_default": examples(model)})
@@ -149,7 +149,7 @@ def exported(name: str, model: keras.Model, folder: Path) -> Bundle:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Every model, in Node on the CPU and WASM backends, in one go."""
+    """Every model, in Node on the CPU backend, in one run."""
     folder = tmp_path_factory.mktemp("layers")
     bundles = []
     for name, build in MODELS.items():
@@ -237,13 +237,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_tfjs_layers_does_not_have_is_refused_by_name(name: str) -> None:
-    build, said = REFUSED[name]
-    with pytest.raises(ExportError, match=said):
+def test_a_layer_that_tfjs_layers_cannot_load_is_refused_by_name(name: str) -> None:
+    build, message = REFUSED[name]
+    with pytest.raises(ExportError, match=message):
         topology(build())
 
 
-def test_two_layers_of_one_name_are_refused() -> None:
+def test_two_layers_with_one_name_are_refused() -> None:
     inner = sequential(layers.Dense(4, name="same"), shape=(4,))
     model = sequential(inner, layers.Dense(2, name="same"), shape=(4,))
     with pytest.raises(ExportError, match="two layers are named same"):
@@ -262,7 +262,7 @@ def _large() -> keras.Model:
         (_large, "it has 1,006,000 weights to train, and steps are proven up to 1,000,000"),
     ],
 )
-def test_why_no_training_step_is_proven_is_said(
+def test_the_reason_for_no_training_step_is_noted(
     make: Callable[[], keras.Model], reason: str, tmp_path: Path
 ) -> None:
     bundle = export_source(

@@ -1,4 +1,4 @@
-"""Tracing is visible, and a signature is exported only where one was declared or traced."""
+"""Traces are counted, and only a declared or traced signature is exported."""
 
 import numpy as np
 import pytest
@@ -29,9 +29,9 @@ def test_my_func_is_traced_once_for_each_signature() -> None:
 
 
 def test_show_prints_signatures_and_traces(bundles: dict[str, Bundle]) -> None:
-    said = "\n".join(bundle_text(bundles["my_module"]))
-    assert "multiply(x: int32[?]) -> (output_0: int32[?])" in said
-    assert "multiply was traced once: (x: int32[?])" in said
+    text = "\n".join(bundle_text(bundles["my_module"]))
+    assert "multiply(x: int32[?]) -> (output_0: int32[?])" in text
+    assert "multiply was traced once: (x: int32[?])" in text
 
 
 class Undeclared(tf.Module):
@@ -40,12 +40,12 @@ class Undeclared(tf.Module):
         return 2 * x
 
 
-def test_function_without_signature_is_refused_and_says_how_to_declare_one() -> None:
+def test_a_function_without_a_signature_is_refused_with_the_way_to_declare_one() -> None:
     with pytest.raises(ExportError, match=r"declares no signature and was never traced.*input_sig"):
         portproof.export(Undeclared(), "unused", inputs={"x": np.ones(3, np.float32)})
 
 
-def test_traced_function_has_the_signature_it_was_traced_for() -> None:
+def test_a_traced_function_has_the_signature_it_was_traced_for() -> None:
     module = Undeclared()
     module.double(tf.constant([1.0, 2.0]))
     source = from_module("double", module, {"x": np.ones(2, np.float32)})

@@ -1,4 +1,4 @@
-"""A part of the zoo (`make zoo` runs all of it), and that it has every layer of Keras."""
+"""A part of the zoo (`make zoo` runs all of it); the zoo has every layer of Keras."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ from verify.zoo.known import KNOWN_LIMITS
 from verify.zoo.matrix import Matrix
 from verify.zoo.run import MODELS, run
 
-# Small, and between them: convolution, a loop, nesting, several dtypes.
+# Small models that together have a convolution, a loop, nesting and several dtypes.
 SUBSET = ("conv_2d", "lstm", "nested")
 
 KINDS = (
@@ -27,33 +27,38 @@ KINDS = (
     "reshaping",
     "rnn",
 )
-# Not to be exported, by its own nature; and the base classes, which compute nothing.
+# Lambda, which cannot be exported, and a base class, which computes nothing.
 EXCEPT = {"Lambda", "Wrapper"}
 
 
 def classes(kind: str) -> set[type]:
-    found = (getattr(keras.layers, name) for name in dir(keras.layers))
+    attributes = (getattr(keras.layers, name) for name in dir(keras.layers))
     return {
         layer
-        for layer in found
+        for layer in attributes
         if isinstance(layer, type) and layer.__module__.startswith(f"keras.src.layers.{kind}.")
     }
 
 
-def inside(layer: Any) -> set[type]:
-    """The classes of a layer and of all that it holds."""
-    held = [value for value in vars(layer).values() if isinstance(value, keras.layers.Layer)]
+def classes_in(layer: Any) -> set[type]:
+    """The classes of a layer and of every layer inside it."""
+    sublayers = [value for value in vars(layer).values() if isinstance(value, keras.layers.Layer)]
     cells = getattr(layer, "cells", None) or []
-    return {type(layer)}.union(*(inside(one) for one in (*held, *cells)))
+    return {type(layer)}.union(*(classes_in(child) for child in (*sublayers, *cells)))
 
 
 def test_every_layer_of_keras_is_in_the_zoo() -> None:
     seen: set[type] = set()
     for make in layers.MODELS.values():
         for layer in make()._flatten_layers(include_self=False):
-            seen |= inside(layer)
-    wanted = {one for kind in KINDS for one in classes(kind) if one.__name__ not in EXCEPT}
-    assert {one.__name__ for one in wanted - seen} == set()
+            seen |= classes_in(layer)
+    wanted = {
+        layer_class
+        for kind in KINDS
+        for layer_class in classes(kind)
+        if layer_class.__name__ not in EXCEPT
+    }
+    assert {layer_class.__name__ for layer_class in wanted - seen} == set()
     assert len(layers.MODELS) >= 30
 
 
@@ -70,15 +75,15 @@ def test_a_part_of_the_zoo_is_proven_or_explained(matrix: Matrix) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_has_every_model_and_every_reason(matrix: Matrix) -> None:
+def test_the_page_has_every_model_and_explains_every_failure(matrix: Matrix) -> None:
     page = "\n".join(matrix.page())
     for name in SUBSET:
         assert f"| {name} |" in page
     assert "not explained" not in page
 
 
-def a_cell(verdict: str = "wrong", **changes: str) -> Cell:
-    given = {
+def cell_of(verdict: str = "wrong", **changes: str) -> Cell:
+    fields = {
         "model": "m",
         "format": "tflite",
         "variant": "",
@@ -89,11 +94,11 @@ def a_cell(verdict: str = "wrong", **changes: str) -> Cell:
         "verdict": verdict,
         "detail": "typical: 5 times the rounding error allowed",
     }
-    return Cell.model_validate({**given, **changes})
+    return Cell.model_validate({**fields, **changes})
 
 
-def test_what_is_not_known_is_not_explained() -> None:
-    matrix = Matrix([a_cell()])
+def test_a_failure_that_is_not_a_known_limit_is_not_explained() -> None:
+    matrix = Matrix([cell_of()])
     assert matrix.unexplained == ["m tflite litert: typical: 5 times the rounding error allowed"]
     assert "not explained" in "\n".join(matrix.page())
     assert matrix.passing_share == 0
@@ -102,25 +107,25 @@ def test_what_is_not_known_is_not_explained() -> None:
 def test_a_training_step_counts_once_by_its_worst_weight() -> None:
     step = "serving_default_train_step"
     weights = [
-        a_cell("faithful", signature=step, output=f"weight/{n}", regime=regime)
+        cell_of("faithful", signature=step, output=f"weight/{n}", regime=regime)
         for n in range(100)
         for regime in ("typical", "batch")
     ]
     matrix = Matrix()
-    matrix.add_cells([*weights, a_cell("wrong", signature=step, output="loss"), a_cell("exact")])
+    matrix.add_cells([*weights, cell_of("wrong", signature=step, output="loss"), cell_of("exact")])
     assert matrix.counts == {"exact": 1, "faithful": 1, "wrong": 1}
 
 
-def test_the_committed_page_is_whole_and_what_the_readme_says() -> None:
+def test_the_committed_page_is_complete_and_quoted_in_the_readme() -> None:
     page = (REPOSITORY / "verify" / "zoo" / "RESULTS.md").read_text()
     readme = " ".join((REPOSITORY / "README.md").read_text().split())
-    found = re.search(r"- (\d+) models, (\d+) cells", page)
+    counts = re.search(r"- (\d+) models, (\d+) cells", page)
     share = re.search(r"- ([\d.]+)% are faithful", page)
-    assert found
+    assert counts
     assert share
-    assert int(found[1]) == len(MODELS)
+    assert int(counts[1]) == len(MODELS)
     assert float(share[1]) >= 95
-    assert f"{share[1]} % of {found[2]} cells of {found[1]} models were" in readme
+    assert f"{share[1]} % of {counts[2]} cells of {counts[1]} models were" in readme
     assert "not explained" not in page
     for name in MODELS:
         assert f"| {name} |" in page

@@ -1,1 +1,1 @@
-"""Seconds, and no TensorFlow."""
+"""Unit tests: they run in seconds and without TensorFlow."""

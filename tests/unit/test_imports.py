@@ -1,4 +1,4 @@
-"""What an import costs: `import portproof` and most packages do not import TensorFlow."""
+"""`import portproof` and most of its packages do not import TensorFlow."""
 
 import ast
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import PACKAGE
 
-# All of these packages and modules may be imported by those who only verify, show and publish.
+# Packages and modules that are imported to verify, show and publish.
 LIGHT = (
     "__init__.py",
     "_api.py",
@@ -38,7 +38,7 @@ HEAVY = {"tensorflow", "keras", "jax", "torch", "tensorflowjs"}
 
 
 def module_level_imports(tree: ast.Module) -> set[str]:
-    """The top packages that importing the module imports: functions and TYPE_CHECKING do not."""
+    """The top-level packages that a module imports outside functions and TYPE_CHECKING."""
     packages: set[str] = set()
     stack: list[ast.AST] = [tree]
     while stack:
@@ -55,7 +55,7 @@ def module_level_imports(tree: ast.Module) -> set[str]:
     return packages
 
 
-def test_the_walk_sees_imports() -> None:
+def test_module_level_imports_are_found() -> None:
     tree = ast.parse("import a.b\ntry:\n    from c import d\nfinally: pass\ndef f():\n    import e")
     assert module_level_imports(tree) == {"a", "c"}
 
@@ -80,7 +80,7 @@ def test_the_whole_public_api_is_imported_without_tensorflow() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_no_module_bears_the_name_of_a_public_function() -> None:
+def test_no_module_has_the_name_of_a_public_function() -> None:
     """Importing `portproof.export` would replace the function `portproof.export`."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     [names] = [

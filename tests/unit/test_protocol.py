@@ -1,4 +1,4 @@
-"""The runners' protocol: its messages, its version, and what is refused."""
+"""The runners' protocol: its messages, its version, and the messages it refuses."""
 
 import json
 import re
@@ -61,19 +61,19 @@ def test_a_runner_that_is_not_ready_says_why(line: str, reason: str) -> None:
         ("null", "not a JSON object"),
     ],
 )
-def test_what_is_no_answer_is_refused(line: str, reason: str) -> None:
+def test_an_invalid_answer_is_refused(line: str, reason: str) -> None:
     with pytest.raises(ProtocolError, match=reason):
         read_answer(line)
 
 
-def test_an_answer_may_say_more_than_is_known() -> None:
+def test_an_answer_may_have_unknown_fields() -> None:
     answer = read_answer('{"seconds": 0.5, "temperature": 40}')
     assert isinstance(answer, Answer)
     assert answer.seconds == 0.5
     assert isinstance(read_answer('{"error": "x", "restart": true}'), Refusal)
 
 
-def test_an_old_runner_ends_in_a_clear_message() -> None:
+def test_an_old_runner_is_refused_with_a_clear_message() -> None:
     code = "print('{\"ready\": {}}', flush=True); input()"
     runner = RunnerProcess([sys.executable, "-c", code], {}, Limits(start=30))
     with pytest.raises(RunnerError, match=r"version 1 of the protocol.*update the package"):
@@ -94,7 +94,7 @@ def test_each_field_is_documented() -> None:
             assert f"        {name}: " in kind.__doc__, f"{kind.__name__}.{name}"
 
 
-def test_the_architecture_shows_these_messages() -> None:
+def test_architecture_md_shows_the_example_messages() -> None:
     assert protocol_example() in ARCHITECTURE.read_text()
     shown = [json.loads(line) for line in protocol_example().splitlines() if line[:1] == "{"]
     assert set(shown[0]) == {"ready", "protocol"}

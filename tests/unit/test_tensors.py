@@ -1,4 +1,4 @@
-"""What goes to disk comes back, to the bit."""
+"""Arrays written to a file are read back bit for bit."""
 
 from pathlib import Path
 
@@ -28,24 +28,24 @@ def arrays(draw: st.DrawFn) -> np.ndarray:
 
 
 @given(
-    given_=st.dictionaries(
+    written=st.dictionaries(
         st.text(min_size=1, max_size=5).filter(lambda s: s != "__metadata__"), arrays(), max_size=3
     )
 )
-def test_every_array_survives(
-    tmp_path_factory: pytest.TempPathFactory, given_: dict[str, np.ndarray]
+def test_every_array_is_read_back_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, written: dict[str, np.ndarray]
 ) -> None:
     path = tmp_path_factory.mktemp("tensors") / "file"
-    tensors.write(path, given_)
+    tensors.write(path, written)
     read = tensors.read(path)
-    assert read.keys() == given_.keys()
-    for name, array in given_.items():
+    assert read.keys() == written.keys()
+    for name, array in written.items():
         assert (read[name].shape, read[name].dtype) == (array.shape, array.dtype)
         assert read[name].tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0{}"[:9]])
-def test_what_is_no_safetensors_file_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_safetensors_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(BundleError, match="cannot be read as safetensors"):
         tensors.read(tmp_path / "file")

@@ -13,7 +13,7 @@ def content(folder: Path, paths: list[str]) -> bytes:
     return b"".join((folder / path).read_bytes() for path in paths)
 
 
-def test_weights_lie_one_after_the_other(tmp_path: Path) -> None:
+def test_weights_are_concatenated(tmp_path: Path) -> None:
     weights = {
         "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,
         "b": np.array(True),
@@ -39,7 +39,7 @@ def test_weights_lie_one_after_the_other(tmp_path: Path) -> None:
     assert content(tmp_path, group["paths"]) == b"".join(expected)
 
 
-def test_strings_have_their_length_before_them(tmp_path: Path) -> None:
+def test_a_string_is_preceded_by_its_length(tmp_path: Path) -> None:
     [group] = write_weights({"s": np.array(["ä", b"bc"], object)}, tmp_path)
     assert group["weights"][0]["dtype"] == "string"
     written = content(tmp_path, group["paths"])
