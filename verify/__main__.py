@@ -10,7 +10,11 @@ import portproof
 
 
 def main() -> int:
-    """The exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 no runtime installed."""
+    """Verify; returns the exit status.
+
+    0 proven; 1 wrong or failed; 2 wrong usage; 3 something requested could not be checked; 130
+    interrupted by Ctrl-C.
+    """
     try:
         report = portproof.verify(*sys.argv[1:])
     except portproof.PortproofError as error:

@@ -26,7 +26,9 @@ OTHER_MESSAGES = {
 
 
 def shown() -> list[str]:
-    [section] = re.findall(r"^## When it says(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL)
+    [section] = re.findall(
+        r"^## Messages, and what to do(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL
+    )
     messages = re.findall(r"^```text\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
     return [" ".join(message.split()) for message in messages]
 

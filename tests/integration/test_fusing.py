@@ -1,12 +1,14 @@
 """Fusings for TF.js: the same numbers in fewer operations; outputs used elsewhere are kept."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import portproof
 from portproof.graphs import fusing
 from portproof.graphs.freezing import freeze
 from portproof.graphs.references import node_name
@@ -114,15 +116,71 @@ def test_only_a_sum_with_a_vector_becomes_a_bias() -> None:
     vector = tf.constant(RANDOM.standard_normal(4), tf.float32)
     _, after = fused(lambda x: convolution(x) + vector, fusing.bias_add)
     assert "BiasAdd" in ops(after)
-    _, after = fused(lambda x: convolution(x) + tf.reduce_sum(x), fusing.bias_add)
-    assert "BiasAdd" not in ops(after)
+    for other in (tf.reduce_sum(vector), vector[:1], vector[None]):
+
+        def summed(x: Any, other: Any = other) -> Any:
+            return convolution(x) + other
+
+        before, after = fused(summed, fusing.bias_add)
+        assert "BiasAdd" not in ops(after)
+        np.testing.assert_array_equal(computed(after)[0], computed(before)[0])
 
 
-ALPHA = tf.constant(RANDOM.uniform(0.1, 0.5, 4), tf.float32)
+@pytest.mark.parametrize("shape", [(1,), (1, 1, 1, 4), (6, 6, 4)])
+def test_a_sum_that_broadcasts_survives_a_batch_norm(shape: tuple[int, ...]) -> None:
+    summand = tf.constant(RANDOM.standard_normal(shape), tf.float32)
+    before, after = fused(
+        lambda x: batch_norm(convolution(x) + summand, 4), fusing.folded_batch_norm
+    )
+    np.testing.assert_allclose(computed(after)[0], computed(before)[0], rtol=1e-5, atol=1e-5)
 
 
-def keras_prelu(x: Any) -> Any:
-    return tf.nn.relu(x) + (-ALPHA) * tf.nn.relu(-x)
+# What TensorFlow's optimizer fuses and TF.js cannot run as one: of an input, not of a constant.
+def product_with_input_bias(x: Any, b: Any) -> Any:
+    y = tf.nn.bias_add(x @ tf.constant(RANDOM.standard_normal((5, 5)), tf.float32), b[0])
+    return tf.nn.relu(y) + tf.constant([-0.5, -1.0, 0.0, -0.25, -2.0]) * tf.nn.relu(-y)
+
+
+def normalised_with_input_filter(x: Any, b: Any) -> Any:
+    y = tf.nn.conv2d(tf.reshape(x, (-1, 5, 1, 1)), tf.reshape(b[:1], (1, 1, 1, 5)), 1, "SAME")
+    return tf.nn.relu(batch_norm(y, 5))
+
+
+def activated_with_input_bias(x: Any, b: Any) -> Any:
+    return tf.tanh(tf.nn.bias_add(x @ tf.constant(np.eye(5), tf.float32), b[0]))
+
+
+def looked_up_in_small_integers(x: Any, b: Any) -> Any:
+    table = tf.constant([7, 200, 3], tf.uint8)
+    row = tf.gather(table, tf.cast(tf.clip_by_value(x, 0, 2), tf.int32))
+    return tf.cast(row, tf.float32) + b
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        product_with_input_bias,
+        normalised_with_input_filter,
+        activated_with_input_bias,
+        looked_up_in_small_integers,
+    ],
+)
+def test_what_is_fused_is_the_same_in_tfjs(function: Callable[..., Any], tmp_path: Path) -> None:
+    class Model(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([4, 5], tf.float32, name="x"),
+                tf.TensorSpec([4, 5], tf.float32, name="b"),
+            ]
+        )
+        def compute(self, x: Any, b: Any) -> dict[str, Any]:
+            return {"y": function(x, b)}
+
+    inputs = {name: RANDOM.standard_normal((4, 5)).astype(np.float32) for name in ("x", "b")}
+    bundle = portproof.export(Model(), tmp_path / "m", inputs=inputs, formats=["tfjs-graph"])
+    report = portproof.verify(bundle.path, runtimes=["tfjs-node-cpu"])
+    assert report.ok, report.failures
+    assert report.cells
 
 
 def test_prelu_is_recognised_and_fused_into_its_product() -> None:

@@ -1,6 +1,7 @@
 """Weights of TF.js models, as tfjs-core reads them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,5 +62,23 @@ def test_shards_are_as_long_as_allowed(
 
 
 def test_a_dtype_that_tfjs_does_not_have_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no weights of int8, and w is one"):
-        write_weights({"w": np.zeros(2, np.int8)}, tmp_path)
+    with pytest.raises(ValueError, match=r"the weight w is uint32, which TF\.js does not have"):
+        write_weights({"w": np.zeros(2, np.uint32)}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "array", [np.array([1, 1 << 40]), np.array([[0.0, -1e300]]), np.array(1e300 + 0j)]
+)
+def test_a_number_that_its_dtype_there_cannot_hold_is_named(array: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the weight w holds .*, which is no "):
+        write_weights({"w": array}, tmp_path)
+    infinite = np.array([np.inf, np.nan])
+    [group] = write_weights({"w": infinite}, tmp_path)
+    assert content(tmp_path, group["paths"]) == infinite.astype("<f4").tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
+def test_small_integers_become_int32(dtype: Any, tmp_path: Path) -> None:
+    [group] = write_weights({"w": np.array([3, 100], dtype)}, tmp_path)
+    assert group["weights"][0]["dtype"] == "int32"
+    assert content(tmp_path, group["paths"]) == np.array([3, 100], "<i4").tobytes()

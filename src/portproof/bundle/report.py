@@ -106,7 +106,7 @@ class Performance(_Record):
 
 
 class WorstElement(_Record):
-    """Which element of which case is farthest off, and both values; `None` for NaN or infinity."""
+    """Which element of which case is farthest off, and both values."""
 
     case: str
     index: tuple[int, ...]
@@ -258,7 +258,7 @@ class Report(BaseModel):
         return list(dict.fromkeys(cell.artifact for cell in self.cells))
 
     def of_model(self, model: str) -> "Report":
-        """The part of the report that is about one model."""
+        """The part of the report that is about one model; "" for none."""
 
         def only(by_model: dict[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in by_model.items() if name == model}
@@ -275,6 +275,11 @@ class Report(BaseModel):
             "cells": [cell for cell in self.cells if cell.model == model],
         }
         return self.model_copy(update=part).finished()
+
+    def of_refused(self, path: str, reason: str) -> "Report":
+        """The report of one bundle that was refused: that, and nothing of any other bundle."""
+        refused = {"refused": {path: reason}, "ok": False}
+        return self.of_model("").model_copy(update=refused)
 
     def finished(self) -> "Report":
         """The report with `ok` set from its cells."""

@@ -97,7 +97,7 @@ def _inbound(layer: keras.Layer, node: dict[str, Any]) -> list[Any]:
     if options:
         raise ExportError(
             f"layer {layer.name} ({type(layer).__name__}) is called with {sorted(options)}, which "
-            "tfjs-layers cannot be told. Call it with its inputs alone."
+            "tfjs-layers has no option for. Call it with its inputs alone."
         )
     return [[*history, {}] for history in _histories(node["args"])]
 
@@ -164,7 +164,7 @@ def _write_model(model: keras.Model, path: Path) -> None:
         if len(tensor.shape) < 2:
             raise ExportError(
                 f"{model.name} has an input or output of shape {tuple(tensor.shape)}, and "
-                "tfjs-layers wants a dimension beside the batch. Use keras.Input((1,))."
+                "tfjs-layers needs a dimension beside the batch. Use keras.Input((1,))."
             )
     path.parent.mkdir(parents=True)
     config = topology(model)

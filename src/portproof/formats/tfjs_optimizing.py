@@ -40,8 +40,9 @@ def optimized(
     graph = _without_unused_inputs(graph)
     for pattern in (fusing.prelu, fusing.fused_depthwise, fusing.fused_prelu):
         graph = fusing.replaced(graph, outputs, pattern)
+    graph = unfused(graph)
     _check_ops(graph, "after")
-    return unfused(graph)
+    return graph
 
 
 def _check_ops(graph: graph_pb2.GraphDef, when: str) -> None:

@@ -12,11 +12,15 @@ import numpy as np
 
 # Browsers cache files up to this size.
 SHARD = 4 << 20
-# TF.js's own dtypes, and the narrower one for those that it does not have.
-_DTYPES = {"float32", "int32", "bool", "complex64", "uint8", "uint16"}
-_NARROWED = {
+# The dtypes of tfjs-core/src/io/io_utils.ts, and the one of those that takes each other's place.
+_DTYPES = {"float32", "int32", "bool", "complex64"}
+_REPLACEMENTS = {
     "float16": "float32",
     "float64": "float32",
+    "int8": "int32",
+    "uint8": "int32",
+    "int16": "int32",
+    "uint16": "int32",
     "int64": "int32",
     "complex128": "complex64",
 }
@@ -25,7 +29,7 @@ _NARROWED = {
 def write_weights(weights: Mapping[str, np.ndarray[Any, Any]], folder: Path) -> list[Any]:
     """Write weights by name as shards of 4 MiB into a folder; returns the `weightsManifest`.
 
-    Raises ValueError for a dtype that TF.js does not have.
+    Raises ValueError for a dtype or a number that TF.js does not have.
     """
     arrays = {name: _converted(name, array) for name, array in weights.items()}
     sizes = [len(_content(array)) for array in arrays.values()]
@@ -43,10 +47,16 @@ def write_weights(weights: Mapping[str, np.ndarray[Any, Any]], folder: Path) -> 
 def _converted(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype.kind in "OSU":  # strings
         return array.astype(object)
-    dtype = _NARROWED.get(array.dtype.name, array.dtype.name)
+    dtype = _REPLACEMENTS.get(array.dtype.name, array.dtype.name)
     if dtype not in _DTYPES:
-        raise ValueError(f"TF.js has no weights of {dtype}, and {name} is one")
-    return array.astype(dtype, copy=False)
+        raise ValueError(f"the weight {name} is {dtype}, which TF.js does not have")
+    with np.errstate(over="ignore"):
+        replaced = array.astype(dtype, copy=False)
+    whole = array.dtype.kind in "iu"
+    changed = replaced != array if whole else np.isfinite(array) & ~np.isfinite(replaced)
+    if changed.any():
+        raise ValueError(f"the weight {name} holds {array[changed][0]}, which is no {dtype}")
+    return replaced
 
 
 def _dtype(array: np.ndarray[Any, Any]) -> str:

@@ -5,6 +5,7 @@ knows neither PReLU nor depthwise convolutions. A fused node takes the name of t
 parts, whose value it computes. A part whose value something else needs is not fused away.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
@@ -81,15 +82,18 @@ def folded_batch_norm(node: Node, graph: _Graph) -> list[Node] | None:
     before, *parameters = (graph.input(node, position) for position in range(5))
     gamma, beta, mean, variance = (graph.array(parameter) for parameter in parameters)
     convolution, bias = _convolution_and_bias(before, graph)
-    if convolution is None or any(a is None for a in (gamma, beta, mean, variance, bias)):
+    if convolution is None or bias is None or gamma is None:
+        return None
+    if beta is None or mean is None or variance is None:
         return None
     weights = graph.array(graph.input(convolution, 1))
     needed_once = graph.is_needed_once(convolution) and graph.is_needed_once(before)
-    if weights is None or not needed_once or not graph.is_first_output_only(node):
+    by_channel = bias.size == 1 or bias.shape == gamma.shape  # else the sum broadcasts otherwise
+    if weights is None or not (needed_once and by_channel and graph.is_first_output_only(node)):
         return None
     epsilon = float(node.attr["epsilon"].f)
     scale = np.float64(gamma) / np.sqrt(np.float64(variance) + epsilon)
-    offset = np.float64(beta) - (np.float64(mean) - np.float64(bias)) * scale
+    offset = np.float64(beta) - (np.float64(mean) - np.float64(bias).reshape(-1)) * scale
     # A depthwise filter is [height, width, channel, multiplier], an output channel for each pair.
     per_weight = scale if convolution.op == "Conv2D" else scale.reshape(weights.shape[2:])
     dtype = tf.as_dtype(convolution.attr["T"].type)
@@ -127,12 +131,24 @@ def bias_add(node: Node, graph: _Graph) -> list[Node] | None:
     product, bias = graph.input(node, 0), graph.array(graph.input(node, 1))
     if product.op not in (*_CONVOLUTIONS, "MatMul") or not graph.is_needed_once(product):
         return None
-    if bias is None or bias.ndim != 1:
+    # An addition broadcasts, and BiasAdd wants a value for each channel.
+    if bias is None or bias.ndim != 1 or bias.size != _channels(product, graph):
         return None
     result = copied(node)
     result.op = "BiasAdd"
     result.attr["data_format"].s = b"NHWC"
     return [result]
+
+
+def _channels(product: Node, graph: _Graph) -> int | None:
+    """The output channels of a product; None where its weights are no constant."""
+    weights = graph.array(graph.input(product, 1))
+    if weights is None:
+        return None
+    axes = (2, 3) if product.op == "DepthwiseConv2dNative" else (-1,)
+    if product.attr["transpose_b"].b:
+        axes = (0,)
+    return math.prod(int(weights.shape[axis]) for axis in axes)
 
 
 def prelu(node: Node, graph: _Graph) -> list[Node] | None:

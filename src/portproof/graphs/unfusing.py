@@ -17,6 +17,10 @@ _PRODUCTS = {
     ),
 }
 
+# The inputs that a fused operation adds, where it adds any, and the operation that it is alone.
+_ARGUMENTS = {"BiasAdd": 1, "Prelu": 1, "FusedBatchNorm": 4}
+_OPS = {"BiasAdd": "AddV2", "FusedBatchNorm": "FusedBatchNormV3"}
+
 
 def unfused(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """A copy in which a fused operation is several again where a backend would refuse it.
@@ -55,20 +59,27 @@ def _every_backend_has(node: Node, constants: dict[str, Node]) -> bool:
 
 
 def _parts(node: Node) -> list[Node]:
-    """The product, the sum and the activation, the last of which has the node's name."""
-    first, *activations = (op.decode() for op in node.attr["fused_ops"].list.s)
+    """The product and each operation that was fused into it; the last has the node's name."""
+    fused_ops = [op.decode() for op in node.attr["fused_ops"].list.s]
     product_op, attrs = _PRODUCTS[node.op]
     product = Node(name=f"{node.name}/product", op=product_op, input=node.input[:2])
     for name in attrs:
         product.attr[name].CopyFrom(node.attr[name])
     nodes = [product]
-    for fused in (first, *activations):
-        bias = [node.input[2]] if fused == first else []
-        op = "AddV2" if fused == "BiasAdd" else fused
-        part = Node(name=f"{node.name}/{fused}", op=op, input=[nodes[-1].name, *bias])
+    arguments = list(node.input[2:])
+    for fused in fused_ops:
+        count = _ARGUMENTS.get(fused, 0)
+        part = Node(name=f"{node.name}/{fused}", op=_OPS.get(fused, fused))
+        part.input.extend([nodes[-1].name, *arguments[:count]])
+        del arguments[:count]
         part.attr["T"].CopyFrom(node.attr["T"])
-        if op == "LeakyRelu":
+        if fused == "LeakyRelu":
             part.attr["alpha"].CopyFrom(node.attr["leakyrelu_alpha"])
+        if fused == "FusedBatchNorm":  # with its statistics: only inference is ever fused
+            part.attr["U"].type = tf.float32.as_datatype_enum
+            part.attr["is_training"].b = False
+            for name in ("epsilon", "data_format"):
+                part.attr[name].CopyFrom(node.attr[name])
         nodes.append(part)
     nodes[-1].name = node.name
     return nodes

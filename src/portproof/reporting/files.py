@@ -9,7 +9,7 @@ from pydantic import RootModel
 
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
-from portproof.bundle.errors import one_line
+from portproof.bundle.errors import BundleError, one_line
 from portproof.bundle.report import Performance, Report
 from portproof.reporting import github, markdown
 from portproof.reporting.card import render_card
@@ -22,13 +22,9 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
     Returns, by path, why a file could not be written: a bundle may be read-only.
     """
     unwritten: dict[str, str] = {}
-    # Of a refused bundle too: an older report would still say that all is well.
-    empty = report.model_copy(update={"bundle": {}, "cells": [], "ok": False})
-    for name in report.refused:
+    for name, reason in report.refused.items():
         if Path(name, MANIFEST).is_file():
-            _write(Path(name, REPORT), empty.to_json, unwritten)
-            with suppress(OSError):
-                Path(name, PAGE).unlink(missing_ok=True)
+            _replace_report(Path(name), report.of_refused(name, reason), unwritten)
     for bundle in bundles:
         part = report.of_model(bundle.manifest.model)
         _write(bundle.path / REPORT, part.to_json, unwritten)
@@ -36,6 +32,16 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
         card = partial(render_card, bundle.path, bundle.manifest, markdown.verdicts(part))
         _write(bundle.path / CARD, card, unwritten)
     return unwritten
+
+
+def _replace_report(path: Path, refused: Report, unwritten: dict[str, str]) -> None:
+    """A refused bundle's older report, page and card would still say that it is proven."""
+    _write(path / REPORT, refused.to_json, unwritten)
+    with suppress(OSError):
+        (path / PAGE).unlink(missing_ok=True)
+    with suppress(BundleError):  # without a manifest that can be read there is no card to write
+        manifest = Bundle.open_unchecked(path).manifest
+        _write(path / CARD, partial(render_card, path, manifest), unwritten)
 
 
 def _write(path: Path, render: Callable[[], str], unwritten: dict[str, str]) -> None:

@@ -125,16 +125,21 @@ class _Process:
         self.peak_memory = 0
         added = {"TMPDIR": self._folder.name, _MARK: self._mark}
         self._stderr = Path(self._folder.name, "stderr").open("w+b")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env={**os.environ, **environment, **added},
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,  # so that Ctrl-C is ours, and its group can be ended with it
-        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env={**os.environ, **environment, **added},
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,  # so that Ctrl-C is ours, and its group ends with it
+            )
+        except OSError:
+            self._stderr.close()
+            self._folder.cleanup()
+            raise
         assert self._process.stdin
         assert self._process.stdout
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -148,6 +153,12 @@ class _Process:
         self._lines.put(None)
 
     def send(self, line: str) -> None:
+        """Send a line. Raises ProtocolError where the runner printed one without being asked.
+
+        It would be taken for the answer to this request, and each later answer for the next one's.
+        """
+        if not self._lines.empty() and (unasked := self._lines.queue[0]) is not None:
+            raise ProtocolError(f"printed what no request asked for: {unasked.strip()[:200]}")
         with contextlib.suppress(OSError):  # it is gone: `receive` finds out why
             self._stdin.write(line)
             self._stdin.flush()
@@ -198,7 +209,10 @@ class _Process:
         return marked
 
     def _cause_of_death(self) -> str:
-        status = self._process.wait()
+        try:
+            status = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return "the runner closed its standard output"
         end = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()

@@ -1,4 +1,4 @@
-"""What Portproof and a runner say to each other.
+"""The messages between Portproof and a runner.
 
 A runner is a program that drives one runtime. It prints a `Hello` and then answers each line of
 standard input, a `Request`, with a line on standard output: an `Answer` after it wrote the outputs,
@@ -51,7 +51,7 @@ class Request(_Message):
         signature: The signature to call.
         signatures: How many signatures the artifact has.
         by_row: Whether the batch is to be computed one row after the other.
-        options: The runtime row's own.
+        options: `Runtime.options` of the runtime that is asked.
         inspect: `tensors` asks for the tensors inside the model by their own names instead of the
             outputs, `oracle` (of TensorFlow's runner) for their right values. Only formats in
             the runtime's `inspects` are asked for them.
@@ -94,8 +94,8 @@ class Answer(_Message):
         output_nodes: Of `oracle`, the node of each output.
     """
 
-    seconds: float
-    load: float | None = None
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    load: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     backend: str = ""
     note: str = ""
     restart: bool = False
@@ -107,12 +107,12 @@ class Refusal(_Message):
     """Why there is no answer, in one line.
 
     Attributes:
-        error: The reason.
+        error: The reason; not empty.
         restart: Whether the runner asks to be replaced before the next request, as TF.js does:
             after an error its backends may give wrong answers.
     """
 
-    error: str
+    error: str = Field(min_length=1)
     restart: bool = False
 
 

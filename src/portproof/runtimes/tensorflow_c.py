@@ -13,7 +13,7 @@ def _missing() -> str:
     if reason := missing_package("tensorflow", "tensorflow"):
         return reason
     if not PROGRAM.is_file():
-        return "install a C compiler, then run `make setup`"
+        return "it is compiled in a clone of Portproof, by `make setup` with a C compiler"
     return ""
 
 

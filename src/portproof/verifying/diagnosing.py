@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.errors import PortproofError, UsageError
+from portproof.bundle.errors import BundleError, UsageError
 from portproof.bundle.manifest import Vector
 from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import PASSING
@@ -120,7 +120,7 @@ class _Runners:
     def _right_values(self, trial: Trial, inputs: Arrays, vector: Vector) -> CallResult:
         """The reference's nodes in order, which make the outputs, and the right value of each.
 
-        Raises PortproofError where the SavedModel itself is not what was exported: then nothing
+        Raises BundleError where the SavedModel itself is not what was exported: then nothing
         in the bundle tells the right values of its inner tensors.
         """
         refused = ""
@@ -132,8 +132,8 @@ class _Runners:
                     return result
                 refused = result.error
         if refused:
-            raise PortproofError(f"TensorFlow does not show the tensors inside: {refused}")
-        raise PortproofError(
+            raise BundleError(f"TensorFlow does not show the tensors inside: {refused}")
+        raise BundleError(
             "neither the SavedModel nor the checkpoint in its graph gives the original's outputs "
             f"for {vector.case} in TensorFlow, so nothing here says what the tensors inside should "
             "be. Export the model again."

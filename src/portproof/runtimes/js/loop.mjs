@@ -16,8 +16,8 @@ export async function serve(versions, answer) {
     try {
       say(await answer(JSON.parse(line)));
     } catch (error) {
-      const reason = String(error?.message ?? error).split("\n")[0].slice(0, 400);
-      say({ error: reason, restart: error?.restart ?? false });
+      const reason = String(error?.message ?? error).trim().split("\n")[0].slice(0, 400);
+      say({ error: reason || "an error without a message", restart: error?.restart ?? false });
     }
   }
 }

@@ -15,7 +15,7 @@ def main() -> None:
     devices: list[str] = []
 
     def load(request: Request) -> Infer:
-        # On a CPU with bfloat16 instructions, OpenVINO computes in those unless told otherwise.
+        # Else OpenVINO computes in bfloat16 on a CPU that has instructions for it.
         config = {"INFERENCE_PRECISION_HINT": "f32"}
         compiled = core.compile_model(core.read_model(request.artifact), "CPU", config)
         devices[:] = compiled.get_property("EXECUTION_DEVICES")

@@ -6,7 +6,7 @@ import { parse, serialize } from "/safetensors.mjs";
 let run = null;
 
 async function setBackend(backend) {
-  // TF.js hands small tensors of these two to the CPU unless told not to.
+  // TF.js hands small tensors of these two to the CPU unless a flag says not to.
   tf.env().set("WEBGL_CPU_FORWARD", false);
   tf.env().set("WEBGPU_CPU_FORWARD", false);
   tf.wasm.setWasmPaths("/node_modules/@tensorflow/tfjs-backend-wasm/dist/");
