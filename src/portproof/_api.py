@@ -48,7 +48,9 @@ def make_source(
         inputs: Some of the model's own data: an array by input name (the array alone for one
             input, nested like the model's inputs; for several signatures a dict of such dicts),
             or a `tf.data.Dataset` of rows or batches. The first axis is the rows where the
-            signature's first dimension is dynamic. None: inputs are generated from the signature.
+            signature's first dimension is dynamic. Numbers are cast to the signature's dtype: any
+            float to another float, integers where all of them fit. Of a dataset the first 48 rows
+            are taken. None: inputs are generated from the signature.
         imports: Modules to import first, which register a `.keras` file's own layers.
         keras_forms: By signature, a `keras.Model` of stock layers with the same weights and the
             same names of inputs and outputs, for a model that is not one itself.
@@ -255,10 +257,10 @@ def diagnose(
             the model's own data.
 
     Yields:
-        A diagnosis for each artifact and signature.
+        A diagnosis for each artifact and signature, as it is found.
 
-    Raises:
-        BundleError: The bundle is not what was exported.
+    Raises, when the first diagnosis is asked for:
+        BundleError: The bundle is not what was exported, or TensorFlow does not give its tensors.
         UsageError: The arguments are wrong, or the runtime shows no tensors from inside.
     """
     from portproof.verifying.diagnosing import diagnose_bundle
@@ -298,8 +300,10 @@ def serve(
     Args:
         versions: The versions of what the runner drives, by name.
         load: Loads the artifact of a request, and returns a function from named input arrays to
-            named output arrays, both by the artifact's own names. It is called when a request is
-            for another artifact or signature than the last one, or when the last one failed.
+            named output arrays, both by the artifact's own names. The inputs have the signature's
+            dtypes and shapes (one row where `by_row` is set), and so must the outputs. It is
+            called when a request is for another artifact or signature than the last one, or when
+            the last one failed. An exception of either ends in a Refusal with its message.
         backend: Names what has computed; called after each call of the model.
     """
     from portproof.runtimes.python import loop

@@ -14,7 +14,7 @@ import tensorflow as tf
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, Bundle, write_manifest
 from portproof.bundle.digest import folder_records
-from portproof.bundle.errors import ExportError, PortproofError, UsageError, one_line
+from portproof.bundle.errors import ExportError, PortproofError, UsageError, described
 from portproof.bundle.manifest import REGIMES, Artifact, LeftOut, Manifest, Origin, Regime
 from portproof.formats.format import Format
 from portproof.formats.refusals import refusal
@@ -120,7 +120,7 @@ def _write_artifacts(
     for format_ in formats:
         log(f"{source.name}: {format_.full_name}")
         try:
-            artifact, its_steps = _write_artifact(format_, source, folder)
+            artifact, artifact_steps = _write_artifact(format_, source, folder)
         except ExportError as error:
             if format_.name == SAVEDMODEL or format_.full_name in required:
                 raise
@@ -129,7 +129,7 @@ def _write_artifacts(
             left_out.append(LeftOut(format=format_.full_name, reason=str(error)))
         else:
             artifacts.append(artifact)
-            steps += its_steps
+            steps += artifact_steps
     return artifacts, steps, tuple(left_out)
 
 
@@ -174,10 +174,7 @@ def _write_vectors(
     except PortproofError:
         raise
     except Exception as error:
-        reason = one_line(error, 600)
-        raise ExportError(
-            f"{name} gives no test vectors: {type(error).__name__}: {reason}"
-        ) from error
+        raise ExportError(f"{name} gives no test vectors: {described(error, 600)}") from error
 
 
 def layer_names(source: Source) -> tuple[str, ...]:

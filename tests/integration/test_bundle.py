@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import portproof
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.errors import BundleError
+from portproof.bundle.report import Report
 
 
 @pytest.fixture
@@ -148,3 +150,18 @@ def test_a_linked_folder_is_refused(copy: Path) -> None:
     (copy / "savedmodel" / "assets.extra").symlink_to("/etc")
     with pytest.raises(BundleError, match=r"assets\.extra is not in"):
         Bundle.open(copy)
+
+
+def test_nothing_beside_a_refused_bundle_says_that_it_is_proven(
+    copy: Path, bundles: dict[str, Bundle]
+) -> None:
+    assert portproof.verify(copy, runtimes=["litert"]).ok
+    assert "✅" in (copy / CARD).read_text()
+    flip(copy / "tflite" / "quadratic.tflite")
+    report = portproof.verify(bundles["my_module"].path, copy, runtimes=["litert"])
+    assert not report.ok
+    written = Report.model_validate_json((copy / REPORT).read_bytes())
+    assert not (written.ok or written.bundle or written.cells or written.curves)
+    assert list(written.refused) == [str(copy)]
+    assert not (copy / PAGE).exists()
+    assert "✅" not in (copy / CARD).read_text()

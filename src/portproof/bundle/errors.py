@@ -31,6 +31,11 @@ def one_line(error: BaseException, max_length: int = 500) -> str:
     return " ".join(str(error).split())[:max_length]
 
 
+def described(error: BaseException, max_length: int = 500) -> str:
+    """The kind of an exception and its message, on one line."""
+    return f"{type(error).__name__}: {one_line(error, max_length) or 'no message'}"
+
+
 @contextmanager
 def library_errors_as_usage_error(place: str) -> Iterator[None]:
     """Turn whatever a library raises while it reads or writes `place` into a UsageError.
@@ -42,4 +47,4 @@ def library_errors_as_usage_error(place: str) -> Iterator[None]:
     except PortproofError:
         raise
     except Exception as error:
-        raise UsageError(f"{place}: {type(error).__name__}: {one_line(error, 300)}") from None
+        raise UsageError(f"{place}: {described(error, 300)}") from None

@@ -44,7 +44,7 @@ def _replacement(imported: Any, node: Node, rewrite: Rewrite, has_loops: bool) -
     refs = data_inputs(node)
     with tf.Graph().as_default() as graph:
         inputs = [
-            _stand_in(imported, imported.get_tensor_by_name(tensor_name(ref)), f"given_{n}")
+            _stand_in(imported, imported.get_tensor_by_name(tensor_name(ref)), f"outer_{n}")
             for n, ref in enumerate(refs)
         ]
         outputs = rewrite(node, inputs)
@@ -52,7 +52,7 @@ def _replacement(imported: Any, node: Node, rewrite: Rewrite, has_loops: bool) -
             return None
         last = tf.identity_n(outputs) if isinstance(outputs, list) else tf.identity(outputs)
         end = (last[0] if isinstance(last, list) else last).op.name
-    outer = {f"given_{n}": ref for n, ref in enumerate(refs)}
+    outer = {f"outer_{n}": ref for n, ref in enumerate(refs)}
     nodes = []
     for inner in graph.as_graph_def().node:
         if inner.name in outer:

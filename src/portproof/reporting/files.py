@@ -9,7 +9,7 @@ from pydantic import RootModel
 
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
-from portproof.bundle.errors import BundleError, one_line
+from portproof.bundle.errors import BundleError, described
 from portproof.bundle.report import Performance, Report
 from portproof.reporting import github, markdown
 from portproof.reporting.card import render_card
@@ -51,7 +51,7 @@ def _write(path: Path, render: Callable[[], str], unwritten: dict[str, str]) -> 
     except OSError as error:
         unwritten[str(path)] = error.strerror or str(error)
     except Exception as error:
-        unwritten[str(path)] = f"{type(error).__name__}: {one_line(error)}"
+        unwritten[str(path)] = described(error)
 
 
 def write_for_programs(report: Report, *, json: Path | None, junit: Path | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from portproof.bundle.errors import ExportError, PortproofError, UsageError, one_line
+from portproof.bundle.errors import ExportError, PortproofError, UsageError, described, one_line
 from portproof.sources.keras_models import from_keras, lambda_message
 from portproof.sources.modules import from_module, from_saved_model
 from portproof.sources.names import KINDS, check_name
@@ -137,8 +137,7 @@ def _load_saved_model(path: Path) -> Any:
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:
-        reason = one_line(error)
-        raise ExportError(f"{path} does not load: {type(error).__name__}: {reason}") from None
+        raise ExportError(f"{path} does not load: {described(error)}") from None
 
 
 def _call_reference(reference: str) -> tuple[str, Any]:
@@ -156,8 +155,7 @@ def _call_reference(reference: str) -> tuple[str, Any]:
         except PortproofError:
             raise
         except Exception as error:
-            reason = one_line(error)
-            raise ExportError(f"{reference}() raised {type(error).__name__}: {reason}") from error
+            raise ExportError(f"{reference}() raised {described(error)}") from error
     if not isinstance(value, kinds) and not _is_loaded_saved_model(value):
         raise UsageError(
             f"{reference} gave a {type(value).__name__}: it must return a tf.Module, a keras.Model "
@@ -173,5 +171,4 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        reason = one_line(error)
-        raise UsageError(f"{name} cannot be imported: {type(error).__name__}: {reason}") from error
+        raise UsageError(f"{name} cannot be imported: {described(error)}") from error

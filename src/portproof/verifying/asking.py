@@ -74,8 +74,8 @@ def ask(
             return CallResult(error=f"computed by the backend {answer.backend!r} instead")
         outputs = tensors.read(output_file)
     if not inspect:
-        signature_names = {own: name for name, own in trial.endpoint.outputs.items()}
-        renamed = {signature_names.get(own, own): array for own, array in outputs.items()}
+        signature_names = {file_name: name for name, file_name in trial.endpoint.outputs.items()}
+        renamed = {signature_names.get(name, name): array for name, array in outputs.items()}
         if len(renamed) < len(outputs):
             return CallResult(error=f"two outputs of one name among {', '.join(outputs)}")
         outputs = renamed

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from portproof.bundle.errors import described
 from portproof.bundle.manifest import DECIDING, REGIMES, Vector
 from portproof.bundle.report import Cell
 from portproof.bundle.tensors import in_group
@@ -45,7 +46,7 @@ def _run_case(trial: Trial, vector: Vector, runner: RunnerProcess) -> dict[str, 
             return all_outputs("wrong", problem)
         return {name: outcome_of(trial, vector, name, arrays, result) for name in trial.outputs}
     except Exception as error:  # a full disk, a damaged vector
-        return all_outputs("failed", f"cannot be compared: {type(error).__name__}: {error}")
+        return all_outputs("failed", f"cannot be compared: {described(error)}")
 
 
 def absent_cells(trial: Trial, how_to_get: str) -> Iterator[Cell]:

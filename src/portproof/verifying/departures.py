@@ -14,7 +14,7 @@ from portproof.verifying.diagnosis import ComparedTensor, Diagnosis
 from portproof.verifying.trial import Trial
 
 # Ops without inputs that are computed: an input of the model, or a weight.
-_GIVEN = {"Const", "Placeholder", "ReadVariableOp"}
+_SOURCES = {"Const", "Placeholder", "ReadVariableOp"}
 
 
 def find_departure(
@@ -94,7 +94,7 @@ def _path_to(
                 continue
             seen.add(name)
             producer = nodes[name]
-            if name in compared or producer.op in _GIVEN or not producer.inputs:
+            if name in compared or producer.op in _SOURCES or not producer.inputs:
                 before.append(name)
             else:
                 waiting.append(producer)

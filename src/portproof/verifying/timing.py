@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from portproof.bundle.errors import one_line
+from portproof.bundle.errors import described
 from portproof.bundle.report import Performance, Timing
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.process import RunnerProcess
@@ -39,7 +39,7 @@ def measure_performance(trial: Trial, runner: RunnerProcess, plan: TimingPlan) -
     try:
         return _measure(trial, runner, plan, identity)
     except Exception as error:  # a full disk, a vector without inputs: no verdict is lost for it
-        return Performance(**identity, error=f"{type(error).__name__}: {one_line(error)}")
+        return Performance(**identity, error=described(error))
 
 
 def _measure(

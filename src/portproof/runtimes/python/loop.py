@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from portproof.bundle import errors, tensors
+from portproof.bundle import tensors
+from portproof.bundle.errors import described
 from portproof.bundle.tensors import Infer, row_by_row
 from portproof.runtimes.protocol import VERSION, Answer, Hello, Refusal, Request
 
@@ -37,11 +38,11 @@ def serve(
             outputs = (row_by_row(infer) if request.by_row else infer)(arrays)
             seconds = time.perf_counter() - started
             tensors.write(Path(request.outputs), outputs)
-            more = getattr(infer, "answer_fields", {})
-            say(Answer(seconds=seconds, load=loaded.seconds, backend=backend(), **more))
+            fields = getattr(infer, "answer_fields", {})
+            say(Answer(seconds=seconds, load=loaded.seconds, backend=backend(), **fields))
         except Exception as error:
             loaded.forget()
-            say(Refusal(error=one_line(error)))
+            say(Refusal(error=described(error, 400)))
 
 
 class _Loaded:
@@ -71,8 +72,3 @@ class _Loaded:
 
     def forget(self) -> None:
         self._infer = None
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's kind and message, short enough for a table's footnote."""
-    return f"{type(error).__name__}: {errors.one_line(error, 400) or 'no message'}"
