@@ -28,10 +28,10 @@ SUBSET = (
     "activations",
     "conv_1d",
     "conv_2d",
-    "multi_head_attention",
+    "lstm",
     "normalizations",
     "residual",
-    "straight_functions",
+    "unet",
 )
 SIGNATURE = "serving_default"
 
