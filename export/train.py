@@ -1,7 +1,6 @@
 """Trains the models of this folder: python -m export.train [NAME ...] [--seed 22] [--resume]"""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -48,8 +47,7 @@ def main() -> None:
         parser.error(f"there is no model {unknown[0]!r}: they are {', '.join(MODELS)}.")
     if arguments.epochs < 1:
         parser.error("--epochs is 1 or more.")
-    # TensorFlow says at every start that it found no GPU.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    portproof.start_tensorflow()
     options = {name: getattr(arguments, name) for name in ("seed", "epochs", "resume")}
     try:
         for name in names:

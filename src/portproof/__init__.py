@@ -25,6 +25,7 @@ from portproof.bundle.manifest import Budget, Endpoint
 from portproof.bundle.report import Cell, Performance, Report
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.formats.format import Format, Written
+from portproof.quiet import start_tensorflow
 from portproof.runtimes.protocol import Request
 from portproof.runtimes.runtime import Runtime
 from portproof.sources.source import Source
@@ -58,5 +59,6 @@ __all__ = [
     "print_report",
     "publish",
     "serve",
+    "start_tensorflow",
     "verify",
 ]

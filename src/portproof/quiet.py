@@ -36,8 +36,9 @@ def quiet(*, show_on_error: bool = True) -> Iterator[None]:
 def start_tensorflow() -> None:
     """Import Keras and TensorFlow and look for devices, without the usual messages.
 
-    TensorFlow says at every start that oneDNN is on and that no GPU was found. What goes wrong is
-    shown in full.
+    TensorFlow says at every start that oneDNN is on and that no GPU was found, and no log level
+    silences it. A script that calls this first, instead of importing TensorFlow, prints its own
+    lines alone. What goes wrong is shown in full.
     """
     with quiet():
         import keras  # noqa: F401

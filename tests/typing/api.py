@@ -49,6 +49,9 @@ def publish_and_time(path: Path) -> str:
         raise SystemExit(error.exit_status) from None
 
 
+portproof.start_tensorflow()
+
+
 def write(source: portproof.Source, root: Path, folder: str) -> portproof.Written:
     endpoint = portproof.Endpoint(path=folder, inputs={"x": "x"}, outputs={"y": "y"})
     return portproof.Written(dict.fromkeys(source.functions, endpoint))

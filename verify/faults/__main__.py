@@ -5,9 +5,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from portproof.quiet import start_tensorflow
+import portproof
 
-start_tensorflow()
+portproof.start_tensorflow()
 
 from verify.faults import architectures, corpus  # noqa: E402
 from verify.faults.results import Results  # noqa: E402

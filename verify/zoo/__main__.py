@@ -5,9 +5,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from portproof.quiet import start_tensorflow
+import portproof
 
-start_tensorflow()
+portproof.start_tensorflow()
 
 from verify.zoo.run import MODELS, run  # noqa: E402
 

@@ -1,24 +1,24 @@
 """The error for a model that a converter refuses: the op, where it comes from, and what to do."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from portproof.bundle.errors import ExportError, one_line
+from portproof.bundle.errors import ExportError, described, one_line
 from portproof.formats.format import Format
 from portproof.graphs.functions import operations
 from portproof.sources.keras_models import layers_of
 from portproof.sources.source import Source
 
-# How converters name an op: TFLite's in MLIR locations and lists of Flex ops, TF.js's in a list.
+# How the TFLite converter names an op: in MLIR locations, and in lists of Flex and custom ops.
 _NAMES = (
     re.compile(r"'tf\.(\w+)' op"),
     re.compile(r"\btf\.(\w+)\(tensor"),
     re.compile(r"Flex ops: ([\w, ]+?)(?: Details|$)"),
-    re.compile(r"Unsupported Ops in the model (?:before|after) optimization ([\w, ]+)$"),
     re.compile(r"Custom ops: ([\w, ]+?)(?: Details|$)"),
 )
 _RUNTIMES = {
@@ -37,15 +37,27 @@ _OF_OPS = {
 }
 
 
+class UnsupportedOpsError(Exception):
+    """A format has nothing for some ops of a graph.
+
+    Args:
+        ops: Their names in TensorFlow.
+    """
+
+    def __init__(self, ops: Sequence[str]) -> None:
+        super().__init__(", ".join(ops))
+        self.ops = list(ops)
+
+
 def refusal(format_: Format, source: Source, error: Exception) -> ExportError:
     """A converter's error as one message. Ops that it names are looked up in the graph."""
-    text = one_line(error, 10_000)
     start = f"{source.name} cannot be written as {format_.full_name}"
-    places = [place for op in _ops(text) if (place := _place(source, op))]
+    ops = _ops(error)
+    places = [place for op in ops if (place := _place(source, op))]
     if not places:
-        return ExportError(f"{start}: {type(error).__name__}: {text[:600]}")
+        return ExportError(f"{start}: {described(error, 600)}")
     runtimes = _RUNTIMES.get(format_.name)
-    advice = [*(_OF_OPS[op] for op in _ops(text) if op in _OF_OPS), _ADVICE.get(format_.name, "")]
+    advice = [*(_OF_OPS[op] for op in ops if op in _OF_OPS), _ADVICE.get(format_.name, "")]
     parts = [
         f"{start}: the converter has no {'; '.join(dict.fromkeys(places))}",
         f"Without it there is nothing for {runtimes}" if runtimes else "",
@@ -54,7 +66,11 @@ def refusal(format_: Format, source: Source, error: Exception) -> ExportError:
     return ExportError(". ".join(part for part in parts if part) + ".")
 
 
-def _ops(text: str) -> list[str]:
+def _ops(error: Exception) -> list[str]:
+    """The ops that a converter could not convert."""
+    if isinstance(error, UnsupportedOpsError):
+        return error.ops
+    text = one_line(error, 10_000)
     names = [n for p in _NAMES for match in p.findall(text) for n in re.split(r"[, ]+", match)]
     return list(dict.fromkeys(name.removeprefix("Flex") for name in names if name))
 

@@ -11,6 +11,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2, device_properties_pb2, meta_graph_pb2
 from tensorflow.python.grappler import cluster, tf_optimizer
 
+from portproof.formats.refusals import UnsupportedOpsError
 from portproof.formats.tfjs_ops import OPS
 from portproof.graphs import fusing
 from portproof.graphs.references import node_name
@@ -26,10 +27,10 @@ def optimized(
 ) -> graph_pb2.GraphDef:
     """The optimized graph, whose inputs and outputs keep their names.
 
-    Raises ValueError where TF.js does not have one of its ops.
+    Raises UnsupportedOpsError where TF.js does not have one of its ops.
     """
     outputs = [node_name(output.name) for output in signature.outputs.values()]
-    _check_ops(graph, "before")
+    _check_ops(graph)
     graph = _run_optimizer(graph, signature, outputs, ("pruning", *_SIMPLIFY) * 2)
     for pattern in (fusing.folded_batch_norm, fusing.bias_add):
         graph = fusing.replaced(graph, outputs, pattern)
@@ -41,14 +42,14 @@ def optimized(
     for pattern in (fusing.prelu, fusing.fused_depthwise, fusing.fused_prelu):
         graph = fusing.replaced(graph, outputs, pattern)
     graph = unfused(graph)
-    _check_ops(graph, "after")
+    _check_ops(graph)
     return graph
 
 
-def _check_ops(graph: graph_pb2.GraphDef, when: str) -> None:
+def _check_ops(graph: graph_pb2.GraphDef) -> None:
     nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
     if unknown := sorted({node.op for node in nodes} - OPS):
-        raise ValueError(f"Unsupported Ops in the model {when} optimization {', '.join(unknown)}")
+        raise UnsupportedOpsError(unknown)
 
 
 def _run_optimizer(
