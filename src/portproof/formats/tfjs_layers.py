@@ -164,7 +164,7 @@ def _write_model(model: keras.Model, path: Path) -> None:
         if len(tensor.shape) < 2:
             raise ExportError(
                 f"{model.name} has an input or output of shape {tuple(tensor.shape)}, and "
-                "tfjs-layers needs a dimension beside the batch. Use keras.Input((1,))."
+                "tfjs-layers wants a dimension beside the batch. Use keras.Input((1,))."
             )
     path.parent.mkdir(parents=True)
     config = topology(model)
