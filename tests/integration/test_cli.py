@@ -141,6 +141,7 @@ def test_a_bundle_that_cannot_be_written_to_is_verified_too(artifacts: Path) -> 
     assert "proven" in done.stdout
 
 
+@pytest.mark.slow
 def test_nothing_is_wider_than_80_columns_in_a_terminal(artifacts: Path) -> None:
     printed = in_terminal([PORTPROOF, "verify", str(artifacts / "quadratic")], columns=80)
     assert "proven" in printed

@@ -132,6 +132,7 @@ def test_a_format_that_cannot_hold_the_weights_is_left_out(
     assert {a.format for a in bundle.manifest.artifacts} >= {"savedmodel", "checkpoint", "tflite"}
 
 
+@pytest.mark.slow
 def test_a_large_model_is_proven(tmp_path: Path) -> None:
     bundle = portproof.export(
         MODEL,

@@ -72,6 +72,7 @@ def test_a_keras_file_becomes_a_proven_bundle(tmp_path: Path) -> None:
     assert portproof.verify(bundle.path, runtimes=["keras", "litert", "tfjs-node-cpu"]).ok
 
 
+@pytest.mark.slow
 def test_an_input_has_the_name_of_its_layer(tmp_path: Path) -> None:
     """As in Keras Applications, whose input tensor has another name than its layer."""
     tensor = keras.layers.Input((3,))
@@ -98,6 +99,7 @@ def test_a_saved_model_gives_all_signatures_or_the_chosen_ones(tmp_path: Path) -
     assert portproof.verify(bundle.path, runtimes=["tensorflow", "litert"]).ok
 
 
+@pytest.mark.slow
 def test_a_saved_models_inputs_keep_their_names(tmp_path: Path) -> None:
     """A loaded function takes its inputs in an order that it does not expose."""
     spec = tf.TensorSpec([None], tf.float32)
@@ -137,6 +139,7 @@ def test_a_function_is_imported_by_its_name(
             make_source(name)
 
 
+@pytest.mark.slow
 def test_a_custom_layer_is_found_through_an_import(tmp_path: Path) -> None:
     path = tmp_path / "doubled.keras"
     x = keras.Input((3,), name="x")

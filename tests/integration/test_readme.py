@@ -45,6 +45,7 @@ def test_the_commands_run_as_written(tmp_path: Path) -> None:
     assert (tmp_path / "artifacts" / "quadratic" / "report.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
     [example] = blocks("python")
     (tmp_path / "example.py").write_text(example)

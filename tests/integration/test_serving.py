@@ -45,7 +45,14 @@ def served(bundle: Bundle, *fault: str) -> Iterator[list[str]]:
 SERVING = ["serving-rest", "serving-grpc"]
 
 
-@pytest.mark.parametrize("model", ["quadratic", "my_module", "quadratic_keras"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "quadratic",
+        pytest.param("my_module", marks=pytest.mark.slow),
+        pytest.param("quadratic_keras", marks=pytest.mark.slow),
+    ],
+)
 def test_a_served_model_is_proven_over_rest_and_grpc(
     model: str, bundles: dict[str, Bundle]
 ) -> None:
