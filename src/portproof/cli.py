@@ -142,12 +142,12 @@ def bench(
     timed = portproof.bench(
         *(bundles or []),
         runtimes=runtime,
-        on_performance=lambda one: typer.echo(f"timed {one.model} in {one.runtime}", err=True),
+        on_performance=lambda p: typer.echo(f"timed {p.model} in {p.runtime}", err=True),
     )
     print_performance(timed)
     if json:
         write_performance(timed, json)
-    raise typer.Exit(1 if not timed or any(one.error for one in timed) else 0)
+    raise typer.Exit(1 if not timed or any(p.error for p in timed) else 0)
 
 
 @app.command()

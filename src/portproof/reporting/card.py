@@ -56,18 +56,18 @@ class Example:
     @property
     def plain(self) -> bool:
         """Whether all inputs and outputs have dtypes that the C, page and Kotlin examples have."""
-        dtypes = {one.dtype for one in self.inputs} | {spec.dtype for spec in self.outputs}
+        dtypes = {input_.dtype for input_ in self.inputs} | {spec.dtype for spec in self.outputs}
         return dtypes <= {"float32", "int32"}
 
     @property
     def numpy(self) -> bool:
         """Whether NumPy has the dtypes of all inputs without an extension."""
-        return all(one.dtype != "bfloat16" for one in self.inputs)
+        return all(input_.dtype != "bfloat16" for input_ in self.inputs)
 
     @property
     def request(self) -> str:
         """The body of a request to TensorFlow Serving, quoted for a shell."""
-        inputs = {one.name: json.loads(one.ones) for one in self.inputs}
+        inputs = {input_.name: json.loads(input_.ones) for input_ in self.inputs}
         return shlex.quote(json.dumps({"signature_name": self.signature, "inputs": inputs}))
 
 

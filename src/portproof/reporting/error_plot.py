@@ -65,9 +65,9 @@ def _svg(curve: Curve, series: Sequence[Series]) -> str:
         axes = figure.add_subplot()
         axes.set_yscale("log", base=2)
         _points(axes, curve, curve.reference, facecolors="none", edgecolors=_INK, linewidths=0.8)
-        for one in series:
-            looks = {"marker": one.marker, "color": SERIES[one.colour], "linewidths": 0}
-            _points(axes, curve, one.errors, **looks)
+        for line in series:
+            looks = {"marker": line.marker, "color": SERIES[line.colour], "linewidths": 0}
+            _points(axes, curve, line.errors, **looks)
         axes.set_xlabel(curve.axis or "element", parse_math=False)
         axes.set_ylabel("error against float64, ULP")
         axes.spines[["top", "right"]].set_visible(False)

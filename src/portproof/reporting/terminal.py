@@ -23,15 +23,22 @@ def print_report(report: Report, *, quiet: bool = False) -> None:
 def print_performance(timed: Sequence[Performance]) -> None:
     """A row for each artifact and runtime."""
     rows = _rows("artifact", "runtime", "load", "one row", "own data", "memory")
-    for one in timed:
-        name = f"{one.model} {one.full_format} {one.signature}"
-        if one.error:
-            rows.add_row(name, one.runtime, Text(f"failed: {one.error}", "red"))
+    for performance in timed:
+        name = f"{performance.model} {performance.full_format} {performance.signature}"
+        if performance.error:
+            rows.add_row(name, performance.runtime, Text(f"failed: {performance.error}", "red"))
             continue
-        first, *others = one.timings
+        first, *others = performance.timings
         batch = f"{others[0].rows} rows: {units.spread(others[0])}" if others else ""
-        memory = units.binary(one.memory)
-        rows.add_row(name, one.runtime, units.seconds(one.load), units.spread(first), batch, memory)
+        memory = units.binary(performance.memory)
+        rows.add_row(
+            name,
+            performance.runtime,
+            units.seconds(performance.load),
+            units.spread(first),
+            batch,
+            memory,
+        )
     _print(lambda _: rows)
 
 

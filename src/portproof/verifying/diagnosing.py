@@ -101,15 +101,15 @@ class _Runners:
                 tensors[node] = outputs[name]
         return find_departure(trial, vector.case, nodes, right.outputs, tensors)
 
-    def _case(self, trial: Trial, wanted: str) -> Vector:
+    def _case(self, trial: Trial, case: str) -> Vector:
         """The case named; else the first that is wrong; else the first."""
         vectors = [v for v in trial.bundle.vectors(trial.signature_name) if not v.sweep]
-        if wanted:
+        if case:
             for vector in vectors:
-                if vector.case == wanted:
+                if vector.case == case:
                     return vector
             names = ", ".join(vector.case for vector in vectors)
-            raise UsageError(f"there is no case {wanted!r}: they are {names}.")
+            raise UsageError(f"there is no case {case!r}: they are {names}.")
         for vector in vectors:
             arrays = trial.bundle.read(vector)
             result = ask(trial, in_group(arrays, "inputs"), self._on_trial)
