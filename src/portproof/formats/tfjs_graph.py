@@ -82,17 +82,16 @@ def write_graph_model(
     """Write an optimized graph as a TF.js graph model (tfjs-core/src/io/types.ts, `ModelJSON`)."""
     folder.mkdir(parents=True)
     weights = dict(_extract_weights(graph))
-    names = MessageToDict(signature)
     content = {
         "format": "graph-model",
         "generatedBy": tf.__version__,
         "convertedBy": "Portproof",
-        # In TF.js the order of the outputs is that of `predict`'s list: sorted by name, as
-        # TensorFlow flattens a dict.
-        "signature": {part: dict(sorted(tensors.items())) for part, tensors in names.items()},
+        "signature": MessageToDict(signature),
         "modelTopology": MessageToDict(graph),
         "weightsManifest": write_weights(weights, folder),
     }
+    # In TF.js the order of the signature's outputs is that of `predict`'s list: sorted by name, as
+    # TensorFlow flattens a dict.
     (folder / "model.json").write_text(json.dumps(content, sort_keys=True))
 
 
