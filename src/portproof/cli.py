@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import portproof
+from portproof._api import ARTIFACTS
 from portproof.bundle.errors import PortproofError, UsageError
 
 app = typer.Typer(
@@ -37,7 +38,7 @@ def export(
     model: Models,
     output: Annotated[
         Path, typer.Option(help="The folder of the bundles, each below its model's name.")
-    ] = Path("artifacts"),
+    ] = ARTIFACTS,
     inputs: Annotated[
         Path | None, typer.Option(help="The model's own data: a .npz, .npy or .safetensors file.")
     ] = None,
@@ -199,7 +200,7 @@ def show(bundles: Bundles = None) -> None:
     from portproof.bundle.bundle import Bundle, find_bundles
     from portproof.reporting.bundle_text import bundle_text
 
-    for path in bundles or find_bundles(Path("artifacts")):
+    for path in bundles or find_bundles(ARTIFACTS):
         typer.echo("\n".join(bundle_text(Bundle.open_unchecked(path))))
 
 

@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+# What a request asks for instead of the outputs; see `Request.inspect`.
+Inspect = Literal["", "tensors", "oracle"]
+
 # Raised with every change that a runner has to know of.
 VERSION = 2
 
@@ -67,7 +70,7 @@ class Request(_Message):
     signatures: int
     by_row: bool
     options: dict[str, Any]
-    inspect: Literal["", "tensors", "oracle"]
+    inspect: Inspect
     timed: bool
     inputs: str
     outputs: str

@@ -3,15 +3,12 @@
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from portproof.bundle import tensors
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.process import RunnerError, RunnerProcess
-from portproof.runtimes.protocol import Node, Refusal, Request
+from portproof.runtimes.protocol import Inspect, Node, Refusal, Request
 from portproof.verifying.trial import Trial
-
-Inspect = Literal["", "tensors", "oracle"]
 
 
 @dataclass
