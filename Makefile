@@ -1,16 +1,14 @@
 # `make` trains, exports and verifies the models of export/; `make test` does that and tests.
-# Everything is installed into this folder. MODEL=name narrows to one model.
+# Everything is installed into this folder, but for the runtimes' environments, which are in the cache
+# folder that `portproof setup` uses. MODEL=name narrows to one model.
 
 PYTHON ?= python3
 MODELS := quadratic my_module quadratic_keras
 CHOSEN := $(or $(MODEL),$(MODELS))
 
 PACKAGE := src/portproof
-JS := $(PACKAGE)/runtimes/js
-C := $(PACKAGE)/runtimes/c
-INSTALLED := .venv/installed $(JS)/node_modules/.package-lock.json
-# Without a C compiler the runtime that needs one is absent, and says so.
-INSTALLED += $(if $(filter Linux,$(shell uname)),$(if $(shell command -v $(CC)),$(C)/tensorflow_c))
+RUNNERS := $(PACKAGE)/runtimes
+INSTALLED := .venv/installed .venv/runtimes
 TRAINED := $(CHOSEN:%=training/%/history.safetensors)
 BUNDLES := $(CHOSEN:%=artifacts/%/manifest.json)
 REPORTS := $(CHOSEN:%=artifacts/%/report.json)
@@ -18,19 +16,23 @@ REPORTS := $(CHOSEN:%=artifacts/%/report.json)
 PROVEN := $(CHOSEN:%=training/%/proven)
 
 # The code that makes each step's files: when it changes, they are made again.
-python_in = $(shell find $(addprefix $(PACKAGE)/,$(1)) -name '*.py' -not -path '*/node_modules/*')
+python_in = $(shell find $(addprefix $(PACKAGE)/,$(1)) -name '*.py')
 EXPORT_CODE := $(PACKAGE)/exporting.py $(call python_in,bundle graphs oracle sources vectors formats tflite) \
 	$(wildcard export/*.py)
 VERIFY_CODE := $(PACKAGE)/verification.py $(call python_in,bundle runtimes comparing verifying reporting) \
-	$(wildcard $(JS)/*.mjs $(JS)/page/* $(C)/*.[ch] $(PACKAGE)/reporting/templates/*)
+	$(wildcard $(RUNNERS)/js/*.mjs $(RUNNERS)/js/page/* $(RUNNERS)/c/*.[ch]) \
+	$(wildcard $(PACKAGE)/reporting/templates/*)
+# What decides which environments the runtimes need.
+SETUP_CODE := $(wildcard $(RUNNERS)/*.py $(RUNNERS)/environments/*.py $(RUNNERS)/environments/locks/* \
+	$(RUNNERS)/environments/locks/*/* $(RUNNERS)/c/*.[ch] $(RUNNERS)/js/unpack_chromium.mjs)
 
 # A real registry, for the tests of publishing to one: Debian's, unpacked, where there is apt.
 REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-registry)
 
-# What is installed comes first on PATH: `portproof`, and the Node that came from PyPI.
+# What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify publish test test-slow test-all faults zoo lint lock clean
+.PHONY: all setup train export plots verify publish test test-slow test-all faults zoo versions lint lock clean
 .DEFAULT_GOAL := all
 
 all: $(PROVEN)
@@ -80,6 +82,10 @@ faults: $(INSTALLED)
 zoo: $(INSTALLED)
 	python -m verify.zoo --write
 
+# Many versions of the runtimes, each in an environment of its own: ten minutes, and 15 GB of cache.
+versions: $(INSTALLED)
+	python -m verify.versions --write
+
 lint: .venv/installed
 	ruff check
 	ruff format --check
@@ -100,16 +106,10 @@ lint: .venv/installed
 	uv pip install --python .venv --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json .venv/installed
-	npm ci --prefix $(JS) --no-fund --no-audit
+# What a machine lacks for a runtime is said; the runtime is absent then.
+.venv/runtimes: .venv/installed $(SETUP_CODE)
+	portproof setup
 	@touch $@
-
-# Against the library and the headers inside the tensorflow wheel.
-$(C)/tensorflow_c: $(wildcard $(C)/*.[ch]) .venv/installed
-	tensorflow=$$(python -c 'from importlib.util import find_spec as find; \
-		print(find("tensorflow").submodule_search_locations[0])') && \
-	$(CC) -std=gnu11 -O2 -Wall -Wextra -o $@ $(C)/tensorflow_c.c -I$$tensorflow/include \
-		$$tensorflow/libtensorflow_cc.so.2 $$tensorflow/libtensorflow_framework.so.2
 
 .venv/registry/usr/bin/docker-registry: | .venv/installed
 	mkdir -p .venv/registry
@@ -117,12 +117,11 @@ $(C)/tensorflow_c: $(wildcard $(C)/*.[ch]) .venv/installed
 		{ apt-get update -q && apt-get download -q docker-registry; }; } && \
 		dpkg-deb -x docker-registry_*.deb .
 
+# The development environment, and each runtime's own.
 lock: .venv/installed
 	uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --group dev \
-		--extra jax --extra micro --extra openvino --extra publish --extra s3 \
-		--extra serving \
-		pyproject.toml -o requirements.lock
-	npm install --prefix $(JS) --package-lock-only --no-fund --no-audit
+		--extra plots --extra publish --extra s3 --extra tensorflow pyproject.toml -o requirements.lock
+	python -m tests.helpers.locks
 
 clean:
 	rm -rf training $(filter-out artifacts/README.md,$(wildcard artifacts/*))

@@ -34,7 +34,6 @@ RUNTIME = portproof.Runtime(
     "numpy",
     formats=("numpy",),
     command=lambda: [sys.executable, __file__],  # the program below, in a process of its own
-    missing=lambda: "",  # or how to get what is not there
 )
 
 if __name__ == "__main__":

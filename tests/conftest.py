@@ -1,5 +1,7 @@
 """Fixtures that the tests share: the models of export/, trained and exported once."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,13 @@ def bundles(training: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """The models, exported. Tests must not change them: verify.faults.damage makes copies."""
     folder = tmp_path_factory.mktemp("artifacts")
     return {name: portproof.export(source_of(name, training), folder / name) for name in MODELS}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, built as it would be published."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    [path] = folder.glob("*.whl")
+    return path

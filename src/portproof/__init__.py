@@ -17,10 +17,17 @@ from portproof._api import (
     print_report,
     publish,
     serve,
+    set_up,
     verify,
 )
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.errors import BundleError, ExportError, PortproofError, UsageError
+from portproof.bundle.errors import (
+    BundleError,
+    ExportError,
+    PortproofError,
+    SetupError,
+    UsageError,
+)
 from portproof.bundle.manifest import Budget, Endpoint
 from portproof.bundle.report import Cell, Performance, Report
 from portproof.bundle.tensors import Arrays, Infer
@@ -47,6 +54,7 @@ __all__ = [
     "Report",
     "Request",
     "Runtime",
+    "SetupError",
     "Source",
     "UsageError",
     "Written",
@@ -59,6 +67,7 @@ __all__ = [
     "print_report",
     "publish",
     "serve",
+    "set_up",
     "start_tensorflow",
     "verify",
 ]

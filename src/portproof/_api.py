@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from portproof.bundle.bundle import Bundle, find_bundles
 from portproof.bundle.report import Cell, Performance, Report
+from portproof.quiet import check_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -58,8 +59,10 @@ def make_source(
 
     Raises:
         ExportError: The model cannot be exported.
-        UsageError: The arguments do not fit the model or each other.
+        UsageError: The arguments do not fit the model or each other, or TensorFlow is not
+            installed.
     """
+    check_tensorflow()
     from portproof.sources import opening
 
     return opening.make_source(
@@ -103,8 +106,10 @@ def export(
 
     Raises:
         ExportError: The model cannot be exported, or not to a format that was named.
-        UsageError: The arguments are wrong, or `path` holds something other than a bundle.
+        UsageError: The arguments are wrong, `path` holds something other than a bundle, or
+            TensorFlow is not installed.
     """
+    check_tensorflow()
     from portproof.exporting import export_source
     from portproof.formats.table import select
 
@@ -123,6 +128,7 @@ def verify(
     strict: bool = False,
     key: str | Path | None = None,
     on_cell: Callable[[Cell], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Verify bundles in every runtime that is here, and write each one's report beside it.
 
@@ -132,7 +138,8 @@ def verify(
     Args:
         bundles: Folders, or addresses at which bundles were published (`s3://...`, `oci://...`);
             none: all bundles in `artifacts`.
-        runtimes: Names of the only runtimes to use; None: all.
+        runtimes: Names of the only runtimes to use, at a version where there is one in the name
+            (`"litert@1.4.0"`); None: all. One that is named is set up where it is not here.
         serving: URLs of the models in running TensorFlow Servings, `http://...` or `grpc://...`.
         time_limit: Seconds for one call of a model, after which the runtime is ended and its cell
             is `failed`.
@@ -140,6 +147,7 @@ def verify(
         strict: Whether the regime `edge` counts like the others.
         key: A public key in PEM, by whose owner published bundles must be signed.
         on_cell: Called with each cell as it is judged, from other threads, one call at a time.
+        log: Called with each step of setting up a runtime, from other threads.
 
     Returns:
         The report. `report.ok` tells whether all is proven.
@@ -158,7 +166,7 @@ def verify(
         key=Path(key) if key else None,
     )
     names = [str(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]
-    return verify_bundles(names, options, on_cell)
+    return verify_bundles(names, options, on_cell, log)
 
 
 def print_report(report: Report, *, quiet: bool = False) -> None:
@@ -205,6 +213,28 @@ def publish(
     return publish_bundle(bundle, destination, version=version, sign_key=key, unverified=unverified)
 
 
+def set_up(*runtimes: str, log: Callable[[str], None] = lambda _: None) -> None:
+    """Make what runtimes need and is not here: packages, a browser, a compiled program.
+
+    Each environment is in a folder of its own below the user's cache (`$PORTPROOF_CACHE` names
+    another), and binds neither this process's packages nor another runtime's. It takes the network
+    once. A runtime whose packages are installed in this process's environment needs none.
+
+    Args:
+        runtimes: Names, at a version where there is one in the name (`"litert@1.4.0"`); none: all,
+            but for those that this machine lacks something for, and `keras-torch` and TensorFlow
+            Serving's, which are to be named.
+        log: Called with each step, and what was left out, from other threads.
+
+    Raises:
+        SetupError: Something cannot be made. The others are made all the same.
+        UsageError: There is no such runtime.
+    """
+    from portproof.runtimes.setup import set_up_runtimes
+
+    set_up_runtimes(list(runtimes), log)
+
+
 def bench(
     *bundles: str | Path,
     runtimes: Sequence[str] | None = None,
@@ -219,7 +249,7 @@ def bench(
 
     Args:
         bundles: Folders; none: all bundles in `artifacts`.
-        runtimes: Names of the only runtimes to use; None: all.
+        runtimes: See `verify`. One that is named has to be here.
         time_limit: See `verify`.
         memory_limit: See `verify`.
         on_performance: Called with each result as it arrives.
@@ -251,7 +281,7 @@ def diagnose(
 
     Args:
         bundle: The bundle's folder.
-        runtime: The runtime's name.
+        runtime: The runtime's name, at a version where there is one in it. It has to be here.
         format: The full name of the only format to diagnose; empty: all that the runtime runs.
         case: The name of the test vector, such as `batch-7`; empty: the first that is wrong, or
             the model's own data.

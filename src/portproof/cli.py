@@ -19,7 +19,10 @@ Models = Annotated[
     list[str],
     typer.Argument(help="A .keras file, a SavedModel folder or package.module:function."),
 ]
-Runtimes = Annotated[list[str] | None, typer.Option(help="Only this runtime; repeatable.")]
+Runtimes = Annotated[
+    list[str] | None,
+    typer.Option(help="Only this runtime, at a version: litert@1.4.0; repeatable."),
+]
 Servers = Annotated[
     list[str] | None,
     typer.Option(help="A running TensorFlow Serving's URL of the model: http:// or grpc://."),
@@ -55,8 +58,10 @@ def export(
 ) -> None:
     """Export models to every format, with their test vectors, into artifacts/NAME."""
     from portproof.formats.table import check_names
+    from portproof.quiet import check_tensorflow, start_tensorflow
     from portproof.sources.names import check_name
 
+    check_tensorflow()
     check_names(format)
     models = list(dict.fromkeys(model))
     for name in models:
@@ -64,8 +69,6 @@ def export(
     if inputs and len(models) > 1:
         raise UsageError("--inputs are of one model: name it.")
     typer.echo("starting TensorFlow", err=True)  # it takes seconds
-    from portproof.quiet import start_tensorflow
-
     start_tensorflow()
     from portproof.sources.examples import read_examples
 
@@ -121,6 +124,7 @@ def verify(
             strict=strict,
             key=key,
             on_cell=on_cell,
+            log=_to_stderr,
         )
     portproof.print_report(report, quiet=quiet)
     write_for_programs(report, json=json, junit=junit)
@@ -206,11 +210,45 @@ def show(bundles: Bundles = None) -> None:
 
 @app.command()
 def runtimes() -> None:
-    """List the runtimes: what can run here, what is absent, and how to get it."""
+    """List the runtimes and versions that are here, and how to get those that are absent."""
     from portproof.reporting.terminal import print_runtimes
-    from portproof.runtimes.table import table
+    from portproof.runtimes.listing import runtime_states
 
-    print_runtimes(table())
+    print_runtimes(runtime_states())
+
+
+@app.command()
+def setup(
+    runtimes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Runtimes, at a version: litert@1.4.0. Without one, all.", metavar="RUNTIME"
+        ),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Only list what was set up.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove it instead.")] = False,
+) -> None:
+    """Make what runtimes need, each in an environment of its own in the user's cache folder.
+
+    Exit status: 0 all is here, 1 something cannot be made, 2 wrong usage.
+    """
+    from portproof.reporting.progress import setup_progress
+    from portproof.reporting.terminal import print_environments
+    from portproof.runtimes import listing
+    from portproof.runtimes.environments.environment import made_environments
+
+    if list_:
+        print_environments(made_environments())
+    elif remove:
+        for environment in listing.remove(runtimes or []):
+            typer.echo(f"removed {environment}")
+    else:
+        with setup_progress() as log:
+            portproof.set_up(*(runtimes or []), log=log)
+
+
+def _to_stderr(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def main() -> None:

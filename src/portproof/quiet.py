@@ -1,10 +1,13 @@
-"""Holds back what TensorFlow's C++ side writes to standard error, unless it matters."""
+"""Starts TensorFlow, whose C++ side is kept from writing to standard error, unless it matters."""
 
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+
+from portproof.bundle.errors import UsageError
 
 
 @contextmanager
@@ -33,13 +36,26 @@ def quiet(*, show_on_error: bool = True) -> Iterator[None]:
             os.close(original)
 
 
+def check_tensorflow() -> None:
+    """Raise UsageError where what exports a model is not installed; nothing is imported."""
+    lacking = [name for name in ("tensorflow", "keras", "ai_edge_litert") if not find_spec(name)]
+    if lacking:
+        raise UsageError(
+            f"exporting a model needs {' and '.join(lacking)}: pip install 'portproof[tensorflow]'"
+        )
+
+
 def start_tensorflow() -> None:
     """Import Keras and TensorFlow and look for devices, without the usual messages.
 
     TensorFlow says at every start that oneDNN is on and that no GPU was found, and no log level
     silences it. A script that calls this first, instead of importing TensorFlow, prints its own
     lines alone. What goes wrong is shown in full.
+
+    Raises:
+        UsageError: TensorFlow is not installed.
     """
+    check_tensorflow()
     with quiet():
         import keras  # noqa: F401
         import tensorflow as tf

@@ -12,6 +12,7 @@ from portproof.publishing.stores import fetched, is_address
 from portproof.reporting.files import write_beside_bundles
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.setup import set_up_named
 from portproof.runtimes.table import select
 from portproof.verifying.scheduling import run_cells
 
@@ -36,12 +37,15 @@ class VerifyOptions:
 
 
 def verify_bundles(
-    names: Sequence[str], options: VerifyOptions, on_cell: Callable[[Cell], None]
+    names: Sequence[str],
+    options: VerifyOptions,
+    on_cell: Callable[[Cell], None],
+    log: Callable[[str], None],
 ) -> Report:
     """Verify the bundles of these paths and addresses.
 
     A bundle that is not what was exported, or published, is in the report as refused; the others
-    are verified.
+    are verified. A runtime that was named is set up first, where it is not here.
     """
     if options.key and not all(is_address(name) for name in names):
         raise UsageError("--key is for what was published: give its address, such as s3://...")
@@ -52,10 +56,11 @@ def verify_bundles(
         bundles, refused = _open(names, options.key, stack)
         # A server that was named is requested too, though it excludes no other runtime.
         served = [runtime.name for runtime in runtimes if "serving" in runtime.options]
+        requested = list(dict.fromkeys([*options.runtimes, *served]))
         report = run_cells(
             bundles,
-            runtimes,
-            requested=list(dict.fromkeys([*options.runtimes, *served])),
+            set_up_named(runtimes, requested, log) if bundles else runtimes,
+            requested=requested,
             refused=refused,
             unknown_formats={} if options.runtimes else _unknown_formats(bundles, runtimes),
             limits=options.limits,

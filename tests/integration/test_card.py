@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import re
 import shlex
 import shutil
@@ -20,11 +21,9 @@ import tensorflow as tf
 
 import portproof
 from portproof.bundle.bundle import CARD, Bundle
-from tests.conftest import REPOSITORY
+from tests.helpers.programs import browser_variables, link_packages, node_command
 
 MODELS = ("quadratic", "my_module", "quadratic_keras")
-NODE_MODULES = REPOSITORY / "src" / "portproof" / "runtimes" / "js" / "node_modules"
-SCRIPTS = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -34,7 +33,7 @@ def folder(
     """A copy of a bundle, with the packages that its README names beside it."""
     target: Path = tmp_path_factory.mktemp("card") / request.param
     shutil.copytree(bundles[request.param].path, target)
-    (target / "node_modules").symlink_to(NODE_MODULES)
+    link_packages(target)
     return target
 
 
@@ -44,7 +43,14 @@ def snippets(folder: Path, language: str) -> list[str]:
 
 
 def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **browser_variables()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -89,9 +95,8 @@ def test_python_runs_as_printed(folder: Path, expected: list[float]) -> None:
 def test_node_runs_as_printed(folder: Path, expected: list[float]) -> None:
     [snippet] = snippets(folder, "javascript")
     (folder / "snippet.mjs").write_text(snippet)
-    np.testing.assert_allclose(
-        numbers(run(str(SCRIPTS / "node"), "snippet.mjs", cwd=folder)), expected, rtol=1e-5
-    )
+    printed = run(*node_command(folder / "snippet.mjs"), cwd=folder)
+    np.testing.assert_allclose(numbers(printed), expected, rtol=1e-5)
 
 
 def test_pages_run_as_printed(folder: Path, expected: list[float], address: str) -> None:
@@ -99,13 +104,7 @@ def test_pages_run_as_printed(folder: Path, expected: list[float], address: str)
     assert len(pages) == (3 if folder.name == "quadratic_keras" else 2)
     for n, snippet in enumerate(pages):
         (folder / f"page{n}.html").write_text(snippet)
-        stdout = run(
-            str(SCRIPTS / "node"),
-            str(REPOSITORY / "tests" / "helpers" / "console.mjs"),
-            f"{address}/page{n}.html",
-            "1",
-            cwd=folder,
-        )
+        stdout = run(*node_command("console.mjs", f"{address}/page{n}.html", "1"), cwd=folder)
         rows = 1 if "litert" in snippet else 2
         np.testing.assert_allclose(numbers(stdout), expected[:rows], rtol=1e-5)
 

@@ -257,7 +257,7 @@ def test_a_report_without_cells_does_not_pass(bundles: dict[str, Bundle], tmp_pa
 
 
 def test_an_absent_runtime_does_not_pass(bundles: dict[str, Bundle]) -> None:
-    absent = [replace(runtime, missing=lambda: "buy a phone") for runtime in named("litert")]
+    absent = [replace(runtime, obstacle=lambda: "buy a phone") for runtime in named("litert")]
     report = run_cells([bundles["quadratic"]], absent)
     assert report.exit_status == 3
     assert {cell.verdict for cell in report.cells} == {"absent"}

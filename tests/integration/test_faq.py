@@ -20,7 +20,7 @@ README = (REPOSITORY / "README.md").read_text()
 # Messages of a runtime or a report, which are not raised as errors here.
 OTHER_MESSAGES = {
     "Kernel 'Conv2DBackpropFilter' not registered for backend 'wasm'",
-    "keras-torch is absent; to have it: pip install portproof[torch]",
+    "keras-torch is absent; to have it: portproof setup keras-torch",
     "takes a row at a time, and this batch has none",
 }
 

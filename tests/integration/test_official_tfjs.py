@@ -43,7 +43,7 @@ def test_the_list_of_operations_is_the_official_converters() -> None:
 @pytest.fixture(scope="module")
 def runner() -> Iterator[RunnerProcess]:
     [runtime] = select_runtimes(["tfjs-node-cpu"], [])
-    process = RunnerProcess(runtime.command(), runtime.environment, Limits())
+    process = runtime.runner(Limits())
     yield process
     process.stop()
 

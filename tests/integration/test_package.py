@@ -7,13 +7,28 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import uv
+import yaml
 
+from portproof.bundle.bundle import PAGE, REPORT
+from portproof.bundle.report import Report
 from tests.conftest import REPOSITORY
+from tests.helpers import servers
 
 pytestmark = pytest.mark.slow
 
 # Names that a user's own modules may have: none of them may be installed by our package.
 USERS_MODULES = ("export", "verify", "bundle", "oracle", "test", "formats", "runtimes")
+
+# LiteRT, TF.js in Node and in the browser, LiteRT.js, and a C program.
+EVERYWHERE = {
+    "litert",
+    "tfjs-node-cpu",
+    "tfjs-node-wasm",
+    "tfjs-chromium-webgl",
+    "litert-chromium-wasm",
+    "tensorflow-c",
+}
 
 MODELS = """
 import keras
@@ -42,27 +57,28 @@ print({cell.runtime for cell in report.cells if cell.passed})
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
-    [path] = folder.glob("*.whl")
-    return path
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripts of an empty environment into which plain pip has installed what exports."""
+    folder = tmp_path_factory.mktemp("environment")
+    return installed(folder, f"{wheel}[tensorflow]")
 
 
 @pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts of an empty environment into which plain pip has installed the wheel."""
-    folder = tmp_path_factory.mktemp("environment")
+def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without an extra."""
+    return installed(tmp_path_factory.mktemp("light"), str(wheel))
+
+
+def installed(folder: Path, requirement: str) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "pip"), "install", "--quiet", str(wheel)]
+    pip = [str(folder / "bin" / "pip"), "install", "--quiet", requirement]
     subprocess.run(pip, cwd=folder, env=bare(folder), check=True)
     return folder / "bin"
 
 
 def bare(home: Path) -> dict[str, str]:
     """An environment without this repository's settings, but with those for package registries."""
-    prefixes = ("PIP_", "SSL_", "REQUESTS_")
+    prefixes = ("PIP_", "SSL_", "REQUESTS_", "NODE_EXTRA_", "npm_config_")
     settings = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
     return {"PATH": "/usr/bin:/bin", "HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", **settings}
 
@@ -77,11 +93,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path, *command: str | Path) -> str:
+def run(project: Path, *command: str | Path, **variables: str) -> str:
     done = subprocess.run(
         [str(word) for word in command],
         cwd=project,
-        env=bare(project),
+        env={**bare(project), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -93,17 +109,18 @@ def run(project: Path, *command: str | Path) -> str:
 def test_the_wheel_holds_one_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"portproof", "portproof-0.1.0.dist-info"}
-    assert not [name for name in names if "node_modules" in name or name.endswith("tensorflow_c")]
     needed = (
         "py.typed",
         "reporting/templates/card.md.j2",
         "reporting/templates/report.html.j2",
+        "runtimes/environments/locks/litert.txt",
+        "runtimes/environments/locks/tfjs/package-lock.json",
         "runtimes/js/loop.mjs",
-        "runtimes/js/package-lock.json",
         "runtimes/js/page/tfjs.html",
         "runtimes/c/tensorflow_c.c",
     )
     assert {f"portproof/{name}" for name in needed} <= set(names)
+    assert wheel.stat().st_size < 2**20
 
 
 def test_only_portproof_and_its_dependencies_are_installed(environment: Path) -> None:
@@ -111,10 +128,14 @@ def test_only_portproof_and_its_dependencies_are_installed(environment: Path) ->
     clashing = [path.name for path in packages.iterdir() if path.name in USERS_MODULES]
     assert not clashing
     assert (packages / "portproof" / "py.typed").is_file()
-    freeze = run(environment.parent, environment / "pip", "list", "--format=freeze")
-    installed = {line.split("==")[0].lower() for line in freeze.splitlines()}
-    assert {"portproof", "tensorflow", "ai-edge-litert"} <= installed
-    assert not installed & {"tensorflowjs", "tensorflow-decision-forests", "jax", "tf-keras"}
+    names = distributions(environment)
+    assert {"portproof", "tensorflow", "ai-edge-litert"} <= names
+    assert not names & {"tensorflowjs", "tensorflow-decision-forests", "jax", "tf-keras"}
+
+
+def distributions(scripts: Path) -> set[str]:
+    freeze = run(scripts.parent, scripts / "pip", "list", "--format=freeze")
+    return {line.split("==")[0].lower() for line in freeze.splitlines()}
 
 
 def test_a_script_beside_modules_with_our_folders_names_proves_a_model(
@@ -124,10 +145,77 @@ def test_a_script_beside_modules_with_our_folders_names_proves_a_model(
     assert {"tensorflow", "keras", "litert"} <= eval(printed.splitlines()[-1])
 
 
-def test_the_commands_prove_a_model(environment: Path, project: Path) -> None:
+def test_what_is_set_up_proves_a_model_everywhere(environment: Path, project: Path) -> None:
     portproof = environment / "portproof"
+    run(project, portproof, "setup")
     run(project, portproof, "export", "models:build")
-    named = ("--runtime", "tensorflow", "--runtime", "litert")
-    assert "proven: " in run(project, portproof, "verify", "artifacts/build", *named)
-    assert "here" in run(project, portproof, "runtimes")
+    assert "proven: " in run(project, portproof, "verify")
+    report = Report.model_validate_json((project / "artifacts" / "build" / REPORT).read_text())
+    proven = {cell.runtime for cell in report.cells if cell.passed}
+    assert proven >= EVERYWHERE
+    assert set(report.absent) == {"keras-torch", "serving-rest", "serving-grpc"}
+    assert "this Python" in run(project, portproof, "runtimes")
     assert "serving_default" in run(project, portproof, "show")
+
+
+def test_without_tensorflow_it_is_small_and_verifies(
+    light: Path, environment: Path, project: Path
+) -> None:
+    size = sum(path.stat().st_size for path in light.parent.rglob("*") if not path.is_symlink())
+    assert size < 200 * 10**6
+    assert not distributions(light) & {"tensorflow", "keras", "ai-edge-litert", "matplotlib"}
+    refused = subprocess.run(
+        [light / "portproof", "export", "models:build"],
+        cwd=project,
+        env=bare(project),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("pip install 'portproof[tensorflow]'\n")
+    run(project, environment / "portproof", "export", "models:build", "--format", "tflite")
+    named = ("--runtime", "litert", "--runtime", "tensorflow")
+    printed = run(project, light / "portproof", "verify", *named)
+    assert "proven: " in printed
+    run(project, light / "portproof", "show")
+    run(project, light / "portproof", "publish", "artifacts/build", "published")
+    page = (project / "artifacts" / "build" / PAGE).read_text()
+    assert "portproof[plots]" in page
+
+
+def test_the_workflow_runs_as_written(
+    wheel: Path, project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """All its `run:` lines, but for the registry's log-in, in an environment that has only pip."""
+    scripts = tmp_path_factory.mktemp("workflow") / "bin"
+    subprocess.run([sys.executable, "-m", "venv", str(scripts.parent)], check=True)
+    variables = {
+        "PATH": f"{scripts}:/usr/bin:/bin",
+        "PIP_FIND_LINKS": f"{wheel.parent} {os.environ.get('PIP_FIND_LINKS', '')}",
+        "MODEL": "models:build",
+        "DATA": "",
+        "GITHUB_SHA": "0" * 40,
+    }
+    workflow = yaml.safe_load((REPOSITORY / "examples/github/portproof.yml").read_text())
+    lines = [step["run"] for step in workflow["jobs"]["prove"]["steps"] if "run" in step]
+    assert len(lines) == 5
+    with servers.registry(tmp_path_factory.mktemp("registry")) as host:
+        for line in lines:
+            without_login = "\n".join(x for x in line.splitlines() if "docker login" not in x)
+            run(project, "bash", "-ec", without_login, TO=f"oci://{host}/models", **variables)
+        published = f"oci://{host}/models/build:{'0' * 40}"
+        named = ("--runtime", "litert", "--runtime", "tensorflow")
+        assert "proven: " in run(project, scripts / "portproof", "verify", published, *named)
+    assert (project / "portproof.xml").is_file()
+
+
+@pytest.mark.parametrize("version", ["2.18", "2.19", "2.20"])
+@pytest.mark.parametrize("extras", ["", "[tensorflow,plots,publish,s3]"])
+def test_there_is_a_solution_beside_a_project_s_tensorflow(
+    wheel: Path, version: str, extras: str, tmp_path: Path
+) -> None:
+    wanted = tmp_path / "requirements.in"
+    wanted.write_text(f"portproof{extras} @ {wheel.as_uri()}\ntensorflow=={version}.*\n")
+    resolved = run(tmp_path, uv.find_uv_bin(), "pip", "compile", "--quiet", wanted)
+    assert f"\ntensorflow=={version}." in resolved

@@ -17,7 +17,7 @@ from portproof.bundle.report import Cell, Report
 from portproof.reporting import github, junit
 from portproof.reporting.overview import Entry
 from portproof.reporting.units import binary, seconds
-from tests.conftest import REPOSITORY
+from tests.helpers.programs import browser_variables, node_command
 from verify.faults.damage import damaged
 
 SCRIPTS = Path(sys.executable).parent
@@ -63,12 +63,12 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 def test_the_page_is_readable_at_two_widths_in_light_and_dark(folder: Path, report: Report) -> None:
     assert not report.ok
-    script = [
-        os.fspath(SCRIPTS / "node"),
-        os.fspath(REPOSITORY / "tests" / "helpers" / "layout.mjs"),
-    ]
     done = subprocess.run(
-        [*script, (folder / PAGE).as_uri()], capture_output=True, text=True, check=True
+        node_command("layout.mjs", (folder / PAGE).as_uri()),
+        env={**os.environ, **browser_variables()},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert json.loads(done.stdout) == []
 

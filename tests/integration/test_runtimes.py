@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Cell
-from portproof.runtimes import javascript, tensorflow_c
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import RUNTIMES, select
 from portproof.verifying.scheduling import run_cells
@@ -66,7 +66,7 @@ def test_every_runtime_that_can_be_installed_is_present() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("keras-torch", r"pip install portproof\[torch\]"),
+        ("keras-torch", "portproof setup keras-torch"),
         ("serving-rest", "--serving URL of a running server"),
     ],
 )
@@ -77,17 +77,35 @@ def test_an_absent_runtime_says_how_to_get_it(name: str, message: str) -> None:
 def test_without_a_compiler_the_c_runtime_names_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tensorflow_c, "PROGRAM", tmp_path / "none")
-    assert "C compiler" in named("tensorflow-c").missing()
+    monkeypatch.setenv("PORTPROOF_CACHE", str(tmp_path))
+    monkeypatch.setenv("CC", "no-such-compiler")
+    missing = named("tensorflow-c").missing()
+    assert "C compiler" in missing
+    assert missing.endswith("portproof setup tensorflow-c")
 
 
-def test_without_node_modules_the_command_that_gets_them_is_named(
+def test_without_its_packages_the_command_that_gets_them_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(javascript, "FOLDER", tmp_path)
-    assert f"npm ci --prefix {tmp_path}" in named("tfjs-node-cpu").missing()
-    monkeypatch.setattr(javascript, "node", lambda: None)
-    assert "Node 20" in named("tfjs-node-cpu").missing()
+    monkeypatch.setenv("PORTPROOF_CACHE", str(tmp_path))
+    assert named("tfjs-node-cpu").missing() == "portproof setup tfjs-node-cpu"
+    other = select(["tfjs-node-cpu@4.10.0"], [])[0]
+    assert other.missing() == "portproof setup tfjs-node-cpu@4.10.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("litert@", "'' is no version"),
+        ("litert@../x", "is no version"),
+        ("litert@latest", "is no version"),
+        ("nothing@1.0", "there is no runtime 'nothing'"),
+        ("serving-rest@1.0", "has no versions to choose from"),
+    ],
+)
+def test_a_wrong_version_is_one_message(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        select([name], [])
 
 
 def test_a_missing_browser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,7 @@ from tests.conftest import REPOSITORY
 from verify.zoo import layers
 from verify.zoo.known import KNOWN_LIMITS
 from verify.zoo.matrix import Matrix
-from verify.zoo.run import MODELS, run
-
-# Small models that together have a convolution, a loop, nesting and several dtypes.
-SUBSET = ("conv_2d", "lstm", "nested")
+from verify.zoo.run import MODELS, SUBSET, run
 
 KINDS = (
     "activations",

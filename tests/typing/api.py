@@ -62,9 +62,7 @@ def load(request: portproof.Request) -> portproof.Infer:
 
 
 portproof.add_format(portproof.Format("mine", write))
-portproof.add_runtime(
-    portproof.Runtime("mine", formats=("mine",), command=lambda: ["mine"], missing=lambda: "")
-)
+portproof.add_runtime(portproof.Runtime("mine", formats=("mine",), command=lambda: ["mine"]))
 portproof.serve({"mine": "1.0"}, load)
 
 # Each of these is a mistake, and mypy says so: an unused "ignore" is an error too.

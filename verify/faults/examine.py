@@ -63,11 +63,9 @@ class Runners:
         self._running: dict[object, RunnerProcess] = {}
 
     def of(self, runtime: Runtime) -> RunnerProcess:
-        key = (*runtime.command(), *runtime.environment.items())
-        if key not in self._running:
-            limits = Limits(start=180, request=300)
-            self._running[key] = RunnerProcess(runtime.command(), runtime.environment, limits)
-        return self._running[key]
+        if runtime.process not in self._running:
+            self._running[runtime.process] = runtime.runner(Limits(start=180, request=300))
+        return self._running[runtime.process]
 
     def stop(self) -> None:
         for runner in self._running.values():

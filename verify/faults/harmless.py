@@ -3,12 +3,11 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import keras
 import numpy as np
 
-from portproof.runtimes.runtime import Runtime, python_command
+from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import RUNTIMES
 from verify.faults import mutations
 from verify.faults.examine import runtime_named
@@ -54,12 +53,14 @@ _RUNTIME_FOR_SHUFFLED_ROWS = {
 
 def _with_environment(name: str, **environment: str) -> Runtime:
     runtime = runtime_named(name)
-    return replace(runtime, environment={**runtime.environment, **environment})
+    return replace(runtime, variables=lambda: {**runtime.variables(), **environment})
 
 
 def _litert(resolver: str, threads: int) -> Runtime:
-    command = partial(python_command, "litert_runner", resolver, str(threads))
-    return replace(runtime_named("litert"), command=command, backend=resolver)
+    runtime = runtime_named("litert")
+    return replace(
+        runtime, command=lambda: [*runtime.command()[:-1], resolver, str(threads)], backend=resolver
+    )
 
 
 _TENSORFLOW: dict[str, Callable[[], Runtime]] = {

@@ -14,6 +14,8 @@ from verify.zoo import applications, layers, weights
 from verify.zoo.matrix import Matrix
 
 MODELS = {**layers.MODELS, **applications.MODELS}
+# Small models that together have a convolution, a loop, nesting and several dtypes.
+SUBSET = ("conv_2d", "lstm", "nested")
 # How many models are verified in one go: each runtime starts once for all of them.
 MODELS_AT_ONCE = 12
 

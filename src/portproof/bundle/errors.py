@@ -20,6 +20,12 @@ class ExportError(PortproofError):
     exit_status = 1
 
 
+class SetupError(PortproofError):
+    """An environment that a runtime needs cannot be made."""
+
+    exit_status = 1
+
+
 class BundleError(PortproofError):
     """The bundle on disk is not what its manifest says: nothing of it may be trusted."""
 

@@ -38,9 +38,10 @@ def rewrite(path: Path) -> None:
 def _rewrite_fingerprint(path: Path) -> None:
     serialized = fingerprinting.CreateFingerprintDef(str(path))
     fingerprint = fingerprint_pb2.FingerprintDef.FromString(serialized)
-    fingerprint.uuid = ""
-    content = fingerprint.SerializeToString(deterministic=True)
-    fingerprint.uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, content.hex()))
+    if "uuid" in fingerprint.DESCRIPTOR.fields_by_name:  # since TensorFlow 2.19
+        fingerprint.uuid = ""
+        content = fingerprint.SerializeToString(deterministic=True)
+        fingerprint.uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, content.hex()))
     (path / "fingerprint.pb").write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
@@ -83,13 +84,13 @@ def _rename(message: Message, names: dict[str, str]) -> None:
         if field.message_type and field.message_type.GetOptions().map_entry:
             _rename_map(field, value, names)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            for item in value if field.is_repeated else [value]:
+            for item in [value] if isinstance(value, Message) else value:
                 _rename(item, names)
         elif field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES):
-            if field.is_repeated:
-                value[:] = [_replaced(item, names) for item in value]
-            else:
+            if isinstance(value, str | bytes):
                 setattr(message, field.name, _replaced(value, names))
+            else:
+                value[:] = [_replaced(item, names) for item in value]
 
 
 def _rename_map(field: FieldDescriptor, entries: Any, names: dict[str, str]) -> None:

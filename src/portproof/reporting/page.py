@@ -3,6 +3,7 @@
 import base64
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -26,9 +27,16 @@ class Page(Overview):
     def counts(self) -> dict[str, int]:
         return counts(self.report)
 
+    @property
+    def can_plot(self) -> bool:
+        """Whether Matplotlib is installed, which not everyone needs who verifies."""
+        return find_spec("matplotlib") is not None
+
     @cached_property
     def plots(self) -> list[Plot]:
         """The first outputs' only: each plot is as large as the rest of the page."""
+        if not self.can_plot:
+            return []
         return [plot(curve, self._typical(curve)) for curve in self.report.curves[:MAX_PLOTS]]
 
     def _typical(self, curve: Curve) -> list[Cell]:

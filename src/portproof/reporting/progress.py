@@ -1,10 +1,12 @@
 """What a person sees while a verification runs."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from portproof.bundle.report import Cell
@@ -33,6 +35,22 @@ def progress(*, quiet: bool = False, verbose: bool = False) -> Iterator[Callable
 
     with Live(get_renderable=so_far, console=console, transient=True, refresh_per_second=4):
         yield cells.append
+
+
+@contextmanager
+def setup_progress() -> Iterator[Callable[[str], None]]:
+    """Gives a function that takes each step of a set-up, and prints it to standard error.
+
+    In a terminal the last line shows that it goes on, and for how long: a download takes minutes.
+    """
+    console = Console(highlight=False, stderr=True, soft_wrap=True)
+    if not console.is_terminal:
+        yield lambda line: print(line, file=sys.stderr, flush=True)
+        return
+    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as shown:
+        shown.add_task("setting up runtimes")
+        yield lambda line: console.print(line, markup=False)
 
 
 def _print_cell(cell: Cell) -> None:

@@ -1,6 +1,7 @@
 """Prints reports, timings, diagnoses and runtimes: in colour to a terminal, plain to a pipe."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -8,7 +9,8 @@ from rich.text import Text
 
 from portproof.bundle.report import Performance, Report
 from portproof.reporting import diagnosis_text, table, units
-from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.environments.environment import MadeEnvironment
+from portproof.runtimes.listing import RuntimeState
 from portproof.verifying.diagnosis import Diagnosis
 
 _UNBROKEN = 1000  # columns
@@ -46,15 +48,34 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
     _print(lambda _: diagnosis_text.render(diagnosis))
 
 
-def print_runtimes(runtimes: Sequence[Runtime]) -> None:
-    """A row for each runtime: its formats, and whether it is here or how to get it."""
-    rows = _rows("runtime", "formats", "state")
-    for runtime in runtimes:
-        missing = runtime.missing()
-        state = f"absent; to have it: {missing}" if missing else "here"
-        # As Text, because rich would take the brackets of `portproof[jax]` for markup.
-        rows.add_row(runtime.name, ", ".join(runtime.formats), Text(state))
+def print_runtimes(states: Sequence[RuntimeState]) -> None:
+    """A row for each runtime and version: where it is, or how to get it."""
+    rows = _rows("runtime", "version", "size", "where")
+    for state in states:
+        where = _short(state.folder) if state.folder else "this Python" if state.version else "here"
+        if state.missing:
+            where = f"absent; to have it: {state.missing}"
+        size = units.binary(state.size) if state.size else ""
+        rows.add_row(state.name, state.version, size, Text(where))
     _print(lambda _: rows)
+
+
+def print_environments(made: Sequence[MadeEnvironment]) -> None:
+    """A row for each environment in the cache, and their size in all."""
+    rows = _rows("environment", "version", "size", "where")
+    for environment in made:
+        size = units.binary(environment.size)
+        rows.add_row(environment.name, environment.version, size, _short(environment.folder))
+    total = units.binary(sum(environment.size for environment in made))
+    rows.add_row("in all", "", total, "" if made else "make them with `portproof setup`")
+    _print(lambda _: rows)
+
+
+def _short(path: Path) -> str:
+    """A path with `~` for the user's folder."""
+    return str(
+        Path("~", path.relative_to(home)) if path.is_relative_to(home := Path.home()) else path
+    )
 
 
 def _rows(*headings: str) -> Table:

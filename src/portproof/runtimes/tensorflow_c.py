@@ -1,36 +1,26 @@
 """TensorFlow's C API from a C program, without Python: Go, Rust, Java and C# wrap it."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
-from portproof.runtimes.runtime import Runtime, missing_package
-
-# Compiled by `make setup`, against the library and the headers inside the tensorflow wheel.
-PROGRAM = Path(__file__).parent / "c" / "tensorflow_c"
+from portproof.runtimes import tensorflow
+from portproof.runtimes.environments.program import CompiledProgram
+from portproof.runtimes.runtime import Runtime
 
 
-def _missing() -> str:
-    if reason := missing_package("tensorflow", "tensorflow"):
-        return reason
-    if not PROGRAM.is_file():
-        return "it is compiled in a clone of Portproof, by `make setup` with a C compiler"
-    return ""
+def _runtime(version: str = "") -> Runtime:
+    packages = tensorflow.environment(version)
+    program = CompiledProgram("tensorflow-c", version, tensorflow=packages)
 
+    def variables() -> dict[str, str]:
+        return {"TF_CPP_MIN_LOG_LEVEL": "3", "LD_LIBRARY_PATH": str(program.library_folder)}
 
-def _libraries() -> dict[str, str]:
-    """The folder of libtensorflow in the tensorflow wheel, without importing that."""
-    spec = find_spec("tensorflow")
-    folders = spec.submodule_search_locations if spec else None
-    return {"LD_LIBRARY_PATH": folders[0]} if folders else {}
-
-
-RUNTIMES = (
-    Runtime(
+    return Runtime(
         name="tensorflow-c",
         formats=("savedmodel",),
-        command=lambda: [str(PROGRAM)],
-        missing=_missing,
+        command=lambda: [str(program.program)],
+        variables=variables,
+        environments=(packages, program),
+        at=_runtime,
         backend="libtensorflow",
-        environment={"TF_CPP_MIN_LOG_LEVEL": "3", **_libraries()},
-    ),
-)
+    )
+
+
+RUNTIMES = (_runtime(),)

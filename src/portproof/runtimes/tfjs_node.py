@@ -3,15 +3,19 @@
 from functools import partial
 
 from portproof.runtimes import javascript
+from portproof.runtimes.environments.node import NODE
 from portproof.runtimes.runtime import Runtime
 
 
-def _runtime(backend: str) -> Runtime:
+def _runtime(backend: str, version: str = "") -> Runtime:
+    packages = javascript.tfjs(version)
     return Runtime(
         name=f"tfjs-node-{backend}",
         formats=("tfjs-graph", "tfjs-layers"),
         command=partial(javascript.command, "tfjs_node.mjs", backend),
-        missing=javascript.missing,
+        variables=packages.variables,
+        environments=(NODE, packages),
+        at=partial(_runtime, backend),
         backend=backend,
         inspects=("tfjs-graph",),
     )

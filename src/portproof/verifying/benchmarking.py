@@ -6,7 +6,7 @@ from pathlib import Path
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Performance
-from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.process import Limits
 from portproof.runtimes.table import select
 from portproof.verifying.timing import CAREFUL, measure_performance
 from portproof.verifying.trial import trials
@@ -33,7 +33,7 @@ def time_bundles(
                 raise UsageError(f"{runtime.name} is absent; to have it: {missing}")
             continue
         for trial in trials(bundles, runtime):
-            runner = RunnerProcess(runtime.command(), runtime.environment, limits)
+            runner = runtime.runner(limits)
             try:
                 timed.append(measure_performance(trial, runner, CAREFUL))
             finally:

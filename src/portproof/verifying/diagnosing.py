@@ -14,7 +14,7 @@ from portproof.bundle.manifest import Vector
 from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import PASSING
 from portproof.comparing.judging import expected_of, judge
-from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import select
 from portproof.verifying.asking import CallResult, ask
@@ -71,10 +71,10 @@ class _Runners:
 
     def __init__(self, runtime: Runtime, reference: Runtime, limits: Limits) -> None:
         self._reference = reference
-        self._on_trial = RunnerProcess(runtime.command(), runtime.environment, limits)
+        self._on_trial = runtime.runner(limits)
         # Every tensor of the graph, many times over, takes longer than a call of the model.
         longer = replace(limits, request=10 * limits.request)
-        self._right = RunnerProcess(reference.command(), reference.environment, longer)
+        self._right = reference.runner(longer)
 
     def __enter__(self) -> "_Runners":
         return self

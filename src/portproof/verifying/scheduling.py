@@ -121,7 +121,7 @@ def _groups(runtimes: Sequence[Runtime]) -> list[list[Runtime]]:
     groups: dict[object, list[Runtime]] = {}
     for runtime in runtimes:
         absent = bool(runtime.missing())
-        key = runtime.name if absent else (*runtime.command(), *runtime.environment.items())
+        key = runtime.name if absent else runtime.process
         groups.setdefault(key, []).append(runtime)
     return list(groups.values())
 
@@ -135,7 +135,7 @@ class _Worker:
         self._missing = first.missing()
         self._runner: RunnerProcess | None = None
         if not self._missing:
-            self._runner = RunnerProcess(first.command(), first.environment, limits)
+            self._runner = first.runner(limits)
         self._closed = False
         self.performance: list[Performance] = []
 

@@ -1,27 +1,29 @@
-// Runs TF.js and LiteRT.js models in pages of a headless Chromium, one page an artifact and backend.
-// A request's options name the page (tfjs or litert) and the backend.
-import { readFile } from "node:fs/promises";
+// Runs TF.js or LiteRT.js models in pages of a headless Chromium, one page an artifact and backend.
+// The argument is the page: tfjs or litert. A request's options name the backend.
 import { basename } from "node:path";
 import { launch } from "./browser.mjs";
 import { redirectConsole, serve } from "./loop.mjs";
+import { environment, requireFrom } from "./packages.mjs";
 import { start } from "./server.mjs";
 
 redirectConsole();
-const { origin, current } = await start();
+const [page] = process.argv.slice(2);
+const [packages, library] = { tfjs: ["tfjs", "@tensorflow/tfjs-core"], litert: ["litertjs", "@litertjs/core"] }[page];
+const { origin, current } = await start(environment(packages));
 const browser = await launch();
 let open = null;
 
 /** A fresh page with the artifact loaded, in a context of its own. */
 async function openPage(key, request) {
   const context = await browser.newContext();
-  const page = await context.newPage();
-  page.on("crash", () => (open ? (open.crashed = true) : null));
-  page.on("console", (message) => console.error(`page: ${message.text()}`));
-  open = { key, page, context, crashed: false };
-  await page.goto(`${origin}/page/${request.options.page}.html`);
+  const opened = await context.newPage();
+  opened.on("crash", () => (open ? (open.crashed = true) : null));
+  opened.on("console", (message) => console.error(`page: ${message.text()}`));
+  open = { key, page: opened, context, crashed: false };
+  await opened.goto(`${origin}/page/${page}.html`);
   const model = `/artifact/${encodeURIComponent(basename(request.artifact))}`;
   const how = { backend: request.options.backend, format: request.format };
-  open.seconds = await page.evaluate(async ([address, how]) => {
+  open.seconds = await opened.evaluate(async ([address, how]) => {
     const started = performance.now();
     await window.portproof.load(address, how);
     return (performance.now() - started) / 1000;
@@ -51,9 +53,9 @@ async function answer(request) {
 
 /** Versions, and the names of what renders: a reader must know a real GPU from a software one. */
 async function versions() {
-  const page = await browser.newPage();
-  await page.goto(`${origin}/page/blank.html`);
-  const names = await page.evaluate(async () => {
+  const blank = await browser.newPage();
+  await blank.goto(`${origin}/page/blank.html`);
+  const names = await blank.evaluate(async () => {
     const gl = document.createElement("canvas").getContext("webgl2");
     const debug = gl?.getExtension("WEBGL_debug_renderer_info");
     const adapter = await navigator.gpu?.requestAdapter();
@@ -63,15 +65,10 @@ async function versions() {
       "WebGPU adapter": [vendor, architecture, device, description].filter(Boolean).join(" ") || "none",
     };
   });
-  await page.close();
-  const of = async (name) =>
-    JSON.parse(await readFile(new URL(`./node_modules/${name}/package.json`, import.meta.url), "utf8")).version;
-  return {
-    chromium: browser.version(),
-    tfjs: await of("@tensorflow/tfjs-core"),
-    "litertjs": await of("@litertjs/core"),
-    ...names,
-  };
+  await blank.close();
+  // Without `require.resolve`, which goes by what a package exports.
+  const { version } = requireFrom(packages)(`./node_modules/${library}/package.json`);
+  return { chromium: browser.version(), [packages]: version, ...names };
 }
 
 await serve(await versions(), answer);

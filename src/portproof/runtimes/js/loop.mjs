@@ -22,6 +22,13 @@ export async function serve(versions, answer) {
   }
 }
 
+// Node ends what it prints of an error with its own version, and the last line is what is quoted.
+process.on("uncaughtException", (error) => {
+  console.error(error?.stack ?? error);
+  console.error(String(error?.message ?? error).split("\n")[0]);
+  process.exit(1);
+});
+
 /** Standard output carries answers alone; libraries greet and warn on it. */
 export function redirectConsole() {
   console.log = console.info = console.warn = console.error;

@@ -16,18 +16,19 @@ const TYPES = {
 
 /**
  * Starts a server whose `current` says what lies behind /artifact/ (the folder of the file that
- * is asked for), GET /inputs and PUT /outputs. Everything else is a file below this folder.
+ * is asked for), GET /inputs and PUT /outputs. /node_modules/ is that of `packages`. Everything else
+ * is a file below this folder.
  */
-export async function start() {
+export async function start(packages) {
   const current = { artifact: null, inputs: null, outputs: null };
   const server = createServer((request, response) =>
-    answer(current, request, response).catch((error) => response.writeHead(error.code === "ENOENT" ? 404 : 500).end()),
+    answer(current, packages, request, response).catch((error) => response.writeHead(error.code === "ENOENT" ? 404 : 500).end()),
   );
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { origin: `http://127.0.0.1:${server.address().port}`, current };
 }
 
-async function answer(current, request, response) {
+async function answer(current, packages, request, response) {
   const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
   if (request.method === "PUT" && path === "/outputs") {
     const parts = await Array.fromAsync(request);
@@ -35,10 +36,16 @@ async function answer(current, request, response) {
     return response.writeHead(204).end();
   }
   if (path === "/inputs") return response.end(await readFile(current.inputs));
-  const [root, relative] = path.startsWith("/artifact/") ? [dirname(current.artifact), path.slice(10)] : [HERE, path];
+  const [root, relative] = located(path, current.artifact, packages);
   const file = normalize(join(root, relative));
   if (!file.startsWith(normalize(root + sep))) return response.writeHead(403).end();
   const { size } = await stat(file);
   response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", "content-length": size });
   return createReadStream(file).pipe(response);
+}
+
+/** The folder that a path is in, and the path below it. */
+function located(path, artifact, packages) {
+  if (path.startsWith("/artifact/")) return [dirname(artifact), path.slice(10)];
+  return [path.startsWith("/node_modules/") ? packages : HERE, path];
 }

@@ -1,17 +1,19 @@
 // Runs TF.js models in Node. The argument is the backend: cpu or wasm.
 import { readFile, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
-import * as converter from "@tensorflow/tfjs-converter";
-import * as core from "@tensorflow/tfjs-core";
-import * as tfjsLayers from "@tensorflow/tfjs-layers";
 import * as graph from "./graph_model.mjs";
 import * as layers from "./layers_model.mjs";
 import { redirectConsole, serve } from "./loop.mjs";
+import { requireFrom } from "./packages.mjs";
 import { parse, serialize } from "./safetensors.mjs";
 
 redirectConsole();
-const tf = { ...core, loadGraphModel: converter.loadGraphModel, loadLayersModel: tfjsLayers.loadLayersModel };
+// Before 3.21 TF.js loads its WASM file by fetch where there is one, and Node's reads no files.
+delete globalThis.fetch;
+const require = requireFrom("tfjs");
+const { loadGraphModel } = require("@tensorflow/tfjs-converter");
+const { loadLayersModel } = require("@tensorflow/tfjs-layers");
+const tf = { ...require("@tensorflow/tfjs-core"), loadGraphModel, loadLayersModel };
 
 /** A TF.js IOHandler for a model folder on disk. */
 function fromDisk(path) {
@@ -26,10 +28,9 @@ function fromDisk(path) {
 }
 
 async function setBackend(backend) {
-  const module = await import(`@tensorflow/tfjs-backend-${backend}`);
+  const module = require(`@tensorflow/tfjs-backend-${backend}`);
   if (backend === "wasm") {
-    const main = createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm");
-    module.setWasmPaths(dirname(main) + sep);
+    module.setWasmPaths(dirname(require.resolve("@tensorflow/tfjs-backend-wasm")) + sep);
   }
   if (!(await tf.setBackend(backend))) throw new Error(`the backend ${backend} does not start`);
   await tf.ready();

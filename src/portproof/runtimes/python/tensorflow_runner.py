@@ -8,7 +8,7 @@ from typing import Any
 
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.runtimes.protocol import Request
-from portproof.runtimes.python import inspection, keras_runner, serving_grpc
+from portproof.runtimes.python import inspection, keras_runner
 from portproof.runtimes.python.loop import serve
 
 
@@ -19,8 +19,6 @@ def main() -> None:
     import tensorflow as tf
 
     def load(request: Request) -> Infer:
-        if "serving" in request.options:
-            return serving_grpc.load(request)
         if request.format == "keras":
             return keras_runner.load(request)
         if request.inspect:

@@ -6,9 +6,9 @@ import { parse, serialize } from "/safetensors.mjs";
 let run = null;
 
 async function setBackend(backend) {
+  if (!tf.findBackendFactory(backend)) throw new Error(`this TF.js has no backend ${backend}`);
   // TF.js hands small tensors of these two to the CPU unless a flag says not to.
-  tf.env().set("WEBGL_CPU_FORWARD", false);
-  tf.env().set("WEBGPU_CPU_FORWARD", false);
+  if (["webgl", "webgpu"].includes(backend)) tf.env().set(`${backend.toUpperCase()}_CPU_FORWARD`, false);
   tf.wasm.setWasmPaths("/node_modules/@tensorflow/tfjs-backend-wasm/dist/");
   if (!(await tf.setBackend(backend))) throw new Error(`the backend ${backend} does not start`);
   await tf.ready();

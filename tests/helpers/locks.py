@@ -1,0 +1,49 @@
+"""The locks of the runtimes' environments: `make lock` resolves all of them anew."""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uv
+
+from portproof.runtimes.environments.environment import Environment, run_tool
+from portproof.runtimes.environments.node import NodeEnvironment, npm
+from portproof.runtimes.environments.python import LOCKS, PythonEnvironment
+from portproof.runtimes.table import RUNTIMES
+
+
+def main() -> None:
+    environments = dict.fromkeys(e for runtime in RUNTIMES for e in runtime.environments)
+    for environment in environments:
+        print(f"locking {environment.name}", flush=True)
+        lock(environment)
+
+
+def lock(environment: Environment) -> None:
+    if isinstance(environment, PythonEnvironment):
+        lock_python(environment)
+    elif isinstance(environment, NodeEnvironment):
+        lock_node(environment)
+
+
+def lock_python(environment: PythonEnvironment) -> None:
+    options = ["--quiet", "--no-header", "--no-annotate", "--universal", "--generate-hashes"]
+    with TemporaryDirectory() as folder:
+        wanted = Path(folder, "requirements.in")
+        unpinned = [name for name in environment.requirements if "==" not in name]
+        wanted.write_text("\n".join([environment.packages[0], *unpinned]))
+        command = [uv.find_uv_bin(), "pip", "compile", *options, "--python-version", "3.11"]
+        run_tool("uv", [*command, wanted, "-o", Path(folder, "lock")], Path(folder))
+        shutil.copy(Path(folder, "lock"), LOCKS / f"{environment.name}.txt")
+
+
+def lock_node(environment: NodeEnvironment) -> None:
+    for needed in environment.needs:
+        needed.make(print)
+    command = [*npm(), "install", "--package-lock-only", "--no-fund", "--no-audit"]
+    (environment.lock / "package-lock.json").unlink(missing_ok=True)
+    run_tool("npm", command, environment.lock)
+
+
+if __name__ == "__main__":
+    main()
