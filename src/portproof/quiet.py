@@ -4,10 +4,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from portproof.bundle.errors import UsageError
+
+_OLDEST = (2, 16)  # as pyproject.toml's extra `tensorflow` has it
 
 
 @contextmanager
@@ -37,12 +40,22 @@ def quiet(*, show_on_error: bool = True) -> Iterator[None]:
 
 
 def check_tensorflow() -> None:
-    """Raise UsageError where what exports a model is not installed; nothing is imported."""
+    """Raise UsageError where what exports a model is not installed, or too old.
+
+    Nothing is imported: that takes seconds.
+    """
     lacking = [name for name in ("tensorflow", "keras", "ai_edge_litert") if not find_spec(name)]
     if lacking:
         raise UsageError(
             f"exporting a model needs {' and '.join(lacking)}: pip install 'portproof[tensorflow]'"
         )
+    with suppress(PackageNotFoundError):  # some builds have another name, and import as this one
+        installed = version("tensorflow")
+        if tuple(map(int, installed.split(".")[:2])) < _OLDEST:
+            raise UsageError(
+                f"exporting was tried with TensorFlow {_OLDEST[0]}.{_OLDEST[1]} and newer, and "
+                f"{installed} is here: pip install 'portproof[tensorflow]'"
+            )
 
 
 def start_tensorflow() -> None:
