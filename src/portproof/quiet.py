@@ -66,7 +66,7 @@ def start_tensorflow() -> None:
     lines alone. What goes wrong is shown in full.
 
     Raises:
-        UsageError: TensorFlow is not installed.
+        UsageError: TensorFlow, Keras or LiteRT is not installed, or TensorFlow is too old.
     """
     check_tensorflow()
     with quiet():

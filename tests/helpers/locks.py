@@ -1,5 +1,6 @@
 """The locks of the runtimes' environments: `make lock` resolves all of them anew."""
 
+import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,16 +8,22 @@ from tempfile import TemporaryDirectory
 import uv
 
 from portproof.runtimes.environments.environment import Environment, run_tool
-from portproof.runtimes.environments.node import NodeEnvironment, npm
+from portproof.runtimes.environments.node import NODE, NodeEnvironment, npm
 from portproof.runtimes.environments.python import LOCKS, PythonEnvironment
 from portproof.runtimes.table import RUNTIMES
 
 
 def main() -> None:
-    environments = dict.fromkeys(e for runtime in RUNTIMES for e in runtime.environments)
-    for environment in environments:
-        print(f"locking {environment.name}", flush=True)
+    wanted = {e.name: e for runtime in RUNTIMES for e in with_needs(runtime.environment)}
+    for name, environment in wanted.items():
+        print(f"locking {name}", flush=True)
         lock(environment)
+
+
+def with_needs(environment: Environment | None) -> list[Environment]:
+    if not environment:
+        return []
+    return [*(e for needed in environment.needs for e in with_needs(needed)), environment]
 
 
 def lock(environment: Environment) -> None:
@@ -33,16 +40,15 @@ def lock_python(environment: PythonEnvironment) -> None:
         unpinned = [name for name in environment.requirements if "==" not in name]
         wanted.write_text("\n".join([environment.packages[0], *unpinned]))
         command = [uv.find_uv_bin(), "pip", "compile", *options, "--python-version", "3.11"]
-        run_tool("uv", [*command, wanted, "-o", Path(folder, "lock")], Path(folder))
+        run_tool("uv", [*command, wanted, "-o", Path(folder, "lock")], Path(folder), os.environ)
         shutil.copy(Path(folder, "lock"), LOCKS / f"{environment.name}.txt")
 
 
 def lock_node(environment: NodeEnvironment) -> None:
-    for needed in environment.needs:
-        needed.make(print)
+    NODE.make(print)
     command = [*npm(), "install", "--package-lock-only", "--no-fund", "--no-audit"]
     (environment.lock / "package-lock.json").unlink(missing_ok=True)
-    run_tool("npm", command, environment.lock)
+    run_tool("npm", command, environment.lock, os.environ)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def link_packages(folder: Path) -> None:
     """Put the npm packages of TF.js and LiteRT.js into a folder, as `npm install` would."""
     for name in ("tfjs-node-cpu", "litert-chromium-wasm"):
         [runtime] = select([name], [])
-        for package in (runtime.environments[-1].folder / "node_modules").iterdir():
+        assert runtime.environment
+        for package in (runtime.environment.folder / "node_modules").iterdir():
             target = folder / "node_modules" / package.name
             target.parent.mkdir(exist_ok=True)
             if not target.exists():

@@ -99,6 +99,9 @@ def test_without_its_packages_the_command_that_gets_them_is_named(
         ("litert@", "'' is no version"),
         ("litert@../x", "is no version"),
         ("litert@latest", "is no version"),
+        ("tfjs-node-cpu@4", "is no version"),
+        ("tfjs-node-cpu@4.x", "is no version"),
+        ("litert-chromium-wasm@2.5", "is no version"),
         ("nothing@1.0", "there is no runtime 'nothing'"),
         ("serving-rest@1.0", "has no versions to choose from"),
     ],
@@ -115,3 +118,11 @@ def test_a_missing_browser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("platform.machine", lambda: "arm64")
     assert "install Chrome" in named("tfjs-chromium-webgl").missing()
+
+
+def test_the_default_version_by_its_number_shares_the_default_environment() -> None:
+    default, short, whole = select(["tfjs-node-cpu", "litert", "litert@2.3"], [])
+    assert default.environment
+    [numbered] = select([f"tfjs-node-cpu@{default.environment.version}"], [])
+    assert numbered.process == default.process
+    assert whole.process == short.process

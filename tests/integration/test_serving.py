@@ -14,6 +14,7 @@ import pytest
 import portproof
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
+from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.python.serving_runner import encoded
 from tests.conftest import REPOSITORY
 
@@ -63,6 +64,19 @@ def test_a_served_model_is_proven_over_rest_and_grpc(
     assert {c.runtime for c in report.cells} == set(SERVING)
     [edge] = [c for c in report.cells if (c.regime, c.runtime) == ("edge", "serving-rest")]
     assert "REST cannot carry the shape" in edge.detail
+
+
+@pytest.mark.slow
+def test_the_locked_environments_of_what_is_installed_here_prove_a_model(
+    bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other tests run in place: whoever has Portproof alone gets these."""
+    monkeypatch.setattr(PythonEnvironment, "in_place", False)
+    names = ["tensorflow", "keras", "litert", "litert-reference", "tensorflow-c", *SERVING]
+    with served(bundles["quadratic"]) as urls:
+        report = portproof.verify(bundles["quadratic"].path, runtimes=names, serving=urls)
+    assert report.exit_status == 0
+    assert {cell.runtime for cell in report.cells if cell.passed} == set(names)
 
 
 def test_a_server_that_shortens_its_floats_is_wrong(bundles: dict[str, Bundle]) -> None:

@@ -14,10 +14,12 @@ import pytest
 
 import portproof
 from portproof.bundle.bundle import REPORT, Bundle
+from portproof.bundle.errors import SetupError
 from portproof.bundle.report import Report
 from portproof.runtimes.environments.environment import RECORD
 from portproof.runtimes.listing import runtime_states
 from portproof.runtimes.table import select
+from verify.versions.run import FAMILIES
 
 PORTPROOF = Path(sys.executable).parent / "portproof"
 OTHER = "litert@1.4.0"  # another version than the default one
@@ -115,8 +117,29 @@ def test_what_was_killed_in_the_middle_is_made_by_the_next_try(cache: Path, tmp_
         assert not [state for state in runtime_states() if state.name == OTHER]
         status, printed = run("setup", OTHER)
     assert (status, printed.count("set up litert 1.4.0: ")) == (0, 1)
-    assert [name for name in environments(cache) if not name.startswith(".")]
+    run("setup", OTHER.replace("1.4", "1.3"))  # uv has ended, and what it still wrote goes too
+    assert [name.rpartition("-")[0] for name in environments(cache)] == [
+        "litert-1.3.0",
+        "litert-1.4.0",
+    ]
     assert [state.version for state in runtime_states() if state.name == OTHER] == ["1.4.0"]
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_nothing_more_is_started(cache: Path, tmp_path: Path) -> None:
+    names = FAMILIES["litert"].names
+    process = started("setup", *names, UV_CACHE_DIR=str(tmp_path / "uv"))
+    deadline = time.monotonic() + 60
+    while not environments(cache) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+    assert 0 < printed.count("setting up ") < len(FAMILIES["litert"].versions)
+    unfinished = [name for name in environments(cache) if name.startswith(".")]
+    assert unfinished == []
+    assert len(environments(cache)) == printed.count("set up ")
 
 
 @contextlib.contextmanager
@@ -127,6 +150,7 @@ def ended_in_the_end(process: subprocess.Popen) -> Iterator[None]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @pytest.mark.slow
@@ -150,7 +174,7 @@ def test_a_full_disk_ends_in_one_message_and_succeeds_later(cache: Path) -> None
     script = 'mount -t tmpfs -o size=20m none "$1" && shift && "$@"; s=$?; ls -A "$PORTPROOF_CACHE"'
     script += '/environments | grep -v lock$; exit "$s"'
     command = ("unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(cache))
-    if subprocess.run([*command[:-5], "true"], check=False, capture_output=True).returncode:
+    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode == 32:
         pytest.skip("this system lets nobody mount a small disk")
     status, printed = run("setup", OTHER, before=command)
     assert status == 1
@@ -182,12 +206,14 @@ def test_verify_goes_on_without_what_cannot_be_set_up(
 def test_removing_leaves_the_others(cache: Path) -> None:
     run("setup", OTHER, "litert@1.3.0")
     assert len(environments(cache)) == 2
+    hidden = cache / "environments" / ".litert-1.2.0-0123abcd.killed"
+    hidden.mkdir()
     status, printed = run("setup", "--remove", OTHER)
-    assert (status, printed) == (0, "removed litert 1.4.0\n")
+    assert (status, printed) == (0, "removed litert@1.4.0\n")
     assert [name.split("-")[1] for name in environments(cache)] == ["1.3.0"]
     status, printed = run("setup", "--remove", OTHER)
     assert status == 2
-    assert "has no environment to remove" in printed
+    assert "there is no environment litert@1.4.0 to remove" in printed
     assert run("setup", "--remove")[0] == 0
     assert environments(cache) == []
     assert "make them with `portproof setup`" in run("setup", "--list")[1]
@@ -211,3 +237,40 @@ def test_a_user_s_own_packages_do_not_reach_an_environment(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert '"ai-edge-litert":"1.4.0"' in done.stdout
+
+
+def test_a_user_s_settings_of_node_do_not_reach_a_runner(
+    bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hook.cjs").write_text("process.exit(9)")
+    monkeypatch.setenv("NODE_OPTIONS", f"--require {tmp_path / 'hook.cjs'}")
+    shutil.copytree(bundles["my_module"].path, tmp_path / "bundle")
+    assert portproof.verify(tmp_path / "bundle", runtimes=["tfjs-node-cpu"]).ok
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_project_s_settings_of_uv_do_not_reach_an_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by a variable nor by a project in whose folder the cache is."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\n[tool.uv]\nconstraint-dependencies = ["numpy<1"]\n'
+    )
+    (tmp_path / "constraints.txt").write_text("numpy<1\n")
+    monkeypatch.setenv("UV_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    monkeypatch.setenv("UV_REQUIRE_HASHES", "1")
+    monkeypatch.chdir(tmp_path)
+    portproof.set_up(OTHER)
+    assert OTHER in [state.name for state in runtime_states()]
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_this_machine_lacks_for_a_named_runtime_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHROME", "/no/such/browser")
+    with pytest.raises(SetupError, match="CHROME is /no/such/browser, which is no program"):
+        portproof.set_up("tfjs-chromium-webgl")
+    monkeypatch.setenv("CC", "no-such-compiler -O3")
+    with pytest.raises(SetupError, match="it needs a C compiler"):
+        portproof.set_up("tensorflow-c")

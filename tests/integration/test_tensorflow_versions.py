@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,12 @@ RESOLUTIONS = {
 
 
 def run(folder: Path, *command: str | Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {
+        **os.environ,
+        "PORTPROOF_CACHE": str(folder / "cache"),
+        "PYTHONPATH": str(REPOSITORY),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     done = subprocess.run(
         [str(word) for word in command],
         cwd=folder,
@@ -43,7 +49,7 @@ def test_models_are_exported_and_proven(
     version: str, wheel: Path, training: Path, tmp_path: Path
 ) -> None:
     tool = str(uv.find_uv_bin())
-    run(tmp_path, tool, "venv", "--quiet", "environment")
+    run(tmp_path, tool, "venv", "--quiet", "--python", sys.executable, "environment")
     environment = tmp_path / "environment" / "bin"
     install: list[str | Path] = [
         tool,

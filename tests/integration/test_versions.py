@@ -34,7 +34,8 @@ def test_the_newest_version_is_the_default_one() -> None:
     for family in FAMILIES.values():
         for name in family.runtimes:
             [runtime] = select([name], [])
-            assert runtime.environments[-1].version == family.versions[-1]
+            assert runtime.environment
+            assert runtime.environment.version == family.versions[-1]
 
 
 def test_the_default_versions_prove_everything() -> None:

@@ -32,7 +32,6 @@ FILES = sorted(
     path
     for entry in LIGHT
     for path in ([PACKAGE / entry] if entry.endswith(".py") else (PACKAGE / entry).rglob("*.py"))
-    if "node_modules" not in path.parts
 )
 HEAVY = {"tensorflow", "keras", "jax", "torch", "tensorflowjs"}
 

@@ -21,6 +21,8 @@ def main() -> None:
     parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; all if none")
     parser.add_argument("--write", action="store_true", help="write docs/versions.md")
     arguments = parser.parse_args()
+    if arguments.write and arguments.families:
+        parser.error("--write writes the page of all families: name none")
     families = arguments.families or list(FAMILIES)
     log = partial(print, flush=True, file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="portproof-") as folder:

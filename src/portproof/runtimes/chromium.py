@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from portproof.runtimes import javascript
-from portproof.runtimes.environments.node import NODE, NodeEnvironment
+from portproof.runtimes.environments.node import NodeEnvironment
 from portproof.runtimes.runtime import TFLITE, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
@@ -45,24 +45,22 @@ def _obstacle() -> str:
     return ""
 
 
-def _litertjs(version: str) -> NodeEnvironment:
-    return NodeEnvironment("litertjs", version, prefix="@litertjs/core")
-
-
 def _runtime(page: str, backend: str, version: str = "") -> Runtime:
-    packages = {"tfjs": javascript.tfjs, "litert": _litertjs}[page](version)
+    if page == "tfjs":
+        packages = javascript.tfjs(version, also=(CHROMIUM,))
+    else:
+        packages = NodeEnvironment("litertjs", version, prefix="@litertjs/core", also=(CHROMIUM,))
 
     def variables() -> dict[str, str]:
         browser = installed()
-        chrome = {"CHROME": browser} if browser else {}
-        return {**packages.variables(), **CHROMIUM.variables(), **chrome}
+        return {**packages.variables(), **({"CHROME": browser} if browser else {})}
 
     return Runtime(
         name=f"{page}-chromium-{backend}",
         formats=TFJS if page == "tfjs" else TFLITE,
         command=partial(javascript.command, "chromium_runner.mjs", page),
         variables=variables,
-        environments=(NODE, CHROMIUM, packages),
+        environment=packages,
         obstacle=_obstacle,
         at=partial(_runtime, page, backend),
         backend=backend,

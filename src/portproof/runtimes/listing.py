@@ -1,13 +1,17 @@
 """What is here: the runtimes with their versions, and the environments in the cache."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portproof.bundle.errors import UsageError
-from portproof.runtimes.environments.environment import MadeEnvironment, made_environments
+from portproof.runtimes.environments.environment import (
+    MadeEnvironment,
+    made_environments,
+    remove_unfinished,
+)
 from portproof.runtimes.runtime import Runtime
-from portproof.runtimes.table import select, table
+from portproof.runtimes.table import table
 
 
 @dataclass(frozen=True)
@@ -42,27 +46,31 @@ def runtime_states() -> list[RuntimeState]:
 
 def _other_versions(runtime: Runtime, made: dict[Path, MadeEnvironment]) -> list[Runtime]:
     """The runtime at the versions, beside the default one, that were set up."""
-    if not runtime.at:
+    if not runtime.at or not runtime.environment:
         return []
-    default = runtime.environments[-1].folder
-    versions = dict.fromkeys(environment.version for environment in made.values())
-    others = [select([f"{runtime.name}@{version}"], [])[0] for version in versions]
+    # Keras has its default version in an environment with TensorFlow's name.
+    names = (runtime.environment.name, runtime.name)
+    versions = dict.fromkeys(e.version for e in made.values() if e.name in names)
+    others = [replace(runtime.at(v), name=f"{runtime.name}@{v}") for v in versions]
     return [
         other
         for other in others
-        if (folder := other.environments[-1].folder) in made
-        and folder != default
+        if other.environment
+        and other.environment.folder in made
+        and other.environment.folder != runtime.environment.folder
         and not other.missing()
     ]
 
 
 def _state(runtime: Runtime, made: dict[Path, MadeEnvironment]) -> RuntimeState:
-    missing = runtime.missing()
-    own = runtime.environments[-1] if runtime.environments and not missing else None
-    environment = made.get(own.folder) if own and not own.in_place else None
+    missing, own = runtime.missing(), runtime.environment
+    environment = made.get(own.folder) if own and not own.in_place and not missing else None
+    version = ""
+    if not missing and (runtime.version or own):
+        version = runtime.version() if runtime.version else own.version if own else ""
     return RuntimeState(
         runtime.name,
-        (runtime.version() if runtime.version else own.version) if own else "",
+        version,
         environment.folder if environment else None,
         environment.size if environment else 0,
         missing,
@@ -70,22 +78,21 @@ def _state(runtime: Runtime, made: dict[Path, MadeEnvironment]) -> RuntimeState:
 
 
 def remove(names: Sequence[str]) -> list[MadeEnvironment]:
-    """Remove the environments of some runtimes, or all environments, and give what was removed.
+    """Remove environments, and what was left of interrupted ones; gives those that were whole.
 
-    What a runtime shares with others, such as Node and the browser, goes only with all. Raises
-    UsageError where a runtime that was named has none.
+    Args:
+        names: The names of environments, all versions of each, or one: `tfjs@4.10.0`. None: all.
+
+    Raises UsageError where there is none of that name, and removes nothing then.
     """
     made = made_environments()
-    if names:
-        own = {runtime.name: runtime.environments[-1:] for runtime in select(list(names), [])}
-        folders = {e.folder for environments in own.values() for e in environments}
-        made = [environment for environment in made if environment.folder in folders]
-        here = {environment.folder for environment in made}
-        for name, environments in own.items():
-            if not any(environment.folder in here for environment in environments):
-                raise UsageError(
-                    f"{name} has no environment to remove: `portproof setup --list` shows them."
-                )
-    for environment in made:
+    for name in names:
+        if not any(name in (environment.name, str(environment)) for environment in made):
+            raise UsageError(
+                f"there is no environment {name} to remove: `portproof setup --list` names them."
+            )
+    chosen = [e for e in made if not names or e.name in names or str(e) in names]
+    for environment in chosen:
         environment.remove()
-    return made
+    remove_unfinished()
+    return chosen

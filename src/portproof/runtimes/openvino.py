@@ -14,7 +14,7 @@ def _runtime(version: str = "") -> Runtime:
         # Not int8: it computes that in floats, between roundings, a whole step off at times.
         formats=("savedmodel", "tflite", "tflite float16", "tflite dynamic-range"),
         command=partial(packages.command, "openvino_runner"),
-        environments=(packages,),
+        environment=packages,
         at=_runtime,
         backend="CPU",
     )

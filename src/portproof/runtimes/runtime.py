@@ -24,13 +24,14 @@ class Runtime:
         command: Gives the runner's program and its arguments. Runtimes with the same command and
             variables share one process.
         variables: Gives variables of the runner's environment, in addition to this process's own.
-        environments: What it needs, which `portproof setup` makes. The last one is its own.
+        environment: What it needs, which `portproof setup` makes; None: nothing.
         version: Gives its version; None: that of its own environment.
         obstacle: Gives the reason why it cannot run here whatever is set up, and what to do, or
             nothing.
+        server: How to name the server that it asks, where none was named; else empty.
         at: Gives the same runtime at another version; None: it has no other.
-        only_by_name: Whether `portproof setup` makes its environments only when it is named,
-            because they are large, or are of use to few.
+        only_by_name: Whether `portproof setup` makes its environment only when it is named,
+            because that is large, or of use to few.
         backend: The name that its runner must give in each answer: the proof that no other backend
             computed.
         one_row: The formats that it runs one row at a time, from the artifact's file of one row,
@@ -45,9 +46,10 @@ class Runtime:
     formats: tuple[str, ...]
     command: Callable[[], list[str]]
     variables: Callable[[], Mapping[str, str]] = dict
-    environments: tuple[Environment, ...] = ()
+    environment: Environment | None = None
     version: Callable[[], str] | None = None
     obstacle: Callable[[], str] = str
+    server: str = ""
     at: Callable[[str], Runtime] | None = None
     only_by_name: bool = False
     backend: str = ""
@@ -58,12 +60,11 @@ class Runtime:
 
     def missing(self) -> str:
         """The reason why it cannot run here and how to get it, or nothing."""
-        if obstacle := self.obstacle():
-            return obstacle
-        if all(environment.is_here for environment in self.environments):
+        if reason := self.server or self.obstacle():
+            return reason
+        if not self.environment or self.environment.is_here:
             return ""
-        lacks = [reason for e in self.environments if not e.is_here and (reason := e.obstacle())]
-        return ", ".join([*lacks, f"portproof setup {self.name}"])
+        return ", ".join(filter(None, [self.environment.lack(), f"portproof setup {self.name}"]))
 
     @property
     def process(self) -> tuple[object, ...]:

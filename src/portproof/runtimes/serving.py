@@ -16,16 +16,16 @@ REST = Runtime(
     name="serving-rest",
     formats=("savedmodel",),
     command=partial(_REST.command, "serving_runner"),
-    environments=(_REST,),
-    obstacle=lambda: _HOW_TO_GET.format("http", 8501),
+    environment=_REST,
+    server=_HOW_TO_GET.format("http", 8501),
     only_by_name=True,
 )
 GRPC = Runtime(
     name="serving-grpc",
     formats=("savedmodel",),
     command=partial(_GRPC.command, "serving_grpc_runner"),
-    environments=(_GRPC,),
-    obstacle=lambda: _HOW_TO_GET.format("grpc", 8500),
+    environment=_GRPC,
+    server=_HOW_TO_GET.format("grpc", 8500),
     only_by_name=True,
 )
 RUNTIMES = (REST, GRPC)
@@ -38,4 +38,4 @@ def at(url: str) -> Runtime:
         raise UsageError(
             f"--serving {url}: give {_HOW_TO_GET.format('http', 8501)} or grpc://...:8500"
         )
-    return replace(runtime, obstacle=str, options={"serving": url})
+    return replace(runtime, server="", options={"serving": url})

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from portproof.bundle.errors import SetupError
-from portproof.runtimes.environments.environment import Environment
+from portproof.runtimes.environments.environment import Environment, interrupted
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import select
 
@@ -19,14 +20,13 @@ class SetupResult:
     """What came of a set-up.
 
     Attributes:
-        failed: By runtime, why an environment that it needs could not be made.
-        skipped: By runtime that was not named, what this machine lacks for it.
-        made: How many environments were made.
+        failed: By runtime, why it cannot run: an environment could not be made, or this machine
+            lacks something for it.
+        skipped: The same of runtimes that were not named, where this machine lacks something.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    made: int = 0
 
 
 def make_environments(
@@ -41,21 +41,20 @@ def make_environments(
         log: Called with each step, from several threads.
     """
     result = SetupResult()
-    chosen = []
+    wanted: dict[str, Environment] = {}
     for runtime in runtimes:
-        if by_name:
-            chosen.append(runtime)
-        elif not runtime.only_by_name:
-            if lack := runtime.obstacle() or _lack(runtime):
-                result.skipped[runtime.name] = lack
-            else:
-                chosen.append(runtime)
-    wanted = dict.fromkeys(e for runtime in chosen for e in runtime.environments)
-    reasons = _make_all([e for e in wanted if not e.is_here], log)
-    result.made = sum(not reason for reason in reasons.values())
-    for runtime in chosen:
-        if reason := next(filter(None, map(reasons.get, runtime.environments)), ""):
-            result.failed[runtime.name] = reason
+        environment = runtime.environment
+        if not environment or (runtime.only_by_name and not by_name):
+            continue
+        if lack := runtime.obstacle() or environment.lack():
+            (result.failed if by_name else result.skipped)[runtime.name] = lack
+        elif not environment.is_here:
+            wanted[runtime.name] = environment
+    reasons = _make_all(list(wanted.values()), log)
+    failed = {name: reason for name, e in wanted.items() if (reason := reasons[e.folder])}
+    result.failed.update(failed)
+    if not wanted and not result.failed:
+        log("all is here")
     return result
 
 
@@ -65,8 +64,6 @@ def set_up_runtimes(names: Sequence[str], log: Callable[[str], None]) -> None:
     result = make_environments(runtimes, by_name=bool(names), log=log)
     for name, reason in result.skipped.items():
         log(f"left out {name}: {reason}")
-    if result.made == 0 and not result.failed:
-        log("all is here")
     # Runtimes that need the same environment fail for the same reason.
     if reasons := dict.fromkeys(result.failed.values()):
         raise SetupError("; ".join(reasons))
@@ -76,8 +73,8 @@ def set_up_named(
     runtimes: Sequence[Runtime], names: Sequence[str], log: Callable[[str], None]
 ) -> list[Runtime]:
     """The runtimes, those of these names set up, or with the reason why they could not be."""
-    named = [runtime for runtime in runtimes if runtime.name in names and not runtime.obstacle()]
-    failed = make_environments(named, by_name=True, log=log).failed
+    lacking = [r for r in runtimes if r.name in names and r.missing() and not r.obstacle()]
+    failed = make_environments(lacking, by_name=True, log=log).failed if lacking else {}
     for reason in dict.fromkeys(failed.values()):
         log(reason)
     return [
@@ -92,29 +89,27 @@ def _failed(name: str, reason: str) -> str:
     return f"portproof setup {name} (it was tried: {reason})"
 
 
-def _make_all(
-    environments: Sequence[Environment], log: Callable[[str], None]
-) -> dict[Environment, str]:
-    """Make environments, each after those that it needs; gives the reason where one failed."""
-    making: dict[Environment, Future[str]] = {}
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+def _make_all(environments: Sequence[Environment], log: Callable[[str], None]) -> dict[Path, str]:
+    """Make environments and what they need; by folder, the reason where one failed."""
+    making: dict[Path, Future[str]] = {}
+    pool = ThreadPoolExecutor(_AT_ONCE)
 
-        def start(environment: Environment) -> None:
-            if environment not in making:
-                for needed in environment.needs:
-                    start(needed)
-                needs = [making[needed] for needed in environment.needs]
-                making[environment] = pool.submit(_make, environment, needs, log)
+    def start(environment: Environment) -> Future[str]:
+        needs = [start(needed) for needed in environment.needs]
+        if environment.folder not in making:
+            making[environment.folder] = pool.submit(_make, environment, needs, log)
+        return making[environment.folder]
 
+    interrupted.clear()
+    try:
         for environment in environments:
             start(environment)
-    return {environment: made.result() for environment, made in making.items()}
-
-
-def _lack(runtime: Runtime) -> str:
-    """What this machine lacks to make what a runtime needs, or nothing."""
-    lacks = [e.obstacle() for e in runtime.environments if not e.is_here]
-    return ", ".join(filter(None, lacks))
+        return {folder: made.result() for folder, made in making.items()}
+    except BaseException:  # Ctrl-C, which ends the tools that are at work
+        interrupted.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _make(
@@ -124,7 +119,7 @@ def _make(
 
     What it needs was started before it, so that waiting for it in the pool ends.
     """
-    if reason := next((reason for needed in needs if (reason := needed.result())), ""):
+    if reason := next(filter(None, (needed.result() for needed in needs)), ""):
         return reason
     try:
         environment.make(log)

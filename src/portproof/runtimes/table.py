@@ -4,7 +4,6 @@ Runtimes from elsewhere are added by `add`, or by an entry point in the group `p
 that names a Runtime.
 """
 
-import re
 from dataclasses import replace
 from importlib.metadata import entry_points
 
@@ -77,6 +76,7 @@ def _named(full_name: str, known: dict[str, Runtime]) -> Runtime:
     make = known[name].at
     if not make:
         raise UsageError(f"{name} has no versions to choose from: name it without @{version}.")
-    if not re.fullmatch(r"[0-9][0-9A-Za-z.+-]*", version):
+    runtime = make(version)
+    if not runtime.environment or not runtime.environment.is_version(version):
         raise UsageError(f"{full_name}: {version!r} is no version, such as {name}@1.2.3.")
-    return replace(make(version), name=full_name)
+    return replace(runtime, name=full_name)

@@ -3,7 +3,6 @@
 from functools import partial
 
 from portproof.runtimes import javascript
-from portproof.runtimes.environments.node import NODE
 from portproof.runtimes.runtime import Runtime
 
 
@@ -14,7 +13,7 @@ def _runtime(backend: str, version: str = "") -> Runtime:
         formats=("tfjs-graph", "tfjs-layers"),
         command=partial(javascript.command, "tfjs_node.mjs", backend),
         variables=packages.variables,
-        environments=(NODE, packages),
+        environment=packages,
         at=partial(_runtime, backend),
         backend=backend,
         inspects=("tfjs-graph",),

