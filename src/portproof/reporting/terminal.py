@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from portproof.bundle.report import Performance, Report
 from portproof.reporting import diagnosis_text, table, units
-from portproof.runtimes.environments.environment import MadeEnvironment
+from portproof.runtimes.environments.environment import MadeEnvironment, environments_folder
 from portproof.runtimes.listing import RuntimeState
 from portproof.verifying.diagnosis import Diagnosis
 
@@ -52,30 +52,40 @@ def print_runtimes(states: Sequence[RuntimeState]) -> None:
     """A row for each runtime and version: where it is, or how to get it."""
     rows = _rows("runtime", "version", "size", "where")
     for state in states:
-        where = _short(state.folder) if state.folder else "this Python" if state.version else "here"
         if state.missing:
             where = f"absent; to have it: {state.missing}"
-        size = units.binary(state.size) if state.size else ""
-        rows.add_row(state.name, state.version, size, Text(where))
-    _print(lambda _: rows)
+        elif state.folder:
+            where = state.folder.name
+        else:
+            where = "this Python" if state.version else "here"
+        # Below the default version, others of the same runtime.
+        name = "" if "@" in state.name else state.name
+        rows.add_row(name, state.version, _size(state.size), Text(where))
+    _print(lambda _: Group(rows, *_place(any(state.folder for state in states))))
 
 
 def print_environments(made: Sequence[MadeEnvironment]) -> None:
     """A row for each environment in the cache, and their size in all."""
+    if not made:
+        print("There are no environments: make them with `portproof setup`.")
+        return
     rows = _rows("environment", "version", "size", "where")
     for environment in made:
-        size = units.binary(environment.size)
-        rows.add_row(environment.name, environment.version, size, _short(environment.folder))
-    total = units.binary(sum(environment.size for environment in made))
-    rows.add_row("in all", "", total, "" if made else "make them with `portproof setup`")
-    _print(lambda _: rows)
+        size = _size(environment.size)
+        rows.add_row(environment.name, environment.version, size, environment.folder.name)
+    rows.add_row("in all", "", _size(sum(environment.size for environment in made)), "")
+    _print(lambda _: Group(rows, *_place(True)))
 
 
-def _short(path: Path) -> str:
-    """A path with `~` for the user's folder."""
-    return str(
-        Path("~", path.relative_to(home)) if path.is_relative_to(home := Path.home()) else path
-    )
+def _size(count: int) -> str:
+    return units.binary(count) if count else ""
+
+
+def _place(any_environment: bool) -> list[Text]:
+    """Where all environments are; `~` is the user's folder."""
+    folder, home = environments_folder(), Path.home()
+    short = Path("~", folder.relative_to(home)) if folder.is_relative_to(home) else folder
+    return [Text(f"Environments are in {short}.")] if any_environment else []
 
 
 def _rows(*headings: str) -> Table:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.version import Version
+
 from portproof.bundle.errors import UsageError
 from portproof.runtimes.environments.environment import (
     MadeEnvironment,
@@ -50,7 +52,7 @@ def _other_versions(runtime: Runtime, made: dict[Path, MadeEnvironment]) -> list
         return []
     # Keras has its default version in an environment with TensorFlow's name.
     names = (runtime.environment.name, runtime.name)
-    versions = dict.fromkeys(e.version for e in made.values() if e.name in names)
+    versions = sorted({e.version for e in made.values() if e.name in names}, key=Version)
     others = [replace(runtime.at(v), name=f"{runtime.name}@{v}") for v in versions]
     return [
         other
