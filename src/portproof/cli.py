@@ -1,5 +1,6 @@
 """The command line: parses, calls the API, prints."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +70,8 @@ def export(
     if inputs and len(models) > 1:
         raise UsageError("--inputs are of one model: name it.")
     typer.echo("starting TensorFlow", err=True)  # it takes seconds
+    # Its warnings are of its own making: a line for each node that its optimizer cannot cost.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     start_tensorflow()
     from portproof.sources.examples import read_examples
 
