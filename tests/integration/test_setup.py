@@ -40,6 +40,8 @@ def started(*arguments: str, before: tuple[str, ...] = (), **variables: str) -> 
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A shell has what it runs in the background ignore SIGINT, and so would this then.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
