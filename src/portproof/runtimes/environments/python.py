@@ -88,7 +88,8 @@ class PythonEnvironment(Environment):
         tool = str(uv.find_uv_bin())
         venv = folder / "venv"
         _run_uv(tool, "venv", "--quiet", "--python", sys.executable, str(venv))
-        install = ["pip", "install", "--quiet", "--compile-bytecode", "--python", str(venv)]
+        # Bytecode is left to the first run: all of it takes four times as long as all the rest.
+        install = ["pip", "install", "--quiet", "--python", str(venv)]
         if self.is_locked:
             _run_uv(tool, *install, "--require-hashes", "-r", str(self.lock))
         else:
