@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,8 +38,7 @@ def lock_python(environment: PythonEnvironment) -> None:
     options = ["--quiet", "--no-header", "--no-annotate", "--universal", "--generate-hashes"]
     with TemporaryDirectory() as folder:
         wanted = Path(folder, "requirements.in")
-        unpinned = [name for name in environment.requirements if "==" not in name]
-        wanted.write_text("\n".join([environment.packages[0], *unpinned]))
+        wanted.write_text("\n".join(replace(environment, requested="").requirements))
         command = [uv.find_uv_bin(), "pip", "compile", *options, "--python-version", "3.11"]
         run_tool("uv", [*command, wanted, "-o", Path(folder, "lock")], Path(folder), os.environ)
         shutil.copy(Path(folder, "lock"), LOCKS / f"{environment.name}.txt")

@@ -1,6 +1,7 @@
 """Environments of runtimes: made whole or not at all, by real uv and npm, and used without them."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -239,6 +240,19 @@ def test_a_user_s_own_packages_do_not_reach_an_environment(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert '"ai-edge-litert":"1.4.0"' in done.stdout
+
+
+def test_a_version_of_npm_that_is_none_of_python_is_listed(cache: Path) -> None:
+    for version in ("4.10.0", "4.9.0-canary.x", "4.22.0"):
+        [runtime] = select([f"tfjs-node-cpu@{version}"], [])
+        assert runtime.environment
+        runtime.environment.folder.mkdir(parents=True)
+        record = {"name": "tfjs", "version": version, "size": 1}
+        (runtime.environment.folder / RECORD).write_text(json.dumps(record))
+    portproof.set_up("tfjs-node-cpu@4.10.0")  # Node, which is real
+    versions = [s.version for s in runtime_states() if s.name.startswith("tfjs-node-cpu")]
+    assert versions == ["4.22.0", "4.9.0-canary.x", "4.10.0"]
+    assert cache.is_dir()
 
 
 def test_a_user_s_settings_of_node_do_not_reach_a_runner(

@@ -1,10 +1,9 @@
 """What is here: the runtimes with their versions, and the environments in the cache."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from packaging.version import Version
 
 from portproof.bundle.errors import UsageError
 from portproof.runtimes.environments.environment import (
@@ -52,7 +51,7 @@ def _other_versions(runtime: Runtime, made: dict[Path, MadeEnvironment]) -> list
         return []
     # Keras has its default version in an environment with TensorFlow's name.
     names = (runtime.environment.name, runtime.name)
-    versions = sorted({e.version for e in made.values() if e.name in names}, key=Version)
+    versions = sorted({e.version for e in made.values() if e.name in names}, key=_numbers)
     others = [replace(runtime.at(v), name=f"{runtime.name}@{v}") for v in versions]
     return [
         other
@@ -64,19 +63,19 @@ def _other_versions(runtime: Runtime, made: dict[Path, MadeEnvironment]) -> list
     ]
 
 
+def _numbers(version: str) -> list[int]:
+    """The numbers in a version, to sort by: npm's need not be versions in Python's sense."""
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
 def _state(runtime: Runtime, made: dict[Path, MadeEnvironment]) -> RuntimeState:
-    missing, own = runtime.missing(), runtime.environment
-    environment = made.get(own.folder) if own and not own.in_place and not missing else None
-    version = ""
-    if not missing and (runtime.version or own):
-        version = runtime.version() if runtime.version else own.version if own else ""
-    return RuntimeState(
-        runtime.name,
-        version,
-        environment.folder if environment else None,
-        environment.size if environment else 0,
-        missing,
-    )
+    if missing := runtime.missing():
+        return RuntimeState(runtime.name, "", None, 0, missing)
+    own = runtime.environment
+    version = runtime.version() if runtime.version else own.version if own else ""
+    if not own or own.in_place or own.folder not in made:
+        return RuntimeState(runtime.name, version, None, 0, "")
+    return RuntimeState(runtime.name, version, own.folder, made[own.folder].size, "")
 
 
 def remove(names: Sequence[str]) -> list[MadeEnvironment]:

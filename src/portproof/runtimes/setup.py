@@ -1,13 +1,13 @@
 """Sets up runtimes: makes the environments that they need, several at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from portproof.bundle.errors import SetupError
-from portproof.runtimes.environments.environment import Environment, interrupted
+from portproof.runtimes.environments.environment import Environment, Log, interrupted
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import select
 
@@ -23,15 +23,15 @@ class SetupResult:
         failed: By runtime, why it cannot run: an environment could not be made, or this machine
             lacks something for it.
         skipped: The same of runtimes that were not named, where this machine lacks something.
+        made: The runtimes whose environments were made.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
 
 
-def make_environments(
-    runtimes: Sequence[Runtime], *, by_name: bool, log: Callable[[str], None]
-) -> SetupResult:
+def make_environments(runtimes: Sequence[Runtime], *, by_name: bool, log: Log) -> SetupResult:
     """Make what the runtimes need and is not here. A failure costs only the runtimes that need it.
 
     Args:
@@ -51,30 +51,31 @@ def make_environments(
         elif not environment.is_here:
             wanted[runtime.name] = environment
     reasons = _make_all(list(wanted.values()), log)
-    failed = {name: reason for name, e in wanted.items() if (reason := reasons[e.folder])}
-    result.failed.update(failed)
-    if not wanted and not result.failed:
-        log("all is here")
+    for name, environment in wanted.items():
+        if reason := reasons[environment.folder]:
+            result.failed[name] = reason
+        else:
+            result.made.append(name)
     return result
 
 
-def set_up_runtimes(names: Sequence[str], log: Callable[[str], None]) -> None:
+def set_up_runtimes(names: Sequence[str], log: Log) -> None:
     """See `portproof.set_up`, which documents it."""
     runtimes = select(list(names), [])
     result = make_environments(runtimes, by_name=bool(names), log=log)
     for name, reason in result.skipped.items():
         log(f"left out {name}: {reason}")
+    if not result.made and not result.failed:
+        log("all is here")
     # Runtimes that need the same environment fail for the same reason.
     if reasons := dict.fromkeys(result.failed.values()):
         raise SetupError("; ".join(reasons))
 
 
-def set_up_named(
-    runtimes: Sequence[Runtime], names: Sequence[str], log: Callable[[str], None]
-) -> list[Runtime]:
+def set_up_named(runtimes: Sequence[Runtime], names: Sequence[str], log: Log) -> list[Runtime]:
     """The runtimes, those of these names set up, or with the reason why they could not be."""
     lacking = [r for r in runtimes if r.name in names and r.missing() and not r.obstacle()]
-    failed = make_environments(lacking, by_name=True, log=log).failed if lacking else {}
+    failed = make_environments(lacking, by_name=True, log=log).failed
     for reason in dict.fromkeys(failed.values()):
         log(reason)
     return [
@@ -89,7 +90,7 @@ def _failed(name: str, reason: str) -> str:
     return f"portproof setup {name} (it was tried: {reason})"
 
 
-def _make_all(environments: Sequence[Environment], log: Callable[[str], None]) -> dict[Path, str]:
+def _make_all(environments: Sequence[Environment], log: Log) -> dict[Path, str]:
     """Make environments and what they need; by folder, the reason where one failed."""
     making: dict[Path, Future[str]] = {}
     pool = ThreadPoolExecutor(_AT_ONCE)
@@ -112,9 +113,7 @@ def _make_all(environments: Sequence[Environment], log: Callable[[str], None]) -
         pool.shutdown(cancel_futures=True)
 
 
-def _make(
-    environment: Environment, needs: Sequence[Future[str]], log: Callable[[str], None]
-) -> str:
+def _make(environment: Environment, needs: Sequence[Future[str]], log: Log) -> str:
     """Make one environment; gives the reason why it could not be made, or nothing.
 
     What it needs was started before it, so that waiting for it in the pool ends.

@@ -43,11 +43,11 @@ class Environment(ABC):
 
     Attributes:
         name: What it is: `litert`, `tfjs`.
-        asked: The version that was asked for; empty: the default one.
+        requested: The version that was asked for; empty: the default one.
     """
 
     name: str
-    asked: str = ""
+    requested: str = ""
 
     @property
     @abstractmethod

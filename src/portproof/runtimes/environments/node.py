@@ -61,7 +61,7 @@ class NodeEnvironment(Environment):
 
     @property
     def version(self) -> str:
-        return self.asked or self._default_version
+        return self.requested or self._default_version
 
     @cached_property
     def _default_version(self) -> str:
@@ -87,8 +87,8 @@ class NodeEnvironment(Environment):
         package = json.loads((self.lock / "package.json").read_text())
         for kind in ("dependencies", "optionalDependencies"):
             for name in package.get(kind, {}):
-                if self.asked and name.startswith(self.prefix):
-                    package[kind][name] = self.asked
+                if self.requested and name.startswith(self.prefix):
+                    package[kind][name] = self.requested
         return json.dumps(package, indent=2)
 
     def fill(self, folder: Path) -> None:

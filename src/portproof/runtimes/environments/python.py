@@ -39,7 +39,11 @@ class PythonEnvironment(Environment):
 
     @staticmethod
     def is_version(text: str) -> bool:
-        return not isinstance(_parsed(text), str)
+        try:
+            Version(text)
+        except InvalidVersion:
+            return False
+        return True
 
     @property
     def version(self) -> str:
@@ -52,16 +56,16 @@ class PythonEnvironment(Environment):
         if self.is_locked:
             return locked_version(self.lock, package)
         assert package == self.packages[0]
-        return self.asked
+        return self.requested
 
     @property
     def in_place(self) -> bool:
         installed = [_installed(package) for package in self.packages]
-        return all(installed) and self._is_asked(installed[0])
+        return all(installed) and self._is_requested(installed[0])
 
-    def _is_asked(self, version: str) -> bool:
+    def _is_requested(self, version: str) -> bool:
         """Whether a version is the one asked for, or none is: `2.3` is `2.3.0`."""
-        return not self.asked or _parsed(self.asked) == _parsed(version)
+        return not self.requested or Version(self.requested) == Version(version)
 
     @property
     def lock(self) -> Path:
@@ -71,14 +75,16 @@ class PythonEnvironment(Environment):
     def requirements(self) -> list[str]:
         """What the environment is resolved from: the version asked for, and what a runner needs."""
         first, *others = self.packages
-        pinned = f"{first}=={self.asked}" if self.asked else first
+        pinned = f"{first}=={self.requested}" if self.requested else first
         of_runner = RUNNER_PACKAGES if self.has_runner else ()
         return [pinned, *others, *self.constraints, *of_runner]
 
     @property
     def is_locked(self) -> bool:
         """Whether the default version is meant."""
-        return self.lock.is_file() and self._is_asked(locked_version(self.lock, self.packages[0]))
+        return self.lock.is_file() and self._is_requested(
+            locked_version(self.lock, self.packages[0])
+        )
 
     def recipe(self) -> str:
         packages = self.lock.read_text() if self.is_locked else "\n".join(self.requirements)
@@ -162,13 +168,6 @@ def _installed(package: str) -> str:
         return _distribution(package).version
     except PackageNotFoundError:
         return ""
-
-
-def _parsed(version: str) -> Version | str:
-    try:
-        return Version(version)
-    except InvalidVersion:
-        return version
 
 
 @cache
