@@ -128,6 +128,7 @@ class Cell(_Record):
         samples: How many rows were compared.
         seconds: How long the runner computed for all of them.
         detail: The reason for the verdict, or what the runner noted.
+        lacks: Of `unsupported`, what the runtime says that it lacks: an op, a kernel, a feature.
         envelope: Of `edge`, where the verdict ends.
         errors: The errors of some elements on the model's own data, for a plot.
     """
@@ -160,6 +161,7 @@ class Cell(_Record):
     samples: int = 0
     seconds: float | None = None
     detail: str = ""
+    lacks: str = ""
     envelope: tuple[Envelope, ...] = ()
     errors: Errors = ()
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal
 
-Verdict = Literal["exact", "faithful", "close", "wrong", "failed", "absent"]
+Verdict = Literal["exact", "faithful", "close", "unsupported", "wrong", "failed", "absent"]
 
 # From best to worst; `absent` is no grade.
-GRADES: tuple[Verdict, ...] = ("exact", "faithful", "close", "wrong", "failed")
+GRADES: tuple[Verdict, ...] = ("exact", "faithful", "close", "unsupported", "wrong", "failed")
 PASSING: frozenset[Verdict] = frozenset({"exact", "faithful", "close"})
 
 

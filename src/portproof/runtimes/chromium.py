@@ -20,6 +20,10 @@ APPLICATIONS = tuple(
     for name in ("Google Chrome", "Chromium")
 )
 
+_LITERT_LACKS = (
+    (r"does not match expected ranked tensor type", "a dynamic dimension beside the batch"),
+)
+
 # Playwright, and the npm package @sparticuz/chromium, which carries a browser.
 CHROMIUM = NodeEnvironment(
     "chromium", prefix="@sparticuz/", program=javascript.FOLDER / "unpack_chromium.mjs"
@@ -68,6 +72,7 @@ def _runtime(page: str, backend: str, version: str = "") -> Runtime:
         shader=backend in ("webgl", "webgpu"),
         inspects=("tfjs-graph",) if page == "tfjs" else (),
         options={"backend": backend},
+        lacks=javascript.LACKS if page == "tfjs" else _LITERT_LACKS,
     )
 
 

@@ -4,6 +4,12 @@ from pathlib import Path
 
 from portproof.runtimes.environments.node import NodeEnvironment, node
 
+# What TF.js says where a backend lacks a kernel, or it knows no such op or layer.
+LACKS = (
+    (r"Kernel '(\w+)' not registered for backend", r"\1"),
+    (r"Unknown op '(\w+)'", r"\1"),
+    (r"Unknown layer: (\w+)", r"\1"),
+)
 FOLDER = Path(__file__).parent / "js"
 
 

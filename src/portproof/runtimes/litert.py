@@ -6,6 +6,12 @@ from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import TFLITE, Runtime
 
 
+_LACKS = (
+    (r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'", r"\1 of version \2"),
+    (r"Encountered unresolved custom op: (\w+)", r"\1"),
+)
+
+
 def _runtime(name: str, resolver: str, version: str = "") -> Runtime:
     packages = PythonEnvironment(
         "litert",
@@ -22,6 +28,7 @@ def _runtime(name: str, resolver: str, version: str = "") -> Runtime:
         at=partial(_runtime, name, resolver),
         backend=resolver,
         inspects=("tflite",),
+        lacks=_LACKS,
     )
 
 

@@ -6,6 +6,14 @@ from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import Runtime
 
 
+_LACKS = (
+    (r"No translator found for (\w+) node", r"\1"),
+    (r"No conversion rule found for operations: ([\w, ]+?) To facilitate", r"\1"),
+    (r"runs only the first signature", "a second signature"),
+    (r"which of several signatures", "several signatures"),
+)
+
+
 def _runtime(version: str = "") -> Runtime:
     # LiteRT's package reads the names of a .tflite file's tensors.
     packages = PythonEnvironment("openvino", version, packages=("openvino", "ai-edge-litert"))
@@ -17,6 +25,7 @@ def _runtime(version: str = "") -> Runtime:
         environment=packages,
         at=_runtime,
         backend="CPU",
+        lacks=_LACKS,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ class Runtime:
             some functions.
         inspects: The formats of which its runner can show the tensors inside.
         options: Goes into each request.
+        lacks: What it says where it lacks something for an artifact: patterns of its messages, each
+            with what is lacking, in which `\\1` stands for the pattern's first group. A cell with
+            such a message is `unsupported`; with any other it is `failed`.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Runtime:
     shader: bool = False
     inspects: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    lacks: tuple[tuple[str, str], ...] = ()
 
     def missing(self) -> str:
         """The reason why it cannot run here and how to get it, or nothing."""
@@ -65,6 +70,13 @@ class Runtime:
         if not self.environment or self.environment.is_here:
             return ""
         return ", ".join(filter(None, [self.environment.lack(), f"portproof setup {self.name}"]))
+
+    def lack_in(self, message: str) -> str:
+        """What the runtime lacks, where a message of its says that it lacks something."""
+        for pattern, what in self.lacks:
+            if match := re.search(pattern, message):
+                return match.expand(what)
+        return ""
 
     @property
     def process(self) -> tuple[object, ...]:

@@ -12,6 +12,8 @@ _REST = PythonEnvironment("serving-rest", packages=("requests",))
 # Its protocol's messages import TensorFlow.
 _GRPC = PythonEnvironment("serving-grpc", packages=("tensorflow-serving-api", "tensorflow"))
 
+_LACKS = ((r"REST(?:'s JSON)? cannot carry ([^:]*)", r"what JSON cannot carry: \1"),)
+
 REST = Runtime(
     name="serving-rest",
     formats=("savedmodel",),
@@ -19,6 +21,7 @@ REST = Runtime(
     environment=_REST,
     server=_HOW_TO_GET.format("http", 8501),
     only_by_name=True,
+    lacks=_LACKS,
 )
 GRPC = Runtime(
     name="serving-grpc",

@@ -17,6 +17,7 @@ def _runtime(backend: str, version: str = "") -> Runtime:
         at=partial(_runtime, backend),
         backend=backend,
         inspects=("tfjs-graph",),
+        lacks=javascript.LACKS,
     )
 
 

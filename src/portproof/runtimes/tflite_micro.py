@@ -7,6 +7,15 @@ from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import TFLITE, Runtime
 
 
+_LACKS = (
+    (r"Didn't find op for builtin opcode '(\w+)'", r"\1"),
+    (r"Node (\w+) \(number \d+\) failed to prepare", r"this kind of \1"),
+    (r"Type '?(\w+)'? .*?not supported by (\w+)", r"\2 of \1"),
+    (r"Dimension mismatch", "a dynamic dimension beside the batch"),
+    (r"runs only the first signature", "a second signature"),
+)
+
+
 def _obstacle() -> str:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return "its package is for Linux on x86-64 alone"
@@ -23,6 +32,7 @@ def _runtime(version: str = "") -> Runtime:
         obstacle=_obstacle,
         at=_runtime,
         one_row=TFLITE,
+        lacks=_LACKS,
     )
 
 

@@ -1,5 +1,6 @@
 """What a `.tflite` file holds (tensorflow/compiler/mlir/lite/schema/schema.fbs)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,22 @@ def computed_tensors(path: str, subgraph: int, schema: str = LITERT_SCHEMA) -> s
     """The positions of the tensors that an op of a subgraph makes: neither weights nor inputs."""
     graph = _model(path, schema).subgraphs[subgraph]
     return {int(n) for operator in graph.operators or [] for n in operator.outputs}
+
+
+def tensors_of_ops(path: str, ops: Collection[str]) -> list[str]:
+    """The names of what ops of these names (`GELU`) make, in every subgraph."""
+    model, reader = _model(path, LITERT_SCHEMA), import_module(LITERT_SCHEMA)
+    known = {number: name for name, number in vars(reader.BuiltinOperator).items()}
+    names = [
+        known.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
+        for code in model.operatorCodes
+    ]
+    return [
+        graph.tensors[operator.outputs[0]].name.decode()
+        for graph in model.subgraphs
+        for operator in graph.operators or []
+        if names[operator.opcodeIndex] in ops and len(operator.outputs)
+    ]
 
 
 def output_steps(path: str, key: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ class CallResult:
         seconds: How long the runtime computed.
         note: What the runner noted.
         error: Why there are no outputs.
+        lacks: What the runtime lacks, where it says that itself.
         load: How many seconds loading the artifact took, where the runner tells it.
         nodes: Of `oracle`, the graph's nodes in the order of computation.
         output_nodes: Of `oracle`, the node of each output.
@@ -29,6 +30,7 @@ class CallResult:
     seconds: float = 0.0
     note: str = ""
     error: str = ""
+    lacks: str = ""
     load: float | None = None
     nodes: tuple[Node, ...] = ()
     output_nodes: dict[str, str] = field(default_factory=dict)
@@ -54,7 +56,10 @@ def ask(
     by_row = trial.signature.batched and takes_one_row
     path = trial.endpoint.one_row if by_row else trial.endpoint.path
     if path is None:
-        return CallResult(error="takes no dynamic dimension, and the artifact has no other form")
+        return CallResult(
+            error="takes no dynamic dimension, and the artifact has no other form",
+            lacks="a dynamic number of rows",
+        )
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         input_file, output_file = Path(scratch, "in.safetensors"), Path(scratch, "out.safetensors")
         names = trial.endpoint.inputs
@@ -63,10 +68,10 @@ def ask(
             answer = runner.ask(
                 _request(trial, path, by_row, inspect, timed, input_file, output_file)
             )
-        except RunnerError as error:
+        except RunnerError as error:  # a runner that died says nothing of itself
             return CallResult(error=str(error))
         if isinstance(answer, Refusal):
-            return CallResult(error=answer.error)
+            return CallResult(error=answer.error, lacks=trial.runtime.lack_in(answer.error))
         if trial.runtime.backend and answer.backend != trial.runtime.backend:
             return CallResult(error=f"computed by the backend {answer.backend!r} instead")
         outputs = tensors.read(output_file)

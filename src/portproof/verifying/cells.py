@@ -10,6 +10,7 @@ from portproof.bundle.verdicts import Verdict
 from portproof.comparing.judging import unexpected_names
 from portproof.runtimes.process import RunnerProcess
 from portproof.verifying.asking import ask
+from portproof.verifying.lacking import lack_text
 from portproof.verifying.outcomes import Outcome, merge, outcome_of
 from portproof.verifying.trial import Trial
 
@@ -34,12 +35,15 @@ def run_trial(trial: Trial, runner: RunnerProcess) -> Iterator[Cell]:
 def _run_case(trial: Trial, vector: Vector, runner: RunnerProcess) -> dict[str, Outcome]:
     """Run one case and judge each of its outputs. An error costs this case and no other."""
 
-    def all_outputs(verdict: Verdict, reason: str) -> dict[str, Outcome]:
-        return {output: Outcome(vector.case, verdict, reason) for output in trial.outputs}
+    def all_outputs(verdict: Verdict, reason: str, lacks: str = "") -> dict[str, Outcome]:
+        outcome = Outcome(vector.case, verdict, reason, lacks=lacks)
+        return dict.fromkeys(trial.outputs, outcome)
 
     try:
         arrays = trial.bundle.read(vector)
         result = ask(trial, in_group(arrays, "inputs"), runner)
+        if result.lacks:
+            return all_outputs("unsupported", lack_text(trial, result.lacks), result.lacks)
         if result.error:
             return all_outputs("failed", result.error)
         if problem := unexpected_names(result.outputs, set(trial.outputs)):

@@ -33,6 +33,7 @@ class Outcome:
         sweep: The sweep that the case is.
         points: Of a sweep, each row by itself.
         errors: Of the model's own data, the errors of some elements, for a plot.
+        lacks: What the runtime lacks, where the verdict is `unsupported`.
     """
 
     case: str
@@ -44,6 +45,7 @@ class Outcome:
     sweep: Sweep | None = None
     points: list[Point] = field(default_factory=list)
     errors: Errors = ()
+    lacks: str = ""
 
 
 def outcome_of(
@@ -91,7 +93,7 @@ def merge(
     metrics = merged([o.metrics for o in with_metrics if o.metrics]) if with_metrics else None
     verdict = worst([outcome.verdict for outcome in outcomes])
     detail = _detail(outcomes, verdict)
-    if not (metrics and metrics.samples) and verdict not in ("wrong", "failed"):
+    if not (metrics and metrics.samples) and verdict in PASSING:
         verdict, detail = "failed", "no element was compared"
     fields: dict[str, Any] = {}
     if metrics:
@@ -104,6 +106,7 @@ def merge(
         verdict,
         **fields,
         detail=detail,
+        lacks=next((o.lacks for o in outcomes if o.verdict == verdict), ""),
         envelope=_envelopes(trial, output, outcomes, typical),
         errors=outcomes[0].errors,
     )
@@ -111,7 +114,10 @@ def merge(
 
 def _detail(outcomes: Sequence[Outcome], verdict: Verdict) -> str:
     """The reason for the verdict; of a good one, what the runner noted."""
-    reasons = [f"{o.case}: {o.reason}" for o in outcomes if o.verdict == verdict and o.reason]
+    told = {o.case: o.reason for o in outcomes if o.verdict == verdict and o.reason}
+    if len(told) == len(outcomes) and len(set(told.values())) == 1:
+        return outcomes[0].reason  # the same in every case: no case's fault
+    reasons = [f"{case}: {reason}" for case, reason in told.items()]
     if not reasons:
         return "; ".join(dict.fromkeys(o.note for o in outcomes if o.note))
     return reasons[0] + (f" (and {len(reasons) - 1} more)" if reasons[1:] else "")

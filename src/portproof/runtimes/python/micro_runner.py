@@ -1,34 +1,70 @@
-"""Runs `.tflite` files in TensorFlow Lite Micro."""
+"""Runs `.tflite` files in TensorFlow Lite Micro, in an arena of the size that they need."""
 
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.runtimes.protocol import Request
 from portproof.runtimes.python.loop import serve
 from portproof.tflite.file import read_signature
 
+# An arena's size, in bytes: where to start, and where to give up. It is taken four times as large
+# until the file's tensors fit: to try one takes a millisecond.
+FIRST_ARENA, LARGEST_ARENA = 1 << 20, 1 << 32
 SCHEMA = "tflite_micro.tensorflow.lite.micro.python.schema_py_generated"
 
 
 @contextmanager
-def errors_with_stderr() -> Iterator[None]:
-    """Add to an error what the interpreter wrote to standard error, where it names the op."""
+def captured_stderr() -> Iterator[Callable[[], str]]:
+    """Gives a function that tells what the interpreter wrote to standard error, in one line.
+
+    An error that is raised inside gets it as its end: it is where the interpreter names the op.
+    """
     original = os.dup(2)
     with tempfile.TemporaryFile() as written:
+
+        def text() -> str:
+            written.seek(0)
+            return " ".join(written.read().decode(errors="replace").split())
+
         os.dup2(written.fileno(), 2)
         try:
-            yield
+            yield text
         except Exception as error:
-            written.seek(0)
-            text = " ".join(written.read().decode(errors="replace").split())
-            raise RuntimeError(f"{error}: {text}" if text else str(error)) from error
+            raise RuntimeError(": ".join(filter(None, [str(error), text()]))) from error
         finally:
             os.dup2(original, 2)
             os.close(original)
+
+
+def with_fitting_arena(make: Callable[[int], Any]) -> Any:
+    """An interpreter in the first arena that is large enough.
+
+    Its package gives a file ten times its own size, which a large activation does not fit into.
+    """
+    size = FIRST_ARENA
+    while True:
+        try:
+            with captured_stderr():
+                return make(size)
+        except RuntimeError as error:
+            too_small = re.search(r"Failed to (allocate|resize)", str(error))
+            if not too_small or size >= LARGEST_ARENA:
+                raise
+        size *= 4
+
+
+def arena_note(interpreter: Any) -> str:
+    """The arena that a device must have for the model, as the recording allocator counts it."""
+    with captured_stderr() as text:
+        interpreter.print_allocations()
+        found = re.search(r"Arena allocation total (\d+) bytes", text())
+    return f"needs an arena of {-(-int(found[1]) // 1024):,} KiB" if found else ""
 
 
 def main() -> None:
@@ -38,14 +74,16 @@ def main() -> None:
         signature = read_signature(request.artifact, request.signature, SCHEMA)
         if signature.subgraph:
             raise ValueError("TensorFlow Lite Micro runs only the first signature of a file")
-        with errors_with_stderr():
-            interpreter = runtime.Interpreter.from_file(request.artifact)
+        interpreter = with_fitting_arena(
+            lambda size: runtime.Interpreter.from_file(request.artifact, arena_size=size)
+        )
 
         def infer(arrays: Arrays) -> Arrays:
-            with errors_with_stderr():
+            with captured_stderr():
                 for name, array in arrays.items():
                     interpreter.set_input(array, signature.inputs[name].position)
                 interpreter.invoke()
+            infer.answer_fields = {"note": arena_note(interpreter)}  # type: ignore[attr-defined]
             outputs = signature.outputs.items()
             return {name: interpreter.get_output(tensor.position) for name, tensor in outputs}
 

@@ -1,0 +1,44 @@
+"""What a runtime lacks for an artifact, and in which layers of the model that is."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from portproof.verifying.node_names import plain_name
+from portproof.verifying.trial import Trial
+
+_MAX_PLACES = 3  # that are named
+
+
+def lack_text(trial: Trial, what: str) -> str:
+    """`lacks GELU (in activation, activation_1)`; the places are left out where none is known."""
+    places = list(dict.fromkeys(_places(trial, what)))
+    if not places:
+        return f"lacks {what}"
+    more = f" and {len(places) - _MAX_PLACES} more" if places[_MAX_PLACES:] else ""
+    return f"lacks {what} (in {', '.join(places[:_MAX_PLACES])}{more})"
+
+
+def _places(trial: Trial, what: str) -> Iterator[str]:
+    """The layers, or where the model has none the tensors, that an op of this name computes."""
+    layers = set(trial.bundle.manifest.layers)
+    for name in _tensors(trial, set(re.findall(r"\w+", what))):
+        parts = plain_name(name.split(";")[0]).split("/")
+        yield next((part for part in reversed(parts) if part in layers), parts[-1])
+
+
+def _tensors(trial: Trial, ops: set[str]) -> list[str]:
+    """The names of the tensors that ops of these names make, where the file can be read here."""
+    path = trial.bundle.path / (trial.endpoint.one_row or trial.endpoint.path)
+    with suppress(ImportError, OSError, ValueError, KeyError):
+        if trial.artifact.format == "tflite":
+            from portproof.tflite.file import tensors_of_ops
+
+            return tensors_of_ops(str(path), ops)
+        if trial.artifact.format == "tfjs-graph":
+            model = Path(path, "model.json") if path.is_dir() else path
+            nodes = json.loads(model.read_text(encoding="utf-8"))["modelTopology"]["node"]
+            return [node["name"] for node in nodes if node["op"] in ops]
+    return []
