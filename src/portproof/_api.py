@@ -91,7 +91,8 @@ def export(
 
     Args:
         model: See `make_source`.
-        path: The bundle's folder; None: `folder/NAME`. A bundle that is there is replaced when the
+        path: The bundle's folder, after which the model is named unless it is a Source; None:
+            `folder/NAME`. A bundle that is there is replaced when the
             new one is whole.
         folder: See `path`.
         signatures: See `make_source`.
@@ -114,7 +115,8 @@ def export(
     from portproof.formats.table import select
 
     chosen = select(formats)
-    source = make_source(model, signatures=signatures, inputs=inputs, imports=imports)
+    named = "" if path is None else Path(path).resolve().name
+    source = make_source(model, name=named, signatures=signatures, inputs=inputs, imports=imports)
     target = Path(folder) / source.name if path is None else path
     return export_source(source, target, log, chosen, formats or ())
 
@@ -128,6 +130,7 @@ def verify(
     strict: bool = False,
     key: str | Path | None = None,
     on_cell: Callable[[Cell], None] = lambda _: None,
+    on_runtime: Callable[[str, Sequence[Cell]], None] = lambda _, __: None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Verify bundles in every runtime that is here, and write each one's report beside it.
@@ -147,6 +150,7 @@ def verify(
         strict: Whether the regime `edge` counts like the others.
         key: A public key in PEM, by whose owner published bundles must be signed.
         on_cell: Called with each cell as it is judged, from other threads, one call at a time.
+        on_runtime: Called in the same way with each runtime's name and cells, as it ends.
         log: Called with each step of setting up a runtime, from other threads.
 
     Returns:
@@ -166,19 +170,20 @@ def verify(
         key=Path(key) if key else None,
     )
     names = [str(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]
-    return verify_bundles(names, options, on_cell, log)
+    return verify_bundles(names, options, on_cell, log, on_runtime)
 
 
-def print_report(report: Report, *, quiet: bool = False) -> None:
-    """Print a report's tables, why cells are not proven, what was not covered, and a summary line.
+def print_report(report: Report, *, quiet: bool = False, edge: bool = False) -> None:
+    """Print a report on one screen a model: tables, what needs action by its cause, the verdict.
 
     Args:
         report: The report.
-        quiet: Whether to print only what is not proven, and the summary line.
+        quiet: Whether to print only what is not proven, and the verdict.
+        edge: Whether to print edge cases and envelopes too, which do not count.
     """
     from portproof.reporting import terminal
 
-    terminal.print_report(report, quiet=quiet)
+    terminal.print_report(report, quiet=quiet, edge=edge)
 
 
 def publish(

@@ -100,9 +100,12 @@ def verify(
     ] = 120.0,
     memory_limit: Annotated[float, typer.Option(min=0.1, help="GiB for one runtime.")] = 8.0,
     junit: Annotated[
-        Path | None, typer.Option(help="Write JUnit XML, a test case for each cell.")
+        Path | None, typer.Option(help="Write JUnit XML, a test case for each signature.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let edge cases count too.")] = False,
+    edge: Annotated[
+        bool, typer.Option("--edge", help="Print edge cases and envelopes too, which do not count.")
+    ] = False,
     key: Annotated[
         Path | None, typer.Option(help="The public key that a published bundle is signed with.")
     ] = None,
@@ -115,7 +118,7 @@ def verify(
     In a GitHub job it also annotates the run, and writes the job's page.
     """
     from portproof.reporting.files import write_for_programs
-    from portproof.reporting.progress import progress
+    from portproof.reporting.progress import progress, runtime_progress
 
     with progress(quiet=quiet, verbose=verbose) as on_cell:
         report = portproof.verify(
@@ -127,9 +130,10 @@ def verify(
             strict=strict,
             key=key,
             on_cell=on_cell,
+            on_runtime=runtime_progress(quiet=quiet),
             log=_to_stderr,
         )
-    portproof.print_report(report, quiet=quiet)
+    portproof.print_report(report, quiet=quiet, edge=edge)
     write_for_programs(report, json=json, junit=junit)
     raise typer.Exit(report.exit_status)
 

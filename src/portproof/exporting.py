@@ -90,6 +90,7 @@ def export_source(
             generated_inputs=tuple(sorted(source.generated_inputs)),
             shader_ops=written.shader_ops,
             float32_only_ops=written.float32_only_ops,
+            row_dependent=tuple(written.row_dependent),
             vectors=tuple(written.vectors),
             plots=folder_records(folder, "plots"),
         )

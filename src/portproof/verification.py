@@ -14,7 +14,7 @@ from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.setup import set_up_named
 from portproof.runtimes.table import select
-from portproof.verifying.scheduling import run_cells
+from portproof.verifying.scheduling import OnRuntime, run_cells
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def verify_bundles(
     options: VerifyOptions,
     on_cell: Callable[[Cell], None],
     log: Callable[[str], None],
+    on_runtime: OnRuntime = lambda _, __: None,
 ) -> Report:
     """Verify the bundles of these paths and addresses.
 
@@ -66,6 +67,7 @@ def verify_bundles(
             limits=options.limits,
             strict=options.strict,
             on_cell=on_cell,
+            on_runtime=on_runtime,
         )
         return report.model_copy(update={"unwritten": write_beside_bundles(report, bundles)})
 

@@ -1,4 +1,8 @@
-"""A report's exit status, and the reasons for it."""
+"""A report's exit status, and the reasons for it.
+
+With targets, only they decide: whoever ships to a phone does not fail by a browser. Without, every
+artifact has to be proven in some runtime, and none may be wrong or have failed in any.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +15,77 @@ if TYPE_CHECKING:
 
 
 def exit_status(report: Report) -> int:
-    """0 proven; 1 wrong, failed, refused, or nothing compared; 3 requested and absent.
+    """0 proven; 1 not proven, refused, or nothing compared; 3 a target or a request is absent.
 
     130 where Ctrl-C ended it, as shells report SIGINT.
     """
     if report.interrupted:
         return 130
-    if report.refused or failures(report):
+    if report.refused or failures(report) or unproven(report):
         return 1
     if unchecked(report):
         return 3
-    return 0 if any(cell.passed and cell.regime in DECIDING for cell in report.cells) else 1
+    return 0 if any(cell.passed and _counts(report, cell) for cell in report.cells) else 1
 
 
 def failures(report: Report) -> list[Cell]:
-    """The cells that make the exit status 1."""
-    return [cell for cell in report.not_passing if cell.regime in DECIDING or report.strict]
+    """The cells that make the exit status 1: of targets, also where they lack something."""
+    return [
+        cell
+        for cell in report.cells
+        if _counts(report, cell)
+        and (
+            cell.verdict in ("wrong", "failed")
+            or (cell.verdict == "unsupported" and report.targets.get(cell.model))
+        )
+    ]
+
+
+def _counts(report: Report, cell: Cell) -> bool:
+    targets = report.targets.get(cell.model, ())
+    if targets and cell.runtime not in targets:
+        return False
+    return cell.regime in DECIDING or report.strict
+
+
+def unproven(report: Report) -> list[str]:
+    """The artifacts of which a signature is supported by no runtime that was asked, a line each.
+
+    What is wrong or failed somewhere is among the failures. With targets, it is theirs to say.
+    """
+    verdicts: dict[tuple[str, str, str, str], dict[str, set[str]]] = {}
+    for cell in report.cells:
+        if (
+            cell.verdict != "absent"
+            and cell.regime in DECIDING
+            and cell.model not in report.targets
+        ):
+            runtimes = verdicts.setdefault((*cell.artifact, cell.signature), {})
+            runtimes.setdefault(cell.runtime, set()).add(cell.verdict)
+    return [
+        f"{' '.join(filter(None, key[:3]))} {key[3]}: no runtime here supports all of it"
+        for key, runtimes in verdicts.items()
+        if all("unsupported" in of_runtime for of_runtime in runtimes.values())
+    ]
 
 
 def unchecked(report: Report) -> list[str]:
-    """What was requested and is covered by no cell with a verdict, a line each."""
-    requested = report.requested
-    absent = [f"runtime {name} is absent" for name in requested if name in report.absent]
+    """What was requested or is a target, and is covered by no cell with a verdict, a line each."""
+    named = dict.fromkeys(report.requested)
+    named |= dict.fromkeys(name for names in report.targets.values() for name in names)
+    absent = [f"runtime {name} is absent" for name in named if name in report.absent]
     with_cells = {cell.runtime for cell in report.cells}
-    idle = [f"runtime {name} had nothing to run" for name in requested if name not in with_cells]
+    idle = [f"runtime {name} had nothing to run" for name in named if name not in with_cells]
     run = {cell.artifact for cell in report.cells if cell.verdict != "absent"}
     never_run = [
         f"{' '.join(filter(None, key))} ran in no runtime"
         for key in report.artifacts
-        if key not in run
+        if key not in run and not report.targets.get(key[0])
     ]
     unknown = [
         f"no runtime knows {model} {name}"
         for model, names in report.unknown_formats.items()
         for name in names
+        if not report.targets.get(model)
     ]
     return [*absent, *idle, *never_run, *unknown]

@@ -14,6 +14,13 @@ Regime = Literal["typical", "batch", "edge"]
 REGIMES: tuple[Regime, ...] = ("typical", "batch", "edge")
 # The regimes that decide the exit status; `edge` is reported.
 DECIDING: tuple[Regime, ...] = ("typical", "batch")
+# How the signature of a training step ends: `serving_default_train_step`.
+TRAINING_STEP = "_train_step"
+
+
+def is_training(signature: str) -> bool:
+    """Whether a signature, by its name, is a training step."""
+    return signature.endswith(TRAINING_STEP)
 
 
 class Endpoint(Record):
@@ -198,6 +205,8 @@ class Manifest(Record):
         float32_only_ops: By signature, the ops that the oracle computes in float32, because
             TensorFlow has no other kernel.
         shader_ops: By signature, the ops in its graph of which shaders promise less precision.
+        row_dependent: The signatures whose rows depend on each other, as where something is
+            normalised over the batch: a row at a time gives other numbers.
         vectors: The cases of test vectors, in the order in which they are to be run.
         plots: The training's plots.
     """
@@ -215,6 +224,7 @@ class Manifest(Record):
     generated_inputs: tuple[str, ...] = ()
     float32_only_ops: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     shader_ops: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    row_dependent: tuple[str, ...] = ()
     vectors: tuple[Vector, ...] = Field(min_length=1)
     plots: tuple[File, ...] = ()
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from portproof.bundle import exit_policy
 from portproof.bundle.manifest import Regime, full_name
-from portproof.bundle.verdicts import PASSING, Verdict
+from portproof.bundle.verdicts import ILL_CONDITIONED, PASSING, Verdict
 
 SCHEMA: Literal["portproof/report/2"] = "portproof/report/2"
 
@@ -124,6 +124,9 @@ class Cell(_Record):
     Attributes:
         equal: The share of bit-equal elements.
         row_mean_abs: The names that begin with `row_` are of the worst row.
+        share_of_range: The largest difference relative to the range of the reference's values.
+        relative_bound: What rounding allows, relative to the output's own size.
+        same_largest: Of a variant's scores, the share of rows with the same largest element.
         worst: The element that is farthest off, where one is.
         samples: How many rows were compared.
         seconds: How long the runner computed for all of them.
@@ -157,6 +160,9 @@ class Cell(_Record):
     bound_ratio: float | None = None
     bound_mean: float | None = None
     shader_ratio: float | None = None
+    share_of_range: float | None = None
+    relative_bound: float | None = None
+    same_largest: float | None = None
     worst: WorstElement | None = None
     samples: int = 0
     seconds: float | None = None
@@ -176,6 +182,11 @@ class Cell(_Record):
     @property
     def passed(self) -> bool:
         return self.verdict in PASSING
+
+    @property
+    def ill_conditioned(self) -> bool:
+        """Whether rounding alone may move the output by more than a thousandth of its size."""
+        return self.relative_bound is not None and self.relative_bound > ILL_CONDITIONED
 
 
 class Environment(BaseModel):
@@ -204,6 +215,7 @@ class Report(BaseModel):
         interrupted: Whether Ctrl-C ended the verification, so that cells are missing.
         requested: The runtimes that the person named. Each must have run something; where none was
             named, each artifact must have run somewhere.
+        targets: By model, the runtimes that it ships to, which then decide alone.
         strict: Whether `edge` counts for the exit status.
         sizes: By model and artifact, bytes.
         performance: Load times, latencies and memory.
@@ -224,6 +236,7 @@ class Report(BaseModel):
     unwritten: dict[str, str] = {}
     interrupted: bool = False
     requested: tuple[str, ...] = ()
+    targets: dict[str, tuple[str, ...]] = {}
     strict: bool = False
     sizes: dict[str, dict[str, int]] = {}
     performance: list[Performance] = []
@@ -244,6 +257,11 @@ class Report(BaseModel):
     def unchecked(self) -> list[str]:
         """What was requested and is covered by no cell with a verdict, a line each."""
         return exit_policy.unchecked(self)
+
+    @property
+    def unproven(self) -> list[str]:
+        """The artifacts that no runtime here supports, a line each."""
+        return exit_policy.unproven(self)
 
     @property
     def not_passing(self) -> list[Cell]:
@@ -272,6 +290,7 @@ class Report(BaseModel):
             "notes": only(self.notes),
             "sizes": only(self.sizes),
             "unknown_formats": only(self.unknown_formats),
+            "targets": only(self.targets),
             "curves": [curve for curve in self.curves if curve.model == model],
             "performance": [timed for timed in self.performance if timed.model == model],
             "cells": [cell for cell in self.cells if cell.model == model],

@@ -85,6 +85,8 @@ class _Comparison:
         self._largest: dict[str, float] = {}
         self._sum_rel, self._max_ulp = 0.0, 0
         self._sum_ratio, self._sum_reference = 0.0, 0.0
+        self._squares = dict.fromkeys(("rounding", "shader", "oracle"), 0.0)
+        self._low, self._high = math.inf, -math.inf
         self._worst: Worst | None = None
         self._worst_by, self._misplaced = -1.0, ""
 
@@ -144,6 +146,9 @@ class _Comparison:
     def _add_rows(
         self, rows: slice, got: Array, reference: Array, difference: Array, finite: Array
     ) -> None:
+        if finite.any():
+            self._low = min(self._low, float(reference.min(where=finite, initial=math.inf)))
+            self._high = max(self._high, float(reference.max(where=finite, initial=-math.inf)))
         sums = self._sums[:, rows]
         sums[0] += difference.sum(axis=1)
         sums[1] += np.einsum("ij,ij->i", reference, reference)
@@ -177,6 +182,7 @@ class _Comparison:
         self._counts["flushed"] += int(np.count_nonzero(flushed))
         error[flushed] = 0.0
         unit = spacing(oracle, self._got.dtype)
+        self._squares["oracle"] += float(np.einsum("ij,ij->", oracle, oracle))
         ratio: Array = error / (reference_error + unit)
         for name in ("rounding", "shader"):
             array = getattr(self._expected, name)
@@ -184,6 +190,7 @@ class _Comparison:
                 allowed = reference_error + np.maximum(array[rows, columns], unit)
                 share = error / allowed
                 self._keep_largest(f"{name}_ratio", float(share.max()))
+                self._squares[name] += float(np.einsum("ij,ij->", allowed, allowed))
                 if name == "rounding":
                     ratio = share
                     self._sum_ratio += float(share.sum())
@@ -245,6 +252,9 @@ class _Comparison:
             sum_rel=self._sum_rel,
             sum_ratio=self._sum_ratio,
             sum_reference=self._sum_reference,
+            sum_allowed=self._squares["rounding"],
+            sum_shader=self._squares["shader"],
+            sum_oracle=self._squares["oracle"],
             signal=float(signal.sum()),
             power=float(power.sum()),
             dot=float(dot.sum()),
@@ -253,6 +263,8 @@ class _Comparison:
             row_mean_abs=float((total / np.maximum(finite, 1)).max()),
             row_sqnr=decibel(quietest, 1.0),
             row_cosine=float(cosines.min()),
+            low=self._low,
+            high=self._high,
             misplaced=self._misplaced,
             worst=self._worst,
             worst_by=self._worst_by,

@@ -16,6 +16,10 @@ from portproof.comparing.metrics import Metrics
 MEAN_SHARE, REFERENCE_FACTOR = 0.125, 2.0
 
 
+# An output whose bound is larger than itself proves nothing.
+PROVES_NOTHING = 1.0
+
+
 @dataclass(frozen=True)
 class Allowance:
     """What is allowed beyond rounding.
@@ -71,6 +75,20 @@ def decide(
         return "wrong", f"{on_average:.3g} times the rounding error allowed on average"
     times = f"{metrics.bound_ratio:.3g} times the rounding error allowed"
     return "wrong", times + _worst_element(metrics)
+
+
+def proves_nothing(metrics: Metrics, verdict: Verdict) -> str:
+    """Why what is within its bounds is not proven by that, or nothing.
+
+    Where bounds are larger than the values, everything of their size is within.
+    """
+    bound = metrics.relative_bound if verdict == "faithful" else metrics.relative_shader_bound
+    if not metrics.max_abs or bound is None or bound < PROVES_NOTHING:
+        return ""
+    return (
+        f"proves nothing: what rounding may do to this output is {bound:.3g} times its own size; "
+        "give inputs for which it is no difference of nearly equal numbers"
+    )
 
 
 def mean_share(metrics: Metrics) -> float:

@@ -33,6 +33,11 @@ class Metrics:
         sum_rel: Sum of the relative differences, where the reference is not zero.
         sum_ratio: Sum of each error against the oracle in units of what is allowed there.
         sum_reference: The same of the reference's own errors.
+        sum_allowed: Sum of the squares of what rounding allows at each place.
+        sum_shader: The same of what shaders promise.
+        sum_oracle: Sum of oracle^2.
+        decided: Rows in which one element is the largest by more than noise; see `decisions.py`.
+        same: How many of these have the same largest element.
         signal: Sum of reference^2.
         power: Sum of got^2.
         dot: Sum of got * reference.
@@ -43,6 +48,8 @@ class Metrics:
         row_mean_abs: The mean absolute difference of the worst row, which a mean over all hides.
         row_sqnr: The signal to noise ratio of the worst row, in dB.
         row_cosine: The cosine of the worst row.
+        low: The least finite value of the reference.
+        high: The largest.
         misplaced: Where NaN or an infinity is on one side only, which no distance can express.
         worst: The element that is farthest off.
         worst_by: How far, in units of what is allowed, or absolutely without an oracle.
@@ -62,6 +69,11 @@ class Metrics:
     sum_rel: float = 0.0
     sum_ratio: float = 0.0
     sum_reference: float = 0.0
+    sum_allowed: float = 0.0
+    sum_shader: float = 0.0
+    sum_oracle: float = 0.0
+    decided: int = 0
+    same: float = 0.0
     signal: float = 0.0
     power: float = 0.0
     dot: float = 0.0
@@ -72,6 +84,8 @@ class Metrics:
     row_mean_abs: float = 0.0
     row_sqnr: float = math.inf
     row_cosine: float = 1.0
+    low: float = math.inf
+    high: float = -math.inf
     misplaced: str = ""
     worst: Worst | None = None
     worst_by: float = -1.0
@@ -115,6 +129,34 @@ class Metrics:
         return self.sum_reference / max(self.finite, 1)
 
     @property
+    def relative_bound(self) -> float | None:
+        """What rounding allows, relative to the output's own size: of each, the root mean square.
+
+        None without an oracle, and of an output that is zero everywhere.
+        """
+        if self.bound_ratio is None or not self.sum_oracle:
+            return None
+        return math.sqrt(self.sum_allowed / self.sum_oracle)
+
+    @property
+    def relative_shader_bound(self) -> float | None:
+        """The same of what shaders promise."""
+        if self.shader_ratio is None or not self.sum_oracle:
+            return None
+        return math.sqrt(self.sum_shader / self.sum_oracle)
+
+    @property
+    def same_largest(self) -> float | None:
+        """The share of decided rows that have the same largest element; None without any."""
+        return self.same / self.decided if self.decided else None
+
+    @property
+    def share_of_range(self) -> float | None:
+        """The largest difference relative to the reference's range, or to its size without one."""
+        span = self.high - self.low if self.high > self.low else abs(self.high)
+        return self.max_abs / span if span and math.isfinite(span) else None
+
+    @property
     def error_ratio(self) -> float | None:
         """This error against the oracle over the reference's own. None where that one is zero."""
         if self.error is None or not self.reference_error:
@@ -133,6 +175,11 @@ _SUMS = (
     "sum_rel",
     "sum_ratio",
     "sum_reference",
+    "sum_allowed",
+    "sum_shader",
+    "sum_oracle",
+    "decided",
+    "same",
     "signal",
     "power",
     "dot",
@@ -166,6 +213,8 @@ def merged(metrics: Sequence[Metrics]) -> Metrics:
         **{name: largest(name) for name in _LARGEST},
         row_sqnr=min(m.row_sqnr for m in metrics),
         row_cosine=min(m.row_cosine for m in metrics),
+        low=min(m.low for m in metrics),
+        high=max(m.high for m in metrics),
         misplaced=next((m.misplaced for m in metrics if m.misplaced), ""),
         worst=farthest.worst,
         worst_by=farthest.worst_by,

@@ -7,12 +7,12 @@ import numpy as np
 from portproof.bundle.errors import ExportError, one_line
 from portproof.bundle.manifest import Endpoint
 from portproof.formats.format import Written
+from portproof.formats.litert_kernels import KernelError, check_runs
 from portproof.formats.savedmodel import with_same_names
 from portproof.formats.table import SAVEDMODEL
 from portproof.formats.tflite_conversion import converted
 from portproof.sources.source import Source
 from portproof.tflite.file import has_dtype
-from portproof.tflite.interpreter import check_runs
 from portproof.tflite.opcodes import with_select_v2
 
 # The dtype that a variant brings into the file.
@@ -87,6 +87,6 @@ def _check(content: bytes, source: Source, variant: str, *, one_row: bool) -> No
             inputs = {key: np.asarray(array[:1]) for key, array in inputs.items()}
         try:
             check_runs(content, name, inputs)
-        except (RuntimeError, ValueError) as error:
+        except KernelError as error:
             reason = one_line(error, 400)
             raise ExportError(f"{name} converts, and LiteRT does not run it: {reason}") from None

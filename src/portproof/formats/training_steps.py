@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from portproof.bundle.manifest import TRAINING_STEP
 from portproof.bundle.signature import Signature
 from portproof.sources.keras_models import keras_inputs, keras_outputs
 from portproof.sources.source import Source
@@ -28,7 +29,7 @@ MAX_WEIGHTS = 1_000_000
 
 def train_step_name(signature: str) -> str:
     """The name of the training step of a signature's Keras form."""
-    return f"{signature}_train_step"
+    return signature + TRAINING_STEP
 
 
 def why_untrainable(source: Source, signature: str, model: keras.Model) -> str:

@@ -18,9 +18,14 @@ import numpy as np
 
 from portproof.bundle.manifest import Artifact, Budget, Budgets
 from portproof.bundle.tensors import Arrays, in_group
+from portproof.formats.litert_kernels import (
+    OPTIMISED,
+    REFERENCE,
+    KernelError,
+    SignatureRunner,
+)
 from portproof.sources.source import Source
 from portproof.tflite.file import output_steps
-from portproof.tflite.interpreter import OPTIMISED, REFERENCE, SignatureRunner
 from portproof.vectors.cases import Case
 
 # Another kernel may round a requantised sum to the neighbouring step here and there, which the next
@@ -61,7 +66,7 @@ class VariantMeasurement:
             noise[name].add(array, reference[name], batched)
         for other in self._others:
             # Where XNNPACK refuses the file, as it does some, it tells nothing of other kernels.
-            with contextlib.suppress(RuntimeError, ValueError):
+            with contextlib.suppress(KernelError):
                 for name, array in other(inputs).items():
                     noise[name].add(array, reference[name], batched)
                     noise[name].compare(array, outputs[name])

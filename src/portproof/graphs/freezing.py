@@ -1,6 +1,6 @@
 """A concrete function's graph with its variables as constants, and its tensors by their names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ Weights = dict[str, np.ndarray[Any, Any]]
 LARGE = 1 << 20
 # Bytes that a graph with its weights must stay below (protobuf.dev, "Proto Limits").
 MAX_GRAPH = 1 << 31
+_ASSIGNMENTS = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,20 @@ def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen
         loops: Whether loops stay functions (`While`), or become the older operations that TF.js
             runs (`Enter`, `Exit`).
         inline: Whether calls of functions are replaced by what they call.
+
+    Raises ExportError where it draws random numbers, or changes its own variables.
     """
-    graph, weights = _without_variables(concrete, loops=loops, inline=inline)
+    original = concrete.graph.as_graph_def()
+    try:
+        graph, weights = _without_variables(concrete, loops=loops, inline=inline)
+    except ValueError:  # the converter does not say what it is about
+        _check_stateless(original, original)
+        raise
     captured = {inner.name for _, inner in concrete.graph.captures}
     arguments = [tensor for tensor in concrete.inputs if tensor.name not in captured]
     inputs = dict(zip(input_names(concrete), arguments, strict=True))
     needed = subgraph(graph, [tensor.op.name for tensor in (*arguments, *concrete.outputs)])
+    _check_stateless(original, needed)
     for node in needed.node:  # what changes from trace to trace
         node.ClearField("experimental_debug_info")
         node.attr.pop("_user_specified_name", None)
@@ -60,6 +69,36 @@ def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen
         tf.graph_util.import_graph_def(needed, name="")
     kept = {node.name: weights[node.name] for node in needed.node if node.name in weights}
     return FrozenGraph(imported.as_graph_def(), inputs, list(concrete.outputs), kept)
+
+
+def _check_stateless(original: graph_pb2.GraphDef, needed: graph_pb2.GraphDef) -> None:
+    """Raises ExportError where two calls on the same inputs may give different numbers.
+
+    A generator that is seeded by a constant gives the same numbers each time; by a variable, which
+    each call of `original` changes, others. What is not needed for an output is of no matter.
+    """
+    changing = any(node.op in _ASSIGNMENTS for node in _nodes(original))
+    for node in _nodes(needed):
+        if _draws(node.op) and (changing or not node.op.startswith("Stateless")):
+            raise ExportError(
+                f"it draws random numbers ({node.name}), which no two runtimes draw alike, nor "
+                "two calls: export it as it computes at inference, or take them as an input"
+            )
+    if changed := next((node for node in _nodes(needed) if node.op in _ASSIGNMENTS), None):
+        raise ExportError(
+            f"it changes its own variables ({changed.name}), so that a second call gives other "
+            "numbers: take that state as an input, and return it as an output"
+        )
+
+
+def _nodes(graph: graph_pb2.GraphDef) -> Iterator[Node]:
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
+
+
+def _draws(op: str) -> bool:
+    return "Random" in op or op in ("TruncatedNormal", "Multinomial", "StatelessMultinomial")
 
 
 def _without_variables(

@@ -66,13 +66,14 @@ class Library:
         def others(*arguments: Tensor) -> Tensor:
             *inputs, factor, result = arguments
             floor = rule.floor if isinstance(rule, Composite) else 0.0
-            rounding = factor * tf.maximum(tf.abs(result), tf.constant(floor, result.dtype))
+            rounding = factor * tf.maximum(tf.abs(result), tf.constant(floor, tf.float64))
             return _move(result, rounding, number, _shader_error(rule, (*inputs, result), dtype))
 
         key = ("result", id(rule), dtype, *dtypes)
+        made = tf.complex128 if tf.as_dtype(dtype).is_complex else tf.float64
         if isinstance(rule, Elementwise):
-            return self._get(key, elementwise, [*dtypes, tf.float64])
-        return self._get(key, others, [*dtypes, tf.float64, tf.float64])
+            return self._get(key, elementwise, [*dtypes, made])
+        return self._get(key, others, [*dtypes, tf.float64, made])
 
     def _get(
         self, key: Any, function: Callable[..., Any], dtypes: list[Any]
@@ -90,13 +91,15 @@ class Library:
 
 def _rounding(rule: Elementwise, inputs: list[Tensor], result: Tensor, dtype: int) -> Tensor:
     """How far a result may be off; not at all where a correct one cannot be."""
-    size = tf.maximum(tf.abs(result), tf.constant(rule.floor, result.dtype))
+    size = tf.maximum(tf.abs(result), tf.constant(rule.floor, tf.float64))
     if rule.of_operands:
         size = _largest_operand(inputs, result)
     rounding = 2 * ROUNDOFF[dtype] * rule.ulps * size
-    if rule.exact and dtype != types_pb2.DT_DOUBLE:
+    if rule.exact and dtype not in (types_pb2.DT_DOUBLE, types_pb2.DT_COMPLEX128):
         representable = tf.equal(result, tf.cast(tf.cast(result, dtype), result.dtype))
         rounding = tf.where(representable, tf.zeros_like(rounding), rounding)
+    if rule.arrays_only:
+        rounding *= tf.cast(tf.size(result) > 1, rounding.dtype)
     return rounding
 
 
@@ -111,7 +114,7 @@ def _contraction_operands(
     rule: Contraction, inputs: tuple[Tensor, ...], attr: Any, unit: float, number: int
 ) -> list[Tensor]:
     count = tf.cast(rule.terms(list(inputs), attr), tf.float64)
-    floats = [array for array in inputs if array.dtype.is_floating]
+    floats = [part for array in inputs for part in _parts(array)]
     # Sums of whole numbers are exact in any order, while they stay below the dtype's precision.
     most = count
     whole = []
@@ -132,17 +135,24 @@ def _composite_operands(
     rule: Composite, inputs: tuple[Tensor, ...], unit: float, number: int
 ) -> list[Tensor]:
     [x] = inputs
-    return [_move(x, rule.operand(x, unit), number), tf.constant(2 * unit * rule.ulps, tf.float64)]
+    count = tf.cast(rule.terms(x), tf.float64) if rule.terms else tf.constant(0.0, tf.float64)
+    factor = unit * tf.sqrt((2 * rule.ulps) ** 2 + count / 9)
+    return [_move(x, rule.operand(x, unit), number), factor]
 
 
 def _shader_error(rule: Rule, arguments: tuple[Tensor, ...], dtype: int) -> Tensor | None:
     *inputs, result = arguments
+    if result.dtype.is_complex:  # no shading language has complex numbers
+        return None
     shader = None if isinstance(rule, Contraction) else rule.shader
     return shader(inputs, result, ROUNDOFF[dtype]) if shader else None
 
 
 def _move(array: Tensor, rounding: Tensor, number: int, shader: Tensor | None = None) -> Tensor:
     """Each finite element up or down by both amounts, each times its factor of the state."""
+    if array.dtype.is_complex:
+        parts = (_move(part, rounding, number + n, shader) for n, part in enumerate(_parts(array)))
+        return tf.complex(*parts)
     handle = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
     state = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float64)
     by = state[1] * rounding
@@ -151,6 +161,13 @@ def _move(array: Tensor, rounding: Tensor, number: int, shader: Tensor | None = 
     signed = tf.bitwise.bitwise_xor(tf.bitcast(by, tf.int64), _signs(array, state[0], number))
     moved = array + tf.bitcast(signed, tf.float64)
     return tf.where(tf.math.is_finite(by), moved, array)
+
+
+def _parts(array: Tensor) -> list[Tensor]:
+    """The real parts of an array: itself, or a complex one's two; of integers none."""
+    if array.dtype.is_complex:
+        return [tf.math.real(array), tf.math.imag(array)]
+    return [array] if array.dtype.is_floating else []
 
 
 def _signs(array: Tensor, salt: Tensor, number: int) -> Tensor:

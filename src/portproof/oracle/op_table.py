@@ -1,5 +1,8 @@
 """The table: how far each operation of a graph may be off. rounding.py has the figures' sources."""
 
+from dataclasses import replace
+from functools import cache
+
 import tensorflow as tf
 
 from portproof.oracle import shader_errors, term_counts
@@ -82,6 +85,17 @@ CONTRACTIONS: dict[str, Contraction] = {
     **dict.fromkeys(
         ("TensorScatterAdd", "TensorScatterSub"), Contraction(term_counts.scattered, 2)
     ),
+    # A transform of n elements is n sums of n products, however an implementation shares them.
+    "FFT": Contraction(term_counts.last_axes(1)),
+    "FFT2D": Contraction(term_counts.last_axes(2)),
+    "FFT3D": Contraction(term_counts.last_axes(3)),
+    "IFFT": Contraction(term_counts.last_axes(1)),
+    "IFFT2D": Contraction(term_counts.last_axes(2)),
+    "IFFT3D": Contraction(term_counts.last_axes(3)),
+    **dict.fromkeys(
+        ("RFFT", "RFFT2D", "RFFT3D", "IRFFT", "IRFFT2D", "IRFFT3D"),
+        Contraction(term_counts.of_length),
+    ),
     "L2Loss": Contraction(term_counts.all_elements),
     # floor(a / b), which steps where the quotient is rounded.
     **dict.fromkeys(("FloorDiv", "FloorMod"), Contraction(term_counts.one)),
@@ -95,14 +109,20 @@ def _logits(x: Tensor, u: float) -> Tensor:
     return u * tf.abs(shader_errors.below_largest(x))
 
 
+def _classes(x: Tensor) -> Tensor:
+    return tf.shape(x)[-1]
+
+
 def _exponent(x: Tensor, u: float) -> Tensor:
     """`exp(x) - 1` for negative x, where rounding is relative to the 1."""
     return u * tf.cast(x < 0, x.dtype)
 
 
 COMPOSITE: dict[str, Composite] = {
-    "Softmax": Composite(_logits, 6, shader=shader_errors.softmax),
-    "LogSoftmax": Composite(_logits, 6, floor=1, shader=shader_errors.absolute(2.0**-20)),
+    "Softmax": Composite(_logits, 6, terms=_classes, shader=shader_errors.softmax),
+    "LogSoftmax": Composite(
+        _logits, 6, floor=1, terms=_classes, shader=shader_errors.absolute(2.0**-20)
+    ),
     "Elu": Composite(_exponent, 3, shader=shader_errors.exp_of_negative),
     "Selu": Composite(_exponent, 3, shader=shader_errors.exp_of_negative),
 }
@@ -133,14 +153,38 @@ EXACT = frozenset({
     "Unique", "UniqueV2", "DynamicPartition", "DynamicStitch", "ParallelDynamicStitch",
     "TensorScatterUpdate", "TensorScatterMax", "TensorScatterMin", "UnsortedSegmentMax",
     "UnsortedSegmentMin", "SegmentMax", "SegmentMin", "ResizeNearestNeighbor", "NextAfter",
-    "Real", "Imag", "FakeParam", "ReadVariableOp", "DeepCopy", "TensorListGetItem",
-    "TensorListStack", "TensorListGather", "TensorListConcat", "TensorListConcatV2",
-    "TensorListPopBack", "TensorArrayReadV3", "TensorArrayGatherV3", "TensorArrayConcatV3",
+    "Real", "Imag", "Complex", "Conj", "FakeParam", "ReadVariableOp", "DeepCopy",
+    "TensorListGetItem", "TensorListStack", "TensorListGather", "TensorListConcat",
+    "TensorListConcatV2", "TensorListPopBack", "TensorArrayReadV3", "TensorArrayGatherV3",
+    "TensorArrayConcatV3",
 })
 # fmt: on
 UNLISTED = Elementwise(4)
 
 
+# What depends on no value of an input or a weight: positions, coefficients, tables.
+_TABLE = Elementwise(2, exact=True, arrays_only=True)
+_TABLE_OF_OPERANDS = Elementwise(of_operands=True, exact=True, arrays_only=True)
+_COMPUTED_RANGES = frozenset({"Range", "LinSpace"})
+
+
 def rule_of(op: str) -> Rule | None:
     """The rule for an op with float results; None for one that is exact."""
     return None if op in EXACT else TABLE.get(op, UNLISTED)
+
+
+@cache
+def rule_of_table(op: str) -> Rule | None:
+    """The rule for an op that depends on no value of an input or a weight.
+
+    Of these only arrays are moved, and not where the dtype can hold the result: a size, a factor
+    or a whole position is the same in every implementation.
+    """
+    if op in EXACT and op not in _COMPUTED_RANGES:
+        return None
+    rule = TABLE.get(op, UNLISTED)
+    if isinstance(rule, Elementwise) and rule.of_operands:
+        return _TABLE_OF_OPERANDS
+    if isinstance(rule, Elementwise):
+        return replace(_TABLE, ulps=max(rule.ulps, 0.5), floor=rule.floor)
+    return rule

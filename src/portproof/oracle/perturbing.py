@@ -15,7 +15,7 @@ from tensorflow.python.framework import op_def_registry
 
 from portproof.graphs.references import data_inputs
 from portproof.oracle.disturbances import Library
-from portproof.oracle.op_table import UNLISTED, rule_of
+from portproof.oracle.op_table import UNLISTED, rule_of, rule_of_table
 from portproof.oracle.raising import input_dtypes, is_float32_only, raised
 from portproof.oracle.rounding import ROUNDOFF
 from portproof.oracle.rules import Elementwise, Rule
@@ -63,18 +63,21 @@ def _is_value(node: Node) -> bool:
 
 
 def _rules(nodes: Nodes, sources: Collection[str]) -> dict[str, tuple[Rule, int]]:
-    """The rules of the nodes that depend on a source's values, with their output's dtype."""
+    """The nodes' rules, with their output's dtype; what depends on no source has its own."""
     by_name = {node.name: node for node in nodes}
     before = {name: [_producer(ref) for ref in node.input] for name, node in by_name.items()}
     dependent = set(sources)
     rules: dict[str, tuple[Rule, int]] = {}
     for name in TopologicalSorter(before).static_order():
         node = by_name.get(name)
-        if node is None or node.op in _ABOUT or not dependent.intersection(before[name]):
+        if node is None or node.op in _ABOUT:
             continue
-        dependent.add(name)
+        if dependent.intersection(before[name]):
+            dependent.add(name)
+            rule = rule_of(node.op)
+        else:
+            rule = rule_of_table(node.op)
         dtype = _output_dtype(node)
-        rule = rule_of(node.op)
         if dtype is not None and dtype in ROUNDOFF and rule is not None:
             # A node that was not raised is several by now, of which the last has its name.
             rules[name] = (UNLISTED if is_float32_only(node) else rule, dtype)

@@ -18,6 +18,7 @@ class Elementwise:
         of_operands: Whether they are units of the largest operand, as of a sum, not of the result.
         floor: The least magnitude whose units are taken.
         exact: Whether a result that the dtype can hold is not rounded at all.
+        arrays_only: Whether a result of a single element is not rounded at all.
         shader: How far a shader's result may be off in addition; None where no less is promised.
     """
 
@@ -25,6 +26,7 @@ class Elementwise:
     of_operands: bool = False
     floor: float = 0.0
     exact: bool = False
+    arrays_only: bool = False
     shader: ShaderError | None = None
 
 
@@ -51,12 +53,14 @@ class Composite:
         operand: How far its input may be off, of the input and the unit roundoff.
         ulps: The result's own error, in units of a value of at least `floor`.
         floor: See `ulps`.
+        terms: The number of terms of the sum that is in it, of the input; None: it has none.
         shader: As of `Elementwise`.
     """
 
     operand: Callable[[Tensor, float], Tensor]
     ulps: float
     floor: float = 0.0
+    terms: Callable[[Tensor], Tensor] | None = None
     shader: ShaderError | None = None
 
 

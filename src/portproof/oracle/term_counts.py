@@ -52,6 +52,16 @@ def pooled(_: list[Tensor], attr: Any) -> Tensor:
     return tf.constant(count)
 
 
+def last_axes(count: int) -> TermCount:
+    """The number of elements of the first input's last axes."""
+    return lambda inputs, _: tf.reduce_prod(tf.shape(inputs[0])[-count:])
+
+
+def of_length(inputs: list[Tensor], _: Any) -> Tensor:
+    """The product of the lengths that the second input gives."""
+    return tf.reduce_prod(inputs[1])
+
+
 def one(_: list[Tensor], __: Any) -> Tensor:
     return tf.constant(1)
 

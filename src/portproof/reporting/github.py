@@ -9,6 +9,7 @@ from pathlib import Path
 
 from portproof.bundle.report import Report
 from portproof.reporting import markdown
+from portproof.reporting.causes import causes
 
 _MAX_ANNOTATIONS = 10  # that GitHub shows of one step
 
@@ -18,15 +19,13 @@ def is_here(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def annotations(report: Report) -> Iterator[str]:
-    """Commands to print, one for each reason."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for cell in report.failures:
-        place = f"{cell.model} {cell.full_format} in {cell.runtime}"
-        reasons.setdefault((cell.verdict, cell.detail), []).append(place)
+    """Commands to print, one for each cause."""
     lines = [
-        _command("error", f"{verdict}: {', '.join(dict.fromkeys(places))}", detail)
-        for (verdict, detail), places in reasons.items()
+        _command("error", f"{cause.verdict}: {model} {cause.place}", cause.reason)
+        for model in report.bundle
+        for cause in causes(report.of_model(model).failures)
     ]
+    lines += [_command("error", "not covered", line) for line in report.unproven]
     lines += [_command("error", "refused", reason) for reason in report.refused.values()]
     lines += [_command("warning", "not covered", line) for line in report.unchecked]
     yield from lines[:_MAX_ANNOTATIONS]

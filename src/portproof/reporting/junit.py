@@ -1,4 +1,4 @@
-"""A report as JUnit XML: a test case for each cell."""
+"""A report as JUnit XML: a test case for each signature, artifact and runtime."""
 
 import re
 from collections.abc import Iterator
@@ -7,13 +7,15 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from portproof.bundle.report import Cell, Report
+from portproof.reporting.causes import causes, shortened
+from portproof.reporting.summary import deciding
 
 # Characters that XML 1.0 cannot carry (section 2.2): a runner's error may have colours in it.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render_junit(report: Report) -> str:
-    """What does not count (an edge, an absent runtime) is skipped with its reason, never passed.
+    """Skipped is what does not count: an edge, what a runtime lacks, a runtime that is absent.
 
     A bundle that was refused, and whatever was requested and not checked, is an error.
     """
@@ -21,8 +23,13 @@ def render_junit(report: Report) -> str:
     failures = {id(cell) for cell in report.failures}
     for model in report.bundle:
         suite = TestSuite(model)
-        cells = [cell for cell in report.cells if cell.model == model]
-        suite.add_testcases([_case(cell, counts=id(cell) in failures) for cell in cells])
+        groups: dict[tuple[str, str, str], list[Cell]] = {}
+        for cell in report.cells:
+            if cell.model == model:
+                key = (cell.full_format, cell.runtime, cell.signature)
+                groups.setdefault(key, []).append(cell)
+        for cells in groups.values():
+            suite.add_testcase(_case(cells, [cell for cell in cells if id(cell) in failures]))
         xml.add_testsuite(suite)
     if problems := list(_problems(report)):
         suite = TestSuite("portproof")
@@ -32,25 +39,41 @@ def render_junit(report: Report) -> str:
     return str(xml.tostring().decode())
 
 
-def _case(cell: Cell, *, counts: bool) -> TestCase:
+def _case(cells: list[Cell], failures: list[Cell]) -> TestCase:
+    """One signature of one artifact in one runtime: all its outputs, in all regimes."""
+    first = cells[0]
     case = TestCase(
-        f"{cell.signature}.{cell.output} {cell.regime}",
-        f"{cell.model}.{cell.full_format} in {cell.runtime}",
-        cell.seconds,
+        first.signature,
+        f"{first.model}.{first.full_format} in {first.runtime}",
+        sum(cell.seconds or 0.0 for cell in cells),
     )
-    message = _UNPRINTABLE.sub("?", f"{cell.verdict}: {cell.detail}")
-    if counts:
-        case.result = [Failure(message, cell.verdict)]
-    elif not cell.passed:
-        case.result = [Skipped(message if cell.verdict == "absent" else f"not counted: {message}")]
-    elif cell.verdict == "close":
-        case.system_out = message
+    others = [cell for cell in cells if not cell.passed]
+    if failures:
+        case.result = [Failure(_told(failures), failures[0].verdict)]
+    elif all(cell.verdict == "absent" for cell in cells):
+        case.result = [Skipped(_told(cells))]
+    elif others and not any(cell.passed for cell in deciding(cells)):
+        case.result = [Skipped(f"not counted: {_told(others)}")]
+    elif others := [cell for cell in cells if not cell.passed or cell.verdict == "close"]:
+        case.system_out = _told(others)
     return case
+
+
+def _told(cells: list[Cell]) -> str:
+    """A line for each cause."""
+    if cells[0].verdict == "absent":
+        return _printable(f"absent: {cells[0].detail}")
+    lines = (f"{c.verdict}: {shortened(c.outputs)}: {c.reason}" for c in causes(cells))
+    return _printable("\n".join(lines))
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("?", text)
 
 
 def _problems(report: Report) -> Iterator[tuple[str, str]]:
     yield from report.refused.items()
-    for line in report.unchecked:
+    for line in [*report.unproven, *report.unchecked]:
         yield "not covered", line
     if report.interrupted:
         yield "interrupted", "Ctrl-C ended the verification: cells are missing"
@@ -60,5 +83,5 @@ def _problems(report: Report) -> Iterator[tuple[str, str]]:
 
 def _error(name: str, reason: str) -> TestCase:
     case = TestCase(name, "portproof")
-    case.result = [Error(_UNPRINTABLE.sub("?", reason))]
+    case.result = [Error(_printable(reason))]
     return case

@@ -3,11 +3,20 @@
 from collections.abc import Iterable, Iterator
 
 from portproof.bundle.report import Cell, Report
+from portproof.reporting.causes import causes
 from portproof.reporting.overview import Matrix, Overview
+from portproof.reporting.shipping import not_to_text
 from portproof.reporting.summary import counts_text
 
 # So that no verdict is shown by its colour alone.
-SIGNS = {"exact": "✅", "faithful": "✅", "close": "🟡", "wrong": "❌", "failed": "❌"}
+SIGNS = {
+    "exact": "✅",
+    "faithful": "✅",
+    "close": "🟡",
+    "unsupported": "⬜",
+    "wrong": "❌",
+    "failed": "❌",
+}
 _MAX_FAILURES = 30
 
 
@@ -28,18 +37,19 @@ def _table(matrix: Matrix) -> Iterator[str]:
 
 
 def failures(cells: Iterable[Cell]) -> Iterator[str]:
-    """A line each."""
-    listed = list(cells)
-    for cell in listed[:_MAX_FAILURES]:
-        place = f"{cell.full_format} in {cell.runtime}, `{cell.signature}.{cell.output}`"
-        yield f"- {SIGNS[cell.verdict]} **{cell.verdict}** {place}: {cell.detail}"
-    if listed[_MAX_FAILURES:]:
-        yield f"- and {len(listed) - _MAX_FAILURES} more"
+    """A line for each cause."""
+    found = causes(cells)
+    for cause in found[:_MAX_FAILURES]:
+        yield f"- {SIGNS[cause.verdict]} **{cause.verdict}** {cause.place}: {cause.reason}"
+    if found[_MAX_FAILURES:]:
+        yield f"- and {len(found) - _MAX_FAILURES} more"
 
 
 def verdicts(report: Report) -> list[str]:
-    """The counts and the tables of a report of one model, for its card."""
-    return [counts_text(report), "", *matrices(Overview(report))]
+    """The counts, the tables and where it does not ship, of one model's report, for its card."""
+    lines = [counts_text(report), "", *matrices(Overview(report))]
+    not_to = not_to_text(report)
+    return [*lines, f"Not to: {not_to}.", ""] if not_to else lines
 
 
 def summary(report: Report) -> Iterator[str]:
@@ -53,5 +63,5 @@ def summary(report: Report) -> Iterator[str]:
         yield ""
     for reason in report.refused.values():
         yield f"- ❌ **refused** {reason}"
-    for line in report.unchecked:
+    for line in [*report.unproven, *report.unchecked]:
         yield f"- not covered: {line}"

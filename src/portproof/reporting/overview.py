@@ -7,6 +7,7 @@ from functools import cached_property
 from portproof.bundle.manifest import DECIDING
 from portproof.bundle.report import Cell, Performance, Report
 from portproof.bundle.verdicts import GRADES
+from portproof.reporting.causes import causes, shortened
 from portproof.reporting.summary import deciding, nearness, overall
 
 # Outputs of one entry that are listed one by one. The worst are among these.
@@ -34,6 +35,12 @@ class Entry:
     def has_edge_failure(self) -> bool:
         """Whether an edge case is wrong or failed."""
         return any(not cell.passed for cell in self.cells if cell.regime == "edge")
+
+    @property
+    def reasons(self) -> list[str]:
+        """What there is to say of its verdicts, each once."""
+        found = causes(cell for cell in self.cells if cell.detail)
+        return [f"{c.verdict}, {shortened(c.outputs)}: {c.reason}" for c in found]
 
     @property
     def listed(self) -> tuple[Cell, ...]:

@@ -10,9 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.report import Cell, Curve, Report
 from portproof.reporting import units
+from portproof.reporting.causes import Cause, causes
 from portproof.reporting.error_plot import SERIES, Plot, plot
 from portproof.reporting.overview import Overview
-from portproof.reporting.summary import counts
+from portproof.reporting.shipping import not_to_text
+from portproof.reporting.summary import counts, deciding
 
 MAX_PLOTS = 12
 
@@ -25,7 +27,21 @@ class Page(Overview):
 
     @property
     def counts(self) -> dict[str, int]:
-        return counts(self.report)
+        return counts(self.report.cells)
+
+    @property
+    def causes(self) -> list[Cause]:
+        return causes(self.report.failures)
+
+    @property
+    def not_to(self) -> str:
+        return not_to_text(self.report)
+
+    @property
+    def ill_conditioned(self) -> list[str]:
+        """The outputs that are, in a case that counts."""
+        cells = (cell for cell in deciding(self.report.cells) if cell.ill_conditioned)
+        return list(dict.fromkeys(cell.output for cell in cells))
 
     @property
     def can_plot(self) -> bool:

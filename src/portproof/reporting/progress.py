@@ -1,7 +1,7 @@
 """What a person sees while a verification runs."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from portproof.bundle.report import Cell
+from portproof.reporting.summary import counted
 from portproof.reporting.table import tables
 
 
@@ -35,6 +36,22 @@ def progress(*, quiet: bool = False, verbose: bool = False) -> Iterator[Callable
 
     with Live(get_renderable=so_far, console=console, transient=True, refresh_per_second=4):
         yield cells.append
+
+
+def runtime_progress(*, quiet: bool = False) -> Callable[[str, Sequence[Cell]], None]:
+    """A function that takes each runtime as it ends.
+
+    Where no terminal shows verdicts as they arrive, it prints a line to standard error: minutes
+    without a word look like a job that hangs.
+    """
+    if quiet or Console().is_terminal:
+        return lambda _, __: None
+
+    def show(runtime: str, cells: Sequence[Cell]) -> None:
+        seconds = sum(cell.seconds or 0.0 for cell in cells)
+        print(f"{runtime}: {counted(cells)} ({seconds:.2g} s)", file=sys.stderr, flush=True)
+
+    return show
 
 
 @contextmanager

@@ -12,16 +12,21 @@ def deciding(cells: Iterable[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell.regime in DECIDING]
 
 
-def counts(report: Report) -> dict[str, int]:
+def counts(cells: Iterable[Cell]) -> dict[str, int]:
     """How many of the deciding cells have each verdict, from best to worst."""
-    cells = deciding(report.cells)
+    cells = deciding(cells)
     by_verdict = {v: sum(cell.verdict == v for cell in cells) for v in (*GRADES, "absent")}
     return {verdict: count for verdict, count in by_verdict.items() if count}
 
 
-def counts_text(report: Report) -> str:
+def counted(cells: Iterable[Cell]) -> str:
     """`92 exact, 50 faithful`."""
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts(report).items())
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts(cells).items())
+
+
+def counts_text(report: Report) -> str:
+    """The same of a whole report."""
+    return counted(report.cells)
 
 
 def overall(cells: Iterable[Cell]) -> Verdict:
@@ -30,11 +35,23 @@ def overall(cells: Iterable[Cell]) -> Verdict:
     return worst(verdicts) if verdicts else "absent"
 
 
+MAX_ULPS = 99  # beyond which they are more digits than anyone reads
+
+
 def nearness(cells: Sequence[Cell], ulp: str = "ulp") -> str:
-    """The figure that tells most of deciding cells: dB of a variant, else ULPs, else nothing."""
+    """The figure that tells most of deciding cells, or nothing where that is their verdict.
+
+    Of a variant the dB of the whole output; else ULPs where they are few; else the largest
+    difference as a share of the output's range.
+    """
     verdict = overall(cells)
-    ratios = [cell.row_sqnr for cell in cells if cell.row_sqnr is not None]
-    if verdict == "close" and cells[0].variant and ratios:
+    if verdict in ("exact", "unsupported", "failed", "absent"):
+        return ""
+    ratios = [cell.sqnr for cell in cells if cell.sqnr is not None]
+    if cells[0].variant and ratios:
         return f"{min(ratios):.0f} dB"
     ulps = [cell.max_ulp for cell in cells if cell.max_ulp is not None]
-    return f"{max(ulps)} {ulp}" if ulps and verdict != "exact" else ""
+    if ulps and max(ulps) <= MAX_ULPS:
+        return f"{max(ulps)} {ulp}"
+    shares = [cell.share_of_range for cell in cells if cell.share_of_range is not None]
+    return f"{max(shares):.0e}" if shares else ""

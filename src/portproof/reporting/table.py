@@ -1,87 +1,99 @@
-"""A report as the table that a person reads at a glance."""
+"""A report on one screen: what ran where, what needs action, and where the model ships."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from portproof.bundle.report import Cell, Report
+from portproof.reporting.causes import Cause, causes, shortened
+from portproof.reporting.shipping import destinations, not_to_text
 from portproof.reporting.summary import counts_text, deciding, nearness, overall
 
 STYLES = {
     "exact": "green",
     "faithful": "green",
     "close": "yellow",
+    "unsupported": "cyan",
     "wrong": "bold red",
     "failed": "bold red",
     "absent": "dim",
 }
+ILL_CONDITIONED = "~"
+
+# Formats that share a table, by the kind of program that runs them.
+_PYTHON = ("savedmodel", "checkpoint", "keras")
+RUNTIME_WIDTH, COLUMN_WIDTH, GAP = 20, 10, 2  # characters, at least
+MAX_CAUSES = 8  # that are listed; the page has all of them
+MAX_LENGTH = 310  # characters of a cause: four lines of a narrow terminal
 
 
-ARTIFACT_WIDTH, COLUMN_WIDTH, GAP = 28, 16, 2  # characters, at least
+def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
+    """Each model's tables, what needs action, and its verdict; `edge` adds what does not count."""
+    models = list(report.bundle) or [""]
+    parts: list[RenderableType] = []
+    for model in models:
+        part = report.of_model(model) if len(models) > 1 else report
+        parts += [*tables(part.cells, width), *_legend(part.cells)]
+        parts += [*_action(part), *_not_run(part), *(_edge(part) if edge else ())]
+        parts += [_verdict(part, model), Text()]
+    parts += _refused(report) if len(models) > 1 else ()
+    return Group(*parts[:-1] if isinstance(parts[-1], Text) and not parts[-1].plain else parts)
 
 
-def render(report: Report, width: int) -> RenderableType:
-    """Tables by format, rows artifacts, columns runtimes; under them what needs words."""
-    return Group(*tables(report.cells, width), *_notes(report), _summary(report))
+def render_short(report: Report, _width: int, *, edge: bool = False) -> RenderableType:
+    """What is not proven, and the verdict of all together."""
+    return Group(*_action(report), *(_edge(report) if edge else ()), _verdict(report))
 
 
-def render_short(report: Report, _width: int) -> RenderableType:
-    """What is not proven, and the last line."""
-    not_covered = [Text(f"not covered: {line}", "yellow") for line in report.unchecked]
-    return Group(
-        *_refused(report),
-        *_lines("", report.failures),
-        *not_covered,
-        *_unwritten(report),
-        _summary(report),
-    )
-
-
-def tables(cells: list[Cell], width: int) -> Iterable[RenderableType]:
-    """A table for each group of formats that the same runtimes run, no wider than `width`."""
-    groups: dict[tuple[str, ...], list[Cell]] = {}
-    for format_ in dict.fromkeys(cell.format for cell in cells):
-        of_format = [cell for cell in cells if cell.format == format_]
-        # Absent runtimes are listed under the tables; a column for each would be in the way.
-        runtimes = tuple(dict.fromkeys(c.runtime for c in of_format if c.verdict != "absent"))
-        if not runtimes:
-            continue
-        groups.setdefault(runtimes, []).extend(of_format)
-    for runtimes, of_group in groups.items():
-        for columns in _fitting(runtimes, width):
-            yield _table(columns, of_group)
+def tables(cells: Sequence[Cell], width: int) -> Iterator[RenderableType]:
+    """A table for each kind of program, a row for each runtime, no wider than `width`."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        # Absent runtimes are named under the tables; a row for each would be in the way.
+        if cell.verdict != "absent":
+            kind = "python" if cell.format in _PYTHON else cell.format.split("-")[0]
+            groups.setdefault(kind, []).append(cell)
+    for group in groups.values():
+        artifacts = tuple(dict.fromkeys(cell.full_format for cell in group))
+        for columns in _fitting(artifacts, width):
+            yield _table(columns, group)
             yield Text()
 
 
-def _fitting(runtimes: tuple[str, ...], width: int) -> Iterable[tuple[str, ...]]:
-    """The runtimes in parts, each of which fits beside the artifacts' names."""
+def _fitting(artifacts: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
+    """The artifacts in parts, each of which fits beside the runtimes' names."""
     part: list[str] = []
-    used = ARTIFACT_WIDTH + GAP
-    for runtime in runtimes:
-        wide = max(COLUMN_WIDTH, len(runtime)) + GAP
+    used = RUNTIME_WIDTH + GAP
+    for artifact in artifacts:
+        wide = max(COLUMN_WIDTH, len(_heading(artifact))) + GAP
         if part and used + wide > width:
             yield tuple(part)
-            part, used = [], ARTIFACT_WIDTH + GAP
-        part.append(runtime)
+            part, used = [], RUNTIME_WIDTH + GAP
+        part.append(artifact)
         used += wide
     yield tuple(part)
 
 
-def _table(runtimes: tuple[str, ...], cells: list[Cell]) -> Table:
+def _heading(artifact: str) -> str:
+    """A variant by its own name: it stands beside its format."""
+    return artifact.split(" ", 1)[-1]
+
+
+def _table(artifacts: tuple[str, ...], cells: Sequence[Cell]) -> Table:
     table = Table(pad_edge=False, box=None, padding=(0, GAP, 0, 0))
-    table.add_column("artifact", no_wrap=True, min_width=ARTIFACT_WIDTH)
-    for runtime in runtimes:
-        table.add_column(runtime, min_width=COLUMN_WIDTH)
-    for key in sorted({cell.artifact for cell in cells}, key=lambda key: (key[1:], key[0])):
-        row = [cell for cell in cells if cell.artifact == key]
-        entries = [_entry([c for c in row if c.runtime == runtime]) for runtime in runtimes]
-        table.add_row(Text(" ".join(filter(None, key))), *entries)
+    table.add_column("", no_wrap=True, min_width=RUNTIME_WIDTH)
+    for artifact in artifacts:
+        table.add_column(_heading(artifact), min_width=COLUMN_WIDTH)
+    for runtime in dict.fromkeys(cell.runtime for cell in cells):
+        row = [cell for cell in cells if cell.runtime == runtime]
+        entries = [_entry([c for c in row if c.full_format == name]) for name in artifacts]
+        table.add_row(Text(runtime), *entries)
     return table
 
 
-def _entry(cells: list[Cell]) -> Text:
+def _entry(cells: Sequence[Cell]) -> Text:
     cells = deciding(cells)
     if not cells:
         return Text()  # not judged yet, or of a variant that the runtime does not run
@@ -89,88 +101,108 @@ def _entry(cells: list[Cell]) -> Text:
     text = Text(verdict, STYLES[verdict])
     if figure := nearness(cells):
         text.append(f" {figure}")
+    if any(cell.ill_conditioned for cell in cells):
+        text.append(f" {ILL_CONDITIONED}")
     return text
 
 
-def _notes(report: Report) -> Iterable[Text]:
-    """Everything that is not proven: failures, edge cells, absent runtimes, what nothing ran."""
+def _legend(cells: Sequence[Cell]) -> Iterator[Text]:
+    if any(cell.ill_conditioned for cell in deciding(cells)):
+        outputs = list(dict.fromkeys(c.output for c in deciding(cells) if c.ill_conditioned))
+        yield Text(
+            f"{ILL_CONDITIONED} ill-conditioned: rounding alone may move {shortened(outputs)} by "
+            "more than 0.1 % of its size, in the original too",
+            "yellow",
+        )
+
+
+def _action(report: Report) -> Iterator[Text]:
+    """What makes the exit status, a line for each cause."""
     yield from _refused(report)
-    yield from _lines("", report.failures)
-    close = [cell for cell in deciding(report.cells) if cell.verdict == "close"]
-    if close:
-        yield Text("close (beyond rounding, and within what is declared):")
-        yield from _lines("  ", close)
-    edge = [cell for cell in report.not_passing if cell not in report.failures]
-    if edge:
-        yield Text("edge (reported, not counted):")
-        yield from _lines("  ", edge)
-    yield from _envelopes(report.cells)
-    yield from _not_covered(report)
-    for model, artifacts in report.notes.items():
-        for name, notes in artifacts.items():
-            yield Text(f"note: {model} {name}: {'; '.join(notes)}")
-
-
-def _refused(report: Report) -> Iterable[Text]:
-    for reason in report.refused.values():
-        yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
-
-
-def _unwritten(report: Report) -> Iterable[Text]:
+    found = causes(report.failures)
+    for cause in found[:MAX_CAUSES]:
+        yield _line(cause)
+    if found[MAX_CAUSES:]:
+        yield Text(f"and {len(found) - MAX_CAUSES} more causes: see report.html")
+    for line in [*report.unproven, *report.unchecked]:
+        yield Text(f"not covered: {line}", "yellow")
     for path, reason in report.unwritten.items():
         yield Text(f"not written: {path}; {reason}", "yellow")
 
 
-def _not_covered(report: Report) -> Iterable[Text]:
-    """Absent runtimes, formats without an artifact, and what nothing ran or could be kept."""
-    for runtime, reason in report.absent.items():
-        yield Text(f"not covered: {runtime} is absent; {reason}", "yellow")
-    for model, formats in report.left_out.items():
+def _refused(report: Report) -> Iterator[Text]:
+    for reason in report.refused.values():
+        yield Text.assemble(("refused", STYLES["failed"]), f" {reason}")
+
+
+def _line(cause: Cause) -> Text:
+    text = f" {cause.place}: {cause.reason}"
+    short = text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 3] + "..."
+    return Text.assemble((cause.verdict, STYLES[cause.verdict]), short)
+
+
+def _not_run(report: Report) -> Iterator[Text]:
+    """What there is no verdict of, and needs no action: absent runtimes, formats left out."""
+    left_out: dict[str, list[str]] = {}
+    for formats in report.left_out.values():
         for format_, reason in formats.items():
-            yield Text(f"not covered: {model} has no {format_}; {reason}", "yellow")
-    yield from _unwritten(report)
-    for line in report.unchecked:
-        yield Text(f"not covered: {line}", "yellow")
+            left_out.setdefault(reason, []).append(format_)
+    for reason, names in left_out.items():
+        yield Text(f"not written: {', '.join(dict.fromkeys(names))}: {_cut(reason)}", "dim")
+    if report.absent:
+        yield Text(f"absent: {', '.join(report.absent)}: see `portproof runtimes`", "dim")
+    for artifacts in report.notes.values():
+        if notes := artifacts.get("vectors"):
+            yield Text(f"note: {_cut('; '.join(notes))}", "dim")
 
 
-def _envelopes(cells: list[Cell]) -> Iterable[Text]:
-    """Where the verdict ends, a line for each region, with all that share it."""
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 3] + "..."
+
+
+def _edge(report: Report) -> Iterator[Text]:
+    """What is reported and not counted, and how far from the model's own data the numbers hold."""
+    edge = _uncounted(report)
+    if edge:
+        yield Text("edge (reported, not counted):")
+        yield from (Text("  ").append(_line(cause)) for cause in causes(edge))
     regions: dict[str, list[Cell]] = {}
-    for cell in cells:
+    for cell in report.cells:
         for region in cell.envelope:
             if region.upper or region.lower:
                 regions.setdefault(str(region), []).append(cell)
     if regions:
         yield Text("envelope (how far from the model's own data the numbers hold):")
-    for region_text, shared in regions.items():
-        yield Text(f"  {_places(shared)}: {region_text}")
+    for text, shared in regions.items():
+        yield Text(f"  {Cause(shared[0].verdict, tuple(shared)).place}: {text}")
 
 
-def _lines(indent: str, cells: list[Cell]) -> Iterable[Text]:
-    """A line for each reason, with the artifacts, runtimes and outputs that share it."""
-    reasons: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        reasons.setdefault((cell.verdict, cell.detail), []).append(cell)
-    for (verdict, detail), shared in reasons.items():
-        yield Text.assemble(indent, (verdict, STYLES[verdict]), f" {_places(shared)}: {detail}")
+def _uncounted(report: Report) -> list[Cell]:
+    counted = {id(cell) for cell in report.failures}
+    return [
+        cell for cell in report.not_passing if cell.regime == "edge" and id(cell) not in counted
+    ]
 
 
-def _places(cells: list[Cell]) -> str:
-    """Artifacts, runtimes and outputs of some cells."""
-    artifacts = _listed(" ".join(filter(None, cell.artifact)) for cell in cells)
-    runtimes = _listed(cell.runtime for cell in cells)
-    outputs = _listed(f"{cell.signature}.{cell.output}" for cell in cells)
-    return f"{artifacts} in {runtimes}, {outputs}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(names))
-
-
-def _summary(report: Report) -> Text:
-    cells = "typical and batch: " + (counts_text(report) or "no cells at all")
+def _verdict(report: Report, model: str = "") -> Text:
+    """One line: whether it is proven, where it ships and where not, and what else there is."""
+    cells = counts_text(report) or "no cells at all"
+    name = f"{model} " if model else ""
     if report.interrupted:
-        return Text(f"interrupted: so far {cells}", "bold yellow")
-    if report.ok:
-        return Text(f"proven: {cells}", "bold green")
-    return Text(f"not proven: {cells}", "bold red" if report.exit_status == 1 else "bold yellow")
+        return Text(f"{name}interrupted: so far {cells}", "bold yellow")
+    word, style = ("proven", "bold green") if report.ok else ("not proven", "bold red")
+    style = "bold yellow" if report.exit_status == 3 else style
+    parts = [cells, *_shipping(report)]
+    if notes := len(causes(_uncounted(report))):
+        parts.append(f"{notes} edge note{'s' * (notes > 1)}: portproof verify --edge, report.html")
+    return Text.assemble((f"{name}{word}:", style), f" {' · '.join(parts)}")
+
+
+def _shipping(report: Report) -> Iterator[str]:
+    ships, not_to = destinations(report), not_to_text(report)
+    here = list(dict.fromkeys(c.runtime for c in report.cells if c.verdict != "absent"))
+    if ships:
+        every = len(ships) == len(here) > 3
+        yield f"ships to: {f'all {len(here)} runtimes here' if every else ', '.join(ships)}"
+    if not_to:
+        yield f"not to: {not_to}"

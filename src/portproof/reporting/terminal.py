@@ -16,10 +16,10 @@ from portproof.verifying.diagnosis import Diagnosis
 _UNBROKEN = 1000  # columns
 
 
-def print_report(report: Report, *, quiet: bool = False) -> None:
+def print_report(report: Report, *, quiet: bool = False, edge: bool = False) -> None:
     """See `portproof.print_report`, which documents it."""
     render = table.render_short if quiet else table.render
-    _print(lambda width: render(report, width))
+    _print(lambda width: render(report, width, edge=edge))
 
 
 def print_performance(timed: Sequence[Performance]) -> None:

@@ -5,7 +5,6 @@ from functools import partial
 from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import TFLITE, Runtime
 
-
 _LACKS = (
     (r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'", r"\1 of version \2"),
     (r"Encountered unresolved custom op: (\w+)", r"\1"),

@@ -5,7 +5,6 @@ from functools import partial
 from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import Runtime
 
-
 _LACKS = (
     (r"No translator found for (\w+) node", r"\1"),
     (r"No conversion rule found for operations: ([\w, ]+?) To facilitate", r"\1"),

@@ -6,7 +6,6 @@ from functools import partial
 from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import TFLITE, Runtime
 
-
 _LACKS = (
     (r"Didn't find op for builtin opcode '(\w+)'", r"\1"),
     (r"Node (\w+) \(number \d+\) failed to prepare", r"this kind of \1"),

@@ -14,6 +14,9 @@ from portproof.oracle.oracle import Deviations, Oracle, as_stored
 from portproof.sources.functions import call, concrete_of, named, signature_of
 from portproof.vectors.cases import Case
 
+# Rows of the model's own data that are computed alone, to see whether they depend on each other.
+MAX_ROWS_ALONE = 32
+
 
 @dataclass(frozen=True)
 class TestedFunction:
@@ -66,6 +69,22 @@ class CaseComputer:
                 raise
         accepted = self._accepted_points(case) if case.swept else None
         return self._arrays(case, accepted) if accepted else None
+
+    def rows_depend(self, inputs: Arrays) -> bool:
+        """Whether what a row gives depends on the rows beside it: some are computed alone, too.
+
+        Such a model cannot be run a row at a time. An output without rows depends on all.
+        """
+        exact = self.oracle(inputs)
+        rows = len(next(iter(inputs.values())))
+        if any(np.shape(array)[:1] != (rows,) for array in tf.nest.flatten(exact)):
+            return True
+        for row in np.unique(np.linspace(0, rows - 1, min(rows, MAX_ROWS_ALONE)).astype(int)):
+            alone = np.array([row])
+            expected = tf.nest.map_structure(lambda array, a=alone: array[a], exact)
+            if not _alike(self.oracle(_select(inputs, alone)), expected):
+                return True
+        return False
 
     def _arrays(self, case: Case, inputs: Arrays) -> Arrays:
         reference = self._function(inputs)

@@ -25,11 +25,13 @@ class WrittenVectors:
     Attributes:
         shader_ops: By signature, the ops of which shaders promise less precision.
         float32_only_ops: By signature, the ops that the oracle has in float32 only.
+        row_dependent: The signatures in which rows depend on each other.
     """
 
     vectors: list[Vector] = field(default_factory=list)
     shader_ops: dict[str, tuple[str, ...]] = field(default_factory=dict)
     float32_only_ops: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    row_dependent: list[str] = field(default_factory=list)
 
 
 def write_vectors(
@@ -54,6 +56,9 @@ def write_vectors(
         for case in _cases(function):
             if case.regime not in regimes or (arrays := compute(case)) is None:
                 continue
+            alone = case.regime == "typical" and function.signature.batched
+            if alone and not function.training and compute.rows_depend(case.inputs):
+                written.row_dependent.append(function.name)
             for observe in observers:
                 arrays |= observe(function.name, case, arrays)
             sweep = Sweep(input=case.swept, of=known_formulas) if case.swept else None

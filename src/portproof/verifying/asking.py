@@ -60,6 +60,11 @@ def ask(
             error="takes no dynamic dimension, and the artifact has no other form",
             lacks="a dynamic number of rows",
         )
+    if by_row and trial.rows_depend and len(next(iter(inputs.values()))) != 1:
+        return CallResult(
+            error="takes one row at a time",
+            lacks="batches whose rows depend on each other",
+        )
     with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
         input_file, output_file = Path(scratch, "in.safetensors"), Path(scratch, "out.safetensors")
         names = trial.endpoint.inputs

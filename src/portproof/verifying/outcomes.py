@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from portproof.bundle.manifest import Regime, Sweep, Vector
+from portproof.bundle.manifest import DECIDING, Regime, Sweep, Vector
 from portproof.bundle.report import Cell, Envelope, Errors, WorstElement
 from portproof.bundle.signature import TensorSpec
 from portproof.bundle.tensors import Arrays
 from portproof.bundle.verdicts import PASSING, Verdict, worst
+from portproof.comparing.decisions import count_decisions, has_scores
 from portproof.comparing.envelopes import Point, envelope, magnitude
 from portproof.comparing.float_format import Array
-from portproof.comparing.judging import expected_of, judge
+from portproof.comparing.floors import below_floor
+from portproof.comparing.judging import expected_of, judge, proves_nothing
 from portproof.comparing.metrics import Metrics, merged
 from portproof.verifying.asking import CallResult
 from portproof.verifying.curves import is_plotted, ulp_errors
@@ -59,6 +61,9 @@ def outcome_of(
     outcome = Outcome(vector.case, verdict, reason, metrics, result.seconds, result.note)
     if got is None or metrics is None:
         return outcome
+    if trial.artifact.variant and has_scores(output, expected.reference):
+        decided, same = count_decisions(got, expected.reference, trial.floor.noise)
+        outcome.metrics = replace(metrics, decided=decided, same=same)
     if vector.regime == "typical" and is_plotted(trial.outputs, output):
         outcome.errors = ulp_errors(got, expected.oracle)
     if vector.sweep:
@@ -95,6 +100,9 @@ def merge(
     detail = _detail(outcomes, verdict)
     if not (metrics and metrics.samples) and verdict in PASSING:
         verdict, detail = "failed", "no element was compared"
+    if metrics and verdict in PASSING and regime in DECIDING:
+        reason = _no_proof(trial, output, verdict, metrics)
+        verdict, detail = ("wrong", reason) if reason else (verdict, detail)
     fields: dict[str, Any] = {}
     if metrics:
         farthest = max(with_metrics, key=lambda o: o.metrics.worst_by if o.metrics else -1.0)
@@ -110,6 +118,16 @@ def merge(
         envelope=_envelopes(trial, output, outcomes, typical),
         errors=outcomes[0].errors,
     )
+
+
+def _no_proof(trial: Trial, output: str, verdict: Verdict, metrics: Metrics) -> str:
+    """What speaks against the cases of a regime together, each of which passed, or nothing."""
+    if verdict == "exact":
+        return ""
+    if variant := trial.artifact.variant:
+        budget = trial.allowance(output).budget
+        return below_floor(metrics, trial.floor, variant, budget.step if budget else None)
+    return proves_nothing(metrics, verdict)
 
 
 def _detail(outcomes: Sequence[Outcome], verdict: Verdict) -> str:
@@ -137,6 +155,9 @@ _PLAIN_FIELDS = (
     "bound_ratio",
     "bound_mean",
     "shader_ratio",
+    "share_of_range",
+    "relative_bound",
+    "same_largest",
 )
 
 

@@ -18,6 +18,7 @@ from portproof.verifying.timing import QUICK, measure_performance
 from portproof.verifying.trial import Trial, trials
 
 OnCell = Callable[[Cell], None]
+OnRuntime = Callable[[str, Sequence[Cell]], None]
 
 
 def run_cells(
@@ -30,6 +31,7 @@ def run_cells(
     limits: Limits | None = None,
     strict: bool = False,
     on_cell: OnCell = lambda _: None,
+    on_runtime: OnRuntime = lambda _, __: None,
 ) -> Report:
     """Run every artifact in every runtime that knows its format, and judge each cell.
 
@@ -45,6 +47,7 @@ def run_cells(
         limits: What each process may use.
         strict: Whether edge cases count for the exit status.
         on_cell: Called from the processes' threads, one call at a time.
+        on_runtime: Called in the same way with each runtime that ran, as it ends, and its cells.
 
     Raises UsageError where two bundles are of one model.
     """
@@ -56,10 +59,17 @@ def run_cells(
     lock = threading.Lock()
 
     def work(worker: _Worker) -> None:
-        for cell in worker.cells():
-            with lock:
-                cells[cell.runtime].append(cell)
-                on_cell(cell)
+        try:
+            for runtime in worker.runtimes:
+                for cell in worker.cells(runtime):
+                    with lock:
+                        cells[cell.runtime].append(cell)
+                        on_cell(cell)
+                if worker.is_here and cells[runtime.name]:
+                    with lock:
+                        on_runtime(runtime.name, cells[runtime.name])
+        finally:
+            worker.stop()
 
     interrupted = _run_side_by_side(work, workers)
     manifests = [bundle.manifest for bundle in bundles]
@@ -130,7 +140,7 @@ class _Worker:
     """Runs the runtimes of one process, one after the other."""
 
     def __init__(self, bundles: list[Bundle], runtimes: list[Runtime], limits: Limits) -> None:
-        self._bundles, self._runtimes = bundles, runtimes
+        self._bundles, self.runtimes = bundles, runtimes
         first = runtimes[0]
         self._missing = first.missing()
         self._runner: RunnerProcess | None = None
@@ -139,22 +149,25 @@ class _Worker:
         self._closed = False
         self.performance: list[Performance] = []
 
-    def cells(self) -> Iterator[Cell]:
-        """All cells of these runtimes; ends early when closed."""
-        try:
-            for runtime in self._runtimes:
-                for trial in trials(self._bundles, runtime):
-                    passed = False
-                    for cell in self._run(trial):
-                        if self._closed:
-                            return
-                        passed = passed or (cell.regime == "typical" and cell.passed)
-                        yield cell
-                    if passed and self._runner:
-                        self.performance.append(measure_performance(trial, self._runner, QUICK))
-        finally:
-            if self._runner:
-                self._runner.stop()
+    def cells(self, runtime: Runtime) -> Iterator[Cell]:
+        """All cells of one of these runtimes; ends early when closed."""
+        for trial in trials(self._bundles, runtime):
+            passed = False
+            for cell in self._run(trial):
+                if self._closed:
+                    return
+                passed = passed or (cell.regime == "typical" and cell.passed)
+                yield cell
+            if passed and self._runner:
+                self.performance.append(measure_performance(trial, self._runner, QUICK))
+
+    @property
+    def is_here(self) -> bool:
+        return self._runner is not None
+
+    def stop(self) -> None:
+        if self._runner:
+            self._runner.stop()
 
     def _run(self, trial: Trial) -> Iterator[Cell]:
         if self._runner is None:
@@ -171,4 +184,4 @@ class _Worker:
     def versions(self) -> dict[str, dict[str, str]]:
         """The versions that the runner reported, for each of its runtimes."""
         versions = self._runner.versions if self._runner else {}
-        return {runtime.name: versions for runtime in self._runtimes if versions}
+        return {runtime.name: versions for runtime in self.runtimes if versions}

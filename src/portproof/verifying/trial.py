@@ -1,7 +1,7 @@
 """One signature of one artifact in one runtime: what is on trial, and where."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from portproof.bundle.bundle import Bundle
@@ -10,19 +10,21 @@ from portproof.bundle.report import Cell
 from portproof.bundle.signature import Signature
 from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import Verdict
+from portproof.comparing.floors import Floor, floor_of
 from portproof.comparing.judging import Allowance
 from portproof.runtimes.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Trial:
-    """An artifact's signature, and the runtime that runs it."""
+    """An artifact's signature, and the runtime that runs it; floors by variant, of the person's."""
 
     bundle: Bundle
     artifact: Artifact
     signature_name: str
     endpoint: Endpoint
     runtime: Runtime
+    floors: Mapping[str, Floor] = field(default_factory=dict)
 
     @property
     def signature(self) -> Signature:
@@ -32,11 +34,21 @@ class Trial:
     def outputs(self) -> list[str]:
         return list(self.signature.outputs)
 
+    @property
+    def rows_depend(self) -> bool:
+        """Whether a row's outputs depend on the other rows."""
+        return self.signature_name in self.bundle.manifest.row_dependent
+
     def allowance(self, output: str) -> Allowance:
         """What the artifact and the runtime declare of an output."""
         budget = self.artifact.budgets.get(self.signature_name, {}).get(output)
         shader_ops = self.bundle.manifest.shader_ops.get(self.signature_name, ())
         return Allowance(budget, shader_ops if self.runtime.shader else ())
+
+    @property
+    def floor(self) -> Floor:
+        """What the artifact must keep of the model, if it is a variant."""
+        return self.floors.get(self.artifact.variant) or floor_of(self.artifact.variant)
 
     @property
     def typical_inputs(self) -> Arrays:

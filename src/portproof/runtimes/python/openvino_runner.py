@@ -47,8 +47,14 @@ def _ports(request: Request, compiled: Any) -> tuple[dict[str, Any], dict[str, A
         raise ValueError("OpenVINO does not say which of several signatures it reads")
     return (
         {name: port for port in compiled.inputs for name in port.get_names()},
-        {port.get_any_name(): port for port in compiled.outputs},
+        {_output_name(port): port for port in compiled.outputs},
     )
+
+
+def _output_name(port: Any) -> str:
+    """An output's name in the signature. One that hands an input through has that name too."""
+    own = port.get_node().get_friendly_name()
+    return str(own if own in port.get_names() else port.get_any_name())
 
 
 if __name__ == "__main__":

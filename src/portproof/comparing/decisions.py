@@ -1,0 +1,50 @@
+"""Whether a variant decides as the model does: the same largest element in a row of scores."""
+
+import numpy as np
+
+from portproof.comparing.float_format import Array, is_float
+
+# Names by which people call scores before a softmax; what a softmax made is known by its values.
+SCORE_NAMES = frozenset({"logits", "scores"})
+_SUM_TOLERANCE = 1e-3  # of a distribution in float16
+
+
+def has_scores(name: str, reference: Array) -> bool:
+    """Whether the last axis of an output has a score for each of at least two classes.
+
+    Args:
+        name: The output's name.
+        reference: Its values, of any shape.
+    """
+    if not is_float(reference.dtype) or reference.ndim < 1 or reference.shape[-1] < 2:
+        return False
+    return name in SCORE_NAMES or _is_distribution(reference.astype(np.float64))
+
+
+def _is_distribution(values: Array) -> bool:
+    if not values.size or not np.isfinite(values).all() or values.min() < 0:
+        return False
+    return bool(np.allclose(values.sum(axis=-1), 1, rtol=0, atol=_SUM_TOLERANCE))
+
+
+def count_decisions(got: Array, reference: Array, noise: float) -> tuple[int, float]:
+    """How many rows are decided, and in how many of them the largest element is the same.
+
+    A row is decided where its largest element leads the second by more than `noise` times the
+    row's root mean square: where two classes are level, any noise decides, and nobody is wrong.
+    Where several elements of `got` are the largest, which quantised ones often are, a row counts
+    as a part of one: the chance of picking the right one.
+
+    Args:
+        got: The scores, finite or not, [..., classes].
+        reference: The model's scores, of the same shape.
+        noise: The noise that a variant may have, relative to its signal.
+    """
+    got, reference = (a.astype(np.float64).reshape(-1, a.shape[-1]) for a in (got, reference))
+    second, largest = np.sort(reference, axis=-1)[:, -2:].T
+    size = np.sqrt(np.mean(reference**2, axis=-1))
+    decided = largest - second > noise * size
+    ties = got == got.max(axis=-1, keepdims=True, initial=-np.inf)
+    right = ties[np.arange(len(got)), reference.argmax(axis=-1)]
+    shares = right / np.maximum(ties.sum(axis=-1), 1)
+    return int(decided.sum()), float(shares[decided].sum())
