@@ -31,6 +31,7 @@ from portproof.bundle.errors import (
 from portproof.bundle.manifest import Budget, Endpoint
 from portproof.bundle.report import Cell, Performance, Report
 from portproof.bundle.tensors import Arrays, Infer
+from portproof.comparing.floors import Floor
 from portproof.formats.format import Format, Written
 from portproof.quiet import start_tensorflow
 from portproof.runtimes.protocol import Request
@@ -47,6 +48,7 @@ __all__ = [
     "Diagnosis",
     "Endpoint",
     "ExportError",
+    "Floor",
     "Format",
     "Infer",
     "Performance",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from portproof.bundle.tensors import Infer
+    from portproof.comparing.floors import Floor
     from portproof.formats.format import Format
     from portproof.runtimes.protocol import Request
     from portproof.runtimes.runtime import Runtime
@@ -30,6 +31,7 @@ def make_source(
     name: str = "",
     signatures: Mapping[str, Any] | Sequence[str] | None = None,
     inputs: Any = None,
+    labels: Any = None,
     imports: Sequence[str] = (),
     keras_forms: Mapping[str, keras.Model] | None = None,
     draw_plots: Callable[[Path], None] | None = None,
@@ -52,6 +54,8 @@ def make_source(
             signature's first dimension is dynamic. Numbers are cast to the signature's dtype: any
             float to another float, integers where all of them fit. Of a dataset the first 48 rows
             are taken. None: inputs are generated from the signature.
+        labels: The right class of each row of `inputs`, as integers: an array by output name (the
+            array alone for one output). The accuracy of the model and of each artifact is reported.
         imports: Modules to import first, which register a `.keras` file's own layers.
         keras_forms: By signature, a `keras.Model` of stock layers with the same weights and the
             same names of inputs and outputs, for a model that is not one itself.
@@ -70,6 +74,7 @@ def make_source(
         name=name,
         signatures=signatures,
         inputs=inputs,
+        labels=labels,
         imports=imports,
         keras_forms=keras_forms,
         draw_plots=draw_plots,
@@ -83,6 +88,7 @@ def export(
     folder: str | Path = ARTIFACTS,
     signatures: Mapping[str, Any] | Sequence[str] | None = None,
     inputs: Any = None,
+    labels: Any = None,
     formats: Sequence[str] | None = None,
     imports: Sequence[str] = (),
     log: Callable[[str], None] = lambda _: None,
@@ -97,6 +103,7 @@ def export(
         folder: See `path`.
         signatures: See `make_source`.
         inputs: See `make_source`.
+        labels: See `make_source`.
         formats: Full names of the only formats to write, such as `"tflite"` or `"tflite int8"`.
             `savedmodel` is always written, because the others are made from it. None: all.
         imports: See `make_source`.
@@ -116,7 +123,9 @@ def export(
 
     chosen = select(formats)
     named = "" if path is None else Path(path).resolve().name
-    source = make_source(model, name=named, signatures=signatures, inputs=inputs, imports=imports)
+    source = make_source(
+        model, name=named, signatures=signatures, inputs=inputs, labels=labels, imports=imports
+    )
     target = Path(folder) / source.name if path is None else path
     return export_source(source, target, log, chosen, formats or ())
 
@@ -128,6 +137,9 @@ def verify(
     time_limit: float = 120.0,
     memory_limit: float = 8.0,
     strict: bool = False,
+    targets: Mapping[str, Sequence[str]] | None = None,
+    floors: Mapping[str, Mapping[str, Floor]] | None = None,
+    recompute: bool = False,
     key: str | Path | None = None,
     on_cell: Callable[[Cell], None] = lambda _: None,
     on_runtime: Callable[[str, Sequence[Cell]], None] = lambda _, __: None,
@@ -148,6 +160,12 @@ def verify(
             is `failed`.
         memory_limit: GiB for a runtime and all that it starts, with the same consequence.
         strict: Whether the regime `edge` counts like the others.
+        targets: By model, the runtimes that it ships to. They decide alone: each has to be proven,
+            and what another one does is told and does not count.
+        floors: By model and variant (`"int8"`), what the variant must keep of the model, where
+            that is not the default.
+        recompute: Whether to make each reference, oracle and bound again from the bundle's
+            SavedModel, and refuse a bundle whose test vectors are others. It needs TensorFlow.
         key: A public key in PEM, by whose owner published bundles must be signed.
         on_cell: Called with each cell as it is judged, from other threads, one call at a time.
         on_runtime: Called in the same way with each runtime's name and cells, as it ends.
@@ -160,17 +178,20 @@ def verify(
         UsageError: The arguments are wrong.
     """
     from portproof.runtimes.process import Limits
-    from portproof.verification import VerifyOptions, verify_bundles
+    from portproof.verification import Callbacks, VerifyOptions, verify_bundles
 
     options = VerifyOptions(
         runtimes=tuple(runtimes or ()),
         servers=tuple(serving or ()),
         limits=Limits(request=time_limit, memory=memory_limit),
         strict=strict,
+        targets=targets or {},
+        floors=floors or {},
+        recompute=recompute,
         key=Path(key) if key else None,
     )
     names = [str(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]
-    return verify_bundles(names, options, on_cell, log, on_runtime)
+    return verify_bundles(names, options, Callbacks(on_cell, on_runtime, log))
 
 
 def print_report(report: Report, *, quiet: bool = False, edge: bool = False) -> None:

@@ -2,13 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import portproof
 from portproof._api import ARTIFACTS
+from portproof.bundle.bundle import find_bundles
 from portproof.bundle.errors import PortproofError, UsageError
+from portproof.bundle.report import joined as joined_reports
+
+if TYPE_CHECKING:
+    from portproof.project import Project
 
 app = typer.Typer(
     help="Export a model to every format, and prove that each artifact gives its numbers.",
@@ -17,8 +22,11 @@ app = typer.Typer(
     add_completion=False,
 )
 Models = Annotated[
-    list[str],
-    typer.Argument(help="A .keras file, a SavedModel folder or package.module:function."),
+    list[str] | None,
+    typer.Argument(
+        help="A .keras file, a SavedModel folder, package.module:function, or a name in "
+        "portproof.toml; without one, all that are there."
+    ),
 ]
 Runtimes = Annotated[
     list[str] | None,
@@ -39,12 +47,19 @@ Bundles = Annotated[
 
 @app.command()
 def export(
-    model: Models,
+    model: Models = None,
     output: Annotated[
         Path, typer.Option(help="The folder of the bundles, each below its model's name.")
     ] = ARTIFACTS,
     inputs: Annotated[
         Path | None, typer.Option(help="The model's own data: a .npz, .npy or .safetensors file.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The right class of each row: a .npy file, or OUTPUT=FILE; repeatable.",
+            metavar="[OUTPUT=]FILE",
+        ),
     ] = None,
     signature: Annotated[
         list[str] | None, typer.Option(help="Only this signature; repeatable.")
@@ -56,37 +71,86 @@ def export(
         list[str] | None,
         typer.Option("--import", help="A module with the model's own layers; repeatable."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what is up to date, of portproof.toml.")
+    ] = False,
 ) -> None:
-    """Export models to every format, with their test vectors, into artifacts/NAME."""
+    """Export models to every format, with their test vectors, into artifacts/NAME.
+
+    Of portproof.toml, those that have changed since they were exported last.
+    """
     from portproof.formats.table import check_names
-    from portproof.quiet import check_tensorflow, start_tensorflow
+    from portproof.project import find_project
     from portproof.sources.names import check_name
 
-    check_tensorflow()
+    models = list(dict.fromkeys(model or ()))
+    project = find_project()
+    if project and set(models) <= set(project.models):
+        if inputs or labels or signature or format or import_ or output != ARTIFACTS:
+            raise UsageError(f"options of a model of {project.file} belong into that file.")
+        _export_project(project, tuple(models), force)
+        return
+    if not models:
+        raise UsageError("name a model, or write a portproof.toml: portproof init.")
     check_names(format)
-    models = list(dict.fromkeys(model))
     for name in models:
         check_name(name)
-    if inputs and len(models) > 1:
-        raise UsageError("--inputs are of one model: name it.")
-    typer.echo("starting TensorFlow", err=True)  # it takes seconds
-    # Its warnings are of its own making: a line for each node that its optimizer cannot cost.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    start_tensorflow()
-    from portproof.sources.examples import read_examples
+    if (inputs or labels) and len(models) > 1:
+        raise UsageError("--inputs and --labels are of one model: name it.")
+    _start_tensorflow()
+    from portproof.sources.examples import read_examples, read_labels
 
     examples = read_examples(inputs) if inputs else None
+    named = dict(text.rpartition("=")[::2] for text in labels or ())
     for name in models:
         bundle = portproof.export(
             name,
             folder=output,
             signatures=signature,
             inputs=examples,
+            labels={output: read_labels(Path(file)) for output, file in named.items()},
             formats=format,
             imports=import_ or (),
             log=typer.echo,
         )
         typer.echo(f"exported {bundle.path}")
+
+
+def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> None:
+    from portproof.building import Exporting, export_model
+
+    chosen = project.chosen(names)
+    if not chosen:
+        raise UsageError(f"{project.file} has no models: add a table [models.NAME] with a source.")
+    started = False
+    for name in chosen:
+        if not force and Exporting(project, name).is_up_to_date():
+            typer.echo(f"{name} is up to date")
+            continue
+        if not started:
+            _start_tensorflow()
+            started = True
+        typer.echo(f"exported {export_model(project, name, typer.echo)}")
+
+
+def _start_tensorflow() -> None:
+    from portproof.quiet import check_tensorflow, start_tensorflow
+
+    check_tensorflow()
+    typer.echo("starting TensorFlow", err=True)  # it takes seconds
+    # Its warnings are of its own making: a line for each node that its optimizer cannot cost.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    start_tensorflow()
+
+
+@app.command()
+def init() -> None:
+    """Write a portproof.toml into this folder, with the models that are found in it."""
+    from portproof.project_start import write_project
+
+    path, models = write_project(Path.cwd())
+    found = f"with {', '.join(models)}" if models else "without a model: none was found here"
+    typer.echo(f"wrote {path.name}, {found}. Edit it, then: portproof export, portproof verify")
 
 
 @app.command()
@@ -103,6 +167,13 @@ def verify(
         Path | None, typer.Option(help="Write JUnit XML, a test case for each signature.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let edge cases count too.")] = False,
+    recompute: Annotated[
+        bool,
+        typer.Option("--recompute", help="Make the test vectors again, and compare. Slow."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what is up to date, of portproof.toml.")
+    ] = False,
     edge: Annotated[
         bool, typer.Option("--edge", help="Print edge cases and envelopes too, which do not count.")
     ] = False,
@@ -117,25 +188,43 @@ def verify(
     Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 requested but absent, 130 Ctrl-C.
     In a GitHub job it also annotates the run, and writes the job's page.
     """
+    from portproof.building import bundles_of, report_of, runtimes_here, verify_models
+    from portproof.project import find_project
     from portproof.reporting.files import write_for_programs
     from portproof.reporting.progress import progress, runtime_progress
+    from portproof.runtimes.process import Limits
+    from portproof.verification import Callbacks, VerifyOptions, verify_bundles
 
+    options = VerifyOptions(
+        runtimes=tuple(runtime or ()),
+        servers=tuple(serving or ()),
+        limits=Limits(request=time_limit, memory=memory_limit),
+        strict=strict,
+        recompute=recompute,
+        key=key,
+    )
+    project = find_project()
+    names = bundles_of(project, bundles or []) if project else []
+    whole = options == VerifyOptions(limits=options.limits)
     with progress(quiet=quiet, verbose=verbose) as on_cell:
-        report = portproof.verify(
-            *(bundles or []),
-            runtimes=runtime,
-            serving=serving,
-            time_limit=time_limit,
-            memory_limit=memory_limit,
-            strict=strict,
-            key=key,
-            on_cell=on_cell,
-            on_runtime=runtime_progress(quiet=quiet),
-            log=_to_stderr,
-        )
-    portproof.print_report(report, quiet=quiet, edge=edge)
-    write_for_programs(report, json=json, junit=junit)
-    raise typer.Exit(report.exit_status)
+        callbacks = Callbacks(on_cell, runtime_progress(quiet=quiet), _to_stderr)
+        if not project or (bundles and not names):
+            found = bundles or [str(path) for path in find_bundles(ARTIFACTS)]
+            reports = [verify_bundles(found, options, callbacks)]
+        else:
+            here = runtimes_here()
+            known = {name: report_of(project, name, here) for name in names} if whole else {}
+            known = {name: report for name, report in known.items() if report and not force}
+            changed = [name for name in names if name not in known]
+            reports = [report for report in known.values() if report]
+            reports += [verify_models(project, changed, options, callbacks)] if changed else []
+            for name in known:
+                typer.echo(f"{name} is up to date", err=True)
+    for report in reports:
+        portproof.print_report(report, quiet=quiet, edge=edge)
+    joined = reports[0] if len(reports) == 1 else joined_reports(reports)
+    write_for_programs(joined, json=json, junit=junit)
+    raise typer.Exit(joined.exit_status)
 
 
 @app.command()

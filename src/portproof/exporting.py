@@ -64,7 +64,10 @@ def export_source(
         artifacts, steps, left_out = _write_artifacts(
             source, folder, select() if formats is None else formats, required, log
         )
-        functions = [TestedFunction(n, f, source.examples[n]) for n, f in source.functions.items()]
+        functions = [
+            TestedFunction(n, f, source.examples[n], source.labels.get(n, {}))
+            for n, f in source.functions.items()
+        ]
         functions += steps
         measurements = {
             artifact.name: VariantMeasurement(source, folder, artifact)

@@ -1,20 +1,22 @@
 """Paths and addresses -> Report, written beside each bundle: the one place that runs all of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import BundleError, UsageError
-from portproof.bundle.report import Cell, Report
+from portproof.bundle.report import Report
+from portproof.comparing.floors import Floor
 from portproof.publishing.stores import fetched, is_address
+from portproof.quiet import check_tensorflow, start_tensorflow
 from portproof.reporting.files import write_beside_bundles
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.setup import set_up_named
 from portproof.runtimes.table import select
-from portproof.verifying.scheduling import OnRuntime, run_cells
+from portproof.verifying.scheduling import OnCell, OnRuntime, run_cells
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class VerifyOptions:
         servers: URLs of running TensorFlow Servings.
         limits: What each runtime may use.
         strict: Whether edge cases count for the exit status.
+        targets: By model, the runtimes that it ships to.
+        floors: By model and variant, the floors that are not the default ones.
+        recompute: Whether to make the test vectors again, and refuse a bundle whose own differ.
         key: The public key by whose owner published bundles must be signed.
     """
 
@@ -33,16 +38,28 @@ class VerifyOptions:
     servers: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
     strict: bool = False
+    targets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    floors: Mapping[str, Mapping[str, Floor]] = field(default_factory=dict)
+    recompute: bool = False
     key: Path | None = None
 
 
-def verify_bundles(
-    names: Sequence[str],
-    options: VerifyOptions,
-    on_cell: Callable[[Cell], None],
-    log: Callable[[str], None],
-    on_runtime: OnRuntime = lambda _, __: None,
-) -> Report:
+@dataclass(frozen=True)
+class Callbacks:
+    """What is called while a verification runs, from other threads, one call at a time.
+
+    Attributes:
+        cell: With each cell as it is judged.
+        runtime: With each runtime's name and cells, as it ends.
+        log: With each step of setting up a runtime.
+    """
+
+    cell: OnCell = lambda _: None
+    runtime: OnRuntime = lambda _, __: None
+    log: Callable[[str], None] = lambda _: None
+
+
+def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Callbacks) -> Report:
     """Verify the bundles of these paths and addresses.
 
     A bundle that is not what was exported, or published, is in the report as refused; the others
@@ -54,36 +71,50 @@ def verify_bundles(
         raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
     runtimes = select(list(options.runtimes), list(options.servers))
     with ExitStack() as stack:
-        bundles, refused = _open(names, options.key, stack)
+        bundles, refused = _open(names, options, callbacks.log, stack)
         # A server that was named is requested too, though it excludes no other runtime.
         served = [runtime.name for runtime in runtimes if "serving" in runtime.options]
         requested = list(dict.fromkeys([*options.runtimes, *served]))
         report = run_cells(
             bundles,
-            set_up_named(runtimes, requested, log) if bundles else runtimes,
+            set_up_named(runtimes, requested, callbacks.log) if bundles else runtimes,
             requested=requested,
             refused=refused,
             unknown_formats={} if options.runtimes else _unknown_formats(bundles, runtimes),
             limits=options.limits,
             strict=options.strict,
-            on_cell=on_cell,
-            on_runtime=on_runtime,
+            targets=options.targets,
+            floors=options.floors,
+            on_cell=callbacks.cell,
+            on_runtime=callbacks.runtime,
         )
         return report.model_copy(update={"unwritten": write_beside_bundles(report, bundles)})
 
 
 def _open(
-    names: Sequence[str], key: Path | None, stack: ExitStack
+    names: Sequence[str], options: VerifyOptions, log: Callable[[str], None], stack: ExitStack
 ) -> tuple[list[Bundle], dict[str, str]]:
     """The bundles, and by name why one is refused."""
     bundles, refused = [], {}
     for name in names:
         try:
-            path = stack.enter_context(fetched(name, key)) if is_address(name) else Path(name)
-            bundles.append(Bundle.open(path))
+            address = is_address(name)
+            path = stack.enter_context(fetched(name, options.key)) if address else Path(name)
+            bundle = Bundle.open(path)
+            if options.recompute:
+                _check_vectors(bundle, log)
+            bundles.append(bundle)
         except BundleError as error:
             refused[name] = f"{name}: {error}" if is_address(name) else str(error)
     return bundles, refused
+
+
+def _check_vectors(bundle: Bundle, log: Callable[[str], None]) -> None:
+    check_tensorflow()
+    start_tensorflow()
+    from portproof.vectors.recomputing import check_vectors
+
+    check_vectors(bundle, log)
 
 
 def _unknown_formats(

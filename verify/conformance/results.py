@@ -100,9 +100,9 @@ class Conformance:
         yield "# Conformance"
         yield ""
         yield "What `make conformance` gave: every configuration of a layer that Keras's own tests"
-        yield "run, with random weights, in float32, in every runtime that computes on the CPU. A"
-        yield f"`wrong` that engines of {SHARED} origins share is a false alarm of the rule, unless a"
-        yield "person has explained it."
+        yield "run, with random weights, in float32, in every runtime that computes on the CPU."
+        yield f"A `wrong` that engines of {SHARED} origins share is a false alarm of the rule,"
+        yield "unless a person has explained it."
         yield ""
         yield from (f"- {line}" for line in self.summary())
         yield from ("", "## Wrong or failed, and why", "")

@@ -8,7 +8,7 @@ from portproof.bundle.digest import File
 from portproof.bundle.signature import Record, Signature
 from portproof.bundle.structure import Names
 
-SCHEMA: Literal["portproof/manifest/2"] = "portproof/manifest/2"
+SCHEMA: Literal["portproof/manifest/3"] = "portproof/manifest/3"
 
 Regime = Literal["typical", "batch", "edge"]
 REGIMES: tuple[Regime, ...] = ("typical", "batch", "edge")
@@ -211,7 +211,7 @@ class Manifest(Record):
         plots: The training's plots.
     """
 
-    schema_: Literal["portproof/manifest/2"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["portproof/manifest/3"] = Field(default=SCHEMA, alias="schema")
     model: str
     source: Origin
     packages: dict[str, str]

@@ -1,5 +1,6 @@
 """What `report.json` holds: the cells of a bundle, or of several, as artifacts/README.md has it."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +9,7 @@ from portproof.bundle import exit_policy
 from portproof.bundle.manifest import Regime, full_name
 from portproof.bundle.verdicts import ILL_CONDITIONED, PASSING, Verdict
 
-SCHEMA: Literal["portproof/report/2"] = "portproof/report/2"
+SCHEMA: Literal["portproof/report/3"] = "portproof/report/3"
 
 ArtifactKey = tuple[str, str, str]  # model, format, variant
 # Errors in units in the last place; None where a value is not finite.
@@ -127,6 +128,9 @@ class Cell(_Record):
         share_of_range: The largest difference relative to the range of the reference's values.
         relative_bound: What rounding allows, relative to the output's own size.
         same_largest: Of a variant's scores, the share of rows with the same largest element.
+        accuracy: The share of labelled rows that are given their label; `reference_accuracy` is the
+            Python model's.
+        labelled: How many rows have a label.
         worst: The element that is farthest off, where one is.
         samples: How many rows were compared.
         seconds: How long the runner computed for all of them.
@@ -163,6 +167,9 @@ class Cell(_Record):
     share_of_range: float | None = None
     relative_bound: float | None = None
     same_largest: float | None = None
+    accuracy: float | None = None
+    reference_accuracy: float | None = None
+    labelled: int = 0
     worst: WorstElement | None = None
     samples: int = 0
     seconds: float | None = None
@@ -225,7 +232,7 @@ class Report(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    schema_: Literal["portproof/report/2"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["portproof/report/3"] = Field(default=SCHEMA, alias="schema")
     ok: bool = False
     bundle: dict[str, str]
     environment: Environment
@@ -308,3 +315,42 @@ class Report(BaseModel):
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2, by_alias=True) + "\n"
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """Reports of different models as one. `requested` and the environment are the last one's."""
+    last = reports[-1]
+    by_model = ("bundle", "left_out", "notes", "unknown_formats", "sizes", "targets", "refused")
+    update: dict[str, Any] = {
+        name: {key: value for report in reports for key, value in getattr(report, name).items()}
+        for name in (*by_model, "unwritten")
+    }
+    for name in ("curves", "performance", "cells"):
+        update[name] = [item for report in reports for item in getattr(report, name)]
+    update["interrupted"] = any(report.interrupted for report in reports)
+    return last.model_copy(update=update).finished()
+
+
+def renewed(old: Report, new: Report) -> Report:
+    """A bundle's report after a verification that was narrowed to some runtimes.
+
+    The cells of those are the new ones, those of the others stay. Nothing stays of another bundle,
+    machine or Portproof.
+    """
+    here, before = new.environment, old.environment
+    same_place = (here.platform, here.processor, here.portproof) == (
+        before.platform,
+        before.processor,
+        before.portproof,
+    )
+    if not new.requested or old.bundle != new.bundle or not same_place or old.refused:
+        return new
+    run = {cell.runtime for cell in new.cells}
+    update = {
+        "cells": [*(cell for cell in old.cells if cell.runtime not in run), *new.cells],
+        "performance": [*(p for p in old.performance if p.runtime not in run), *new.performance],
+        "environment": here.model_copy(update={"runtimes": {**before.runtimes, **here.runtimes}}),
+        "requested": (*old.requested, *new.requested) if old.requested else (),
+        "interrupted": new.interrupted,
+    }
+    return new.model_copy(update=update).finished()

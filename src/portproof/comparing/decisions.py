@@ -48,3 +48,21 @@ def count_decisions(got: Array, reference: Array, noise: float) -> tuple[int, fl
     right = ties[np.arange(len(got)), reference.argmax(axis=-1)]
     shares = right / np.maximum(ties.sum(axis=-1), 1)
     return int(decided.sum()), float(shares[decided].sum())
+
+
+def count_right(scores: Array, labels: Array) -> int:
+    """How many rows are given their label.
+
+    Args:
+        scores: [rows, classes], of which the largest is chosen; [rows] or [rows, 1] of floats,
+            which say yes above 0.5; or [rows] of integers, which are the classes.
+        labels: The right class of each row.
+    """
+    flat = scores.reshape(len(scores), -1)
+    if flat.shape[1] > 1:
+        chosen = flat.astype(np.float64).argmax(axis=1)
+    elif is_float(scores.dtype):
+        chosen = flat[:, 0].astype(np.float64) > 0.5
+    else:
+        chosen = flat[:, 0]
+    return int(np.count_nonzero(chosen == labels))

@@ -83,9 +83,24 @@ def below_floor(metrics: Metrics, floor: Floor, variant: str, step: float | None
             f"{differing:.0f} of {metrics.decided} rows have another largest element, "
             f"and {100 * floor.same_largest:g} % must not"
         )
+    if reason := lost_accuracy(metrics, floor):
+        reasons.append(reason)
     if not reasons:
         return ""
     return f"no more the model: {'; '.join(reasons)}: {_what_to_do(metrics, variant, step)}"
+
+
+def lost_accuracy(metrics: Metrics, floor: Floor) -> str:
+    """By how much the accuracy is below the model's, where that is more than was declared."""
+    before, after = metrics.reference_accuracy, metrics.accuracy
+    if before is None or after is None or floor.accuracy_loss is None:
+        return ""
+    if before - after <= floor.accuracy_loss:
+        return ""
+    return (
+        f"its accuracy is {100 * after:.3g} % where the model's is {100 * before:.3g} %, "
+        f"on {metrics.labelled} labelled rows"
+    )
 
 
 def _what_to_do(metrics: Metrics, variant: str, step: float | None) -> str:

@@ -38,6 +38,9 @@ class Metrics:
         sum_oracle: Sum of oracle^2.
         decided: Rows in which one element is the largest by more than noise; see `decisions.py`.
         same: How many of these have the same largest element.
+        labelled: Rows that have a label.
+        right: How many of these are given it.
+        reference_right: How many of them the reference gives it.
         signal: Sum of reference^2.
         power: Sum of got^2.
         dot: Sum of got * reference.
@@ -74,6 +77,9 @@ class Metrics:
     sum_oracle: float = 0.0
     decided: int = 0
     same: float = 0.0
+    labelled: int = 0
+    right: int = 0
+    reference_right: int = 0
     signal: float = 0.0
     power: float = 0.0
     dot: float = 0.0
@@ -151,6 +157,16 @@ class Metrics:
         return self.same / self.decided if self.decided else None
 
     @property
+    def accuracy(self) -> float | None:
+        """The share of labelled rows that are given their label; None without any."""
+        return self.right / self.labelled if self.labelled else None
+
+    @property
+    def reference_accuracy(self) -> float | None:
+        """The same of the reference."""
+        return self.reference_right / self.labelled if self.labelled else None
+
+    @property
     def share_of_range(self) -> float | None:
         """The largest difference relative to the reference's range, or to its size without one."""
         span = self.high - self.low if self.high > self.low else abs(self.high)
@@ -180,6 +196,9 @@ _SUMS = (
     "sum_oracle",
     "decided",
     "same",
+    "labelled",
+    "right",
+    "reference_right",
     "signal",
     "power",
     "dot",

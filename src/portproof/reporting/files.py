@@ -10,7 +10,7 @@ from pydantic import RootModel
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.errors import BundleError, described
-from portproof.bundle.report import Performance, Report
+from portproof.bundle.report import Performance, Report, renewed
 from portproof.reporting import github, markdown
 from portproof.reporting.card import render_card
 from portproof.reporting.page import render_page
@@ -26,12 +26,21 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
         if Path(name, MANIFEST).is_file():
             _replace_report(Path(name), report.of_refused(name, reason), unwritten)
     for bundle in bundles:
-        part = report.of_model(bundle.manifest.model)
+        part = _with_kept_cells(bundle, report.of_model(bundle.manifest.model))
         _write(bundle.path / REPORT, part.to_json, unwritten)
         _write(bundle.path / PAGE, partial(render_page, bundle, part), unwritten)
         card = partial(render_card, bundle.path, bundle.manifest, markdown.verdicts(part))
         _write(bundle.path / CARD, card, unwritten)
     return unwritten
+
+
+def _with_kept_cells(bundle: Bundle, part: Report) -> Report:
+    """The report, with the cells of runtimes that this run was not about."""
+    try:
+        old = Report.model_validate_json((bundle.path / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # there is none, or it is another version's
+        return part
+    return renewed(old, part)
 
 
 def _replace_report(path: Path, refused: Report, unwritten: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from portproof.bundle.manifest import DECIDING
 from portproof.bundle.report import Cell, Performance, Report
 from portproof.bundle.verdicts import GRADES
 from portproof.reporting.causes import causes, shortened
-from portproof.reporting.summary import deciding, nearness, overall
+from portproof.reporting.summary import accuracy, deciding, nearness, overall
 
 # Outputs of one entry that are listed one by one. The worst are among these.
 MAX_LISTED = 24
@@ -29,7 +29,8 @@ class Entry:
 
     @property
     def figure(self) -> str:
-        return nearness(deciding(self.cells), "ULP")
+        cells = deciding(self.cells)
+        return ", ".join(filter(None, [nearness(cells, "ULP"), accuracy(cells)]))
 
     @property
     def has_edge_failure(self) -> bool:

@@ -38,6 +38,12 @@ def overall(cells: Iterable[Cell]) -> Verdict:
 MAX_ULPS = 99  # beyond which they are more digits than anyone reads
 
 
+def accuracy(cells: Sequence[Cell]) -> str:
+    """The worst accuracy on labelled rows, `94 %`, or nothing."""
+    shares = [cell.accuracy for cell in cells if cell.accuracy is not None]
+    return f"{100 * min(shares):.0f} %" if shares else ""
+
+
 def nearness(cells: Sequence[Cell], ulp: str = "ulp") -> str:
     """The figure that tells most of deciding cells, or nothing where that is their verdict.
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from portproof.bundle.report import Cell, Report
 from portproof.reporting.causes import Cause, causes, shortened
 from portproof.reporting.shipping import destinations, not_to_text
-from portproof.reporting.summary import counts_text, deciding, nearness, overall
+from portproof.reporting.summary import accuracy, counts_text, deciding, nearness, overall
 
 STYLES = {
     "exact": "green",
@@ -101,12 +101,18 @@ def _entry(cells: Sequence[Cell]) -> Text:
     text = Text(verdict, STYLES[verdict])
     if figure := nearness(cells):
         text.append(f" {figure}")
+    if share := accuracy(cells):
+        text.append(f", {share}")
     if any(cell.ill_conditioned for cell in cells):
         text.append(f" {ILL_CONDITIONED}")
     return text
 
 
 def _legend(cells: Sequence[Cell]) -> Iterator[Text]:
+    if labelled := {c.output: c for c in cells if c.reference_accuracy is not None}:
+        told = (f"{o} {100 * (c.reference_accuracy or 0):.0f} %" for o, c in labelled.items())
+        rows = next(iter(labelled.values())).labelled
+        yield Text(f"accuracy of the Python model on {rows} labelled rows: {', '.join(told)}")
     if any(cell.ill_conditioned for cell in deciding(cells)):
         outputs = list(dict.fromkeys(c.output for c in deciding(cells) if c.ill_conditioned))
         yield Text(

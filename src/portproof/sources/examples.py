@@ -61,6 +61,40 @@ def read_examples(path: Path) -> dict[str, Any] | np.ndarray[Any, Any]:
         raise UsageError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from None
 
 
+def read_labels(path: Path) -> np.ndarray[Any, Any]:
+    """Labels of a `.npy` file: a class for each row. Raises UsageError."""
+    labels = read_examples(path)
+    if isinstance(labels, Mapping):
+        raise UsageError(f"{path}: labels are read from a .npy file, one for each output.")
+    return labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def complete_labels(functions: Mapping[str, Any], labels: Any) -> Examples:
+    """Labels by signature and output.
+
+    Args:
+        functions: The flat functions by signature.
+        labels: An array (for a signature with one output), a mapping by output, or a mapping of
+            such mappings by signature. None: there are none.
+
+    Raises UsageError where they fit no signature.
+    """
+    if labels is None or (isinstance(labels, Mapping) and not labels):
+        return {}
+    complete: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
+    for name, value in _by_signature(labels, list(functions)).items():
+        outputs = list(signature_of(name, concrete_of(functions[name])).outputs)
+        if not isinstance(value, Mapping):
+            if len(outputs) > 1:
+                raise UsageError(f"{name} has the outputs {', '.join(outputs)}: name the labels'.")
+            value = {outputs[0]: value}
+        # A name of "" is of labels that nobody named, which one output cannot confuse.
+        if set(value) == {""} and len(outputs) == 1:
+            value = {outputs[0]: value[""]}
+        complete[name] = {output: np.asarray(array) for output, array in value.items()}
+    return complete
+
+
 def _by_signature(examples: Any, signatures: list[str]) -> dict[str, Any]:
     if examples is None or (isinstance(examples, Mapping) and not examples):
         return {}
@@ -93,9 +127,15 @@ def _arrays(name: str, examples: Any, function: Any) -> dict[str, np.ndarray[Any
 
 
 def _by_input(name: str, examples: Any, signature: Signature) -> dict[str, Any]:
-    if isinstance(examples, Mapping):
-        return flatten(examples)
     names = list(signature.inputs)
+    if isinstance(examples, Mapping):
+        by_name = flatten(examples)
+        # One array for one input is meant for it, whatever a file calls it.
+        return (
+            dict(zip(names, by_name.values(), strict=True))
+            if len(by_name) == 1 == len(names)
+            else by_name
+        )
     arrays = list(examples) if isinstance(examples, list | tuple) else [examples]
     if len(arrays) != len(names):
         raise UsageError(f"{name} has the inputs {', '.join(names)}: name an array for each.")

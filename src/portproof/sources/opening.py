@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from portproof.bundle.errors import ExportError, PortproofError, UsageError, described, one_line
+from portproof.sources.examples import complete_labels
 from portproof.sources.keras_models import from_keras, lambda_message
 from portproof.sources.modules import from_module, from_saved_model
 from portproof.sources.names import KINDS, check_name
@@ -26,6 +27,7 @@ def make_source(
     name: str = "",
     signatures: Mapping[str, Any] | Sequence[str] | None = None,
     inputs: Any = None,
+    labels: Any = None,
     imports: Sequence[str] = (),
     keras_forms: Mapping[str, keras.Model] | None = None,
     draw_plots: Callable[[Path], None] | None = None,
@@ -46,6 +48,10 @@ def make_source(
     changes: dict[str, Any] = {"name": name or source.name}
     if keras_forms:
         changes["keras_forms"] = keras_forms
+    if given := complete_labels(source.functions, labels):
+        if source.generated_inputs & set(given):
+            raise UsageError("labels are of the model's own data: give its inputs too.")
+        changes["labels"] = given
     if draw_plots:
         changes["draw_plots"] = draw_plots
     return replace(source, **changes)

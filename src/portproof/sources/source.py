@@ -39,6 +39,7 @@ class Source:
             For a `keras.Model` it is the model itself.
         draw_plots: Writes plots of the training as PNG files into a folder.
         structures: How the original nests inputs and outputs, of the signatures where it does.
+        labels: By signature and output, the right class of each row of the examples, as integers.
         generated_inputs: The signatures whose examples were generated, because nobody gave any.
     """
 
@@ -49,6 +50,7 @@ class Source:
     keras_forms: Mapping[str, keras.Model] = field(default_factory=dict)
     draw_plots: Callable[[Path], None] | None = None
     structures: Mapping[str, Structure] = field(default_factory=dict)
+    labels: Examples = field(default_factory=dict)
     generated_inputs: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -56,6 +58,8 @@ class Source:
             raise ExportError(f"{self.name} has no signature, so there is nothing to export.")
         for name, signature in self.signatures.items():
             check_examples(name, signature, self.examples.get(name, {}))
+            for output, labels in self.labels.get(name, {}).items():
+                check_labels(name, signature, self.examples[name], output, labels)
 
     def concrete(self, signature: str) -> Any:
         """The one traced graph of a signature, the same object at every call."""
@@ -105,3 +109,26 @@ def check_examples(
     rows = {key: len(array) for key, array in examples.items()} if signature.batched else {}
     if len(set(rows.values())) > 1:
         raise UsageError(f"{name}: the examples have different numbers of rows: {rows}.")
+
+
+def check_labels(
+    name: str,
+    signature: Signature,
+    examples: Mapping[str, np.ndarray[Any, Any]],
+    output: str,
+    labels: np.ndarray[Any, Any],
+) -> None:
+    """Raises UsageError where labels are not a class for each row of the examples."""
+    if output not in signature.outputs:
+        raise UsageError(
+            f"{name}: labels are given for {output}, and the outputs are "
+            f"{', '.join(signature.outputs)}."
+        )
+    if not signature.batched:
+        raise UsageError(f"{name}: labels are of rows, and the signature has no dynamic batch.")
+    rows = len(next(iter(examples.values())))
+    if labels.dtype.kind not in "iub" or labels.shape != (rows,):
+        raise UsageError(
+            f"{name}: the labels of {output} are {labels.dtype}{list(labels.shape)}: give an "
+            f"integer for each of the {rows} rows of the example inputs."
+        )

@@ -22,8 +22,8 @@ class Case:
 
     Attributes:
         swept: The input that is taken along its magnitudes; None where none is.
-        rows: The positions of the example rows that the inputs consist of; None where they are
-            other values.
+        rows: The positions of the rows that the inputs consist of, of `typical` among the examples,
+            else among those of `typical`; None where they are other values.
         optional: Whether the case is dropped where the original refuses its inputs.
     """
 
@@ -45,8 +45,8 @@ def cases(
     Other dynamic dimensions are taken shorter and longer there. No case has more than `max_rows`
     rows.
     """
-    rows, examples = signature.batched, _at_most(signature, examples, max_rows)
-    yield Case("typical", "typical", dict(examples))
+    rows, examples, chosen = signature.batched, *_at_most(signature, examples, max_rows)
+    yield Case("typical", "typical", dict(examples), rows=chosen)
     yield from _other_lengths(signature, examples)
     yield from _batches(examples, BATCHES if rows else (), max_rows)
     if rows:
@@ -61,16 +61,21 @@ def training_cases(
     signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], max_rows: int
 ) -> Iterator[Case]:
     """Cases of a training step: batches of sizes that people train with, and no edge."""
-    examples = _at_most(signature, examples, max_rows)
-    yield Case("typical", "typical", dict(examples))
+    examples, chosen = _at_most(signature, examples, max_rows)
+    yield Case("typical", "typical", dict(examples), rows=chosen)
     yield from _batches(examples, TRAINING_BATCHES if signature.batched else (), max_rows)
 
 
 def _at_most(
     signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], max_rows: int
-) -> Mapping[str, np.ndarray[Any, Any]]:
-    too_many = signature.batched and len(next(iter(examples.values()))) > max_rows
-    return _resized(examples, max_rows) if too_many else examples
+) -> tuple[Mapping[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None]:
+    """The examples, or `max_rows` of them, and which rows these are; None without rows."""
+    if not signature.batched:
+        return examples, None
+    available = len(next(iter(examples.values())))
+    if available <= max_rows:
+        return examples, np.arange(available)
+    return _resized(examples, max_rows), _spread(available, max_rows)
 
 
 def _other_lengths(

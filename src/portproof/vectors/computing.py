@@ -1,7 +1,7 @@
 """A case's arrays: what the original gives, what the oracle gives, and the bounds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ class TestedFunction:
         name: The signature's name.
         function: The function, with one graph.
         examples: An array for each input.
+        labels: By output, the right class of each row of the examples.
         training: Whether it is a training step, whose cases are batches that people train with.
     """
 
@@ -34,6 +35,7 @@ class TestedFunction:
     name: str
     function: Any
     examples: Mapping[str, np.ndarray[Any, Any]]
+    labels: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     training: bool = False
 
     @property
@@ -98,6 +100,11 @@ class CaseComputer:
         }
         if deviations.shader is not None:
             groups["shader"] = _bounds(deviations.shader, reference, exact)
+        if case.regime == "typical" and self._function.labels:
+            groups["labels"] = {
+                output: array[case.rows].astype(np.int64)
+                for output, array in self._function.labels.items()
+            }
         return {
             f"{group}/{key}": a for group, arrays in groups.items() for key, a in arrays.items()
         }
@@ -108,7 +115,7 @@ class CaseComputer:
         A batch consists of rows of the model's own data. Where the oracle gives each row what it
         gave it there, rows do not depend on each other, and neither does their rounding.
         """
-        if case.rows is not None and self._typical is not None:
+        if case.rows is not None and self._typical is not None and case.regime != "typical":
             exact = self.oracle(inputs)
             again = _rows_of(self._typical, case.rows)
             if again is not None and _alike(exact, again.exact):

@@ -10,7 +10,7 @@ from portproof.bundle.report import Cell, Envelope, Errors, WorstElement
 from portproof.bundle.signature import TensorSpec
 from portproof.bundle.tensors import Arrays
 from portproof.bundle.verdicts import PASSING, Verdict, worst
-from portproof.comparing.decisions import count_decisions, has_scores
+from portproof.comparing.decisions import count_decisions, count_right, has_scores
 from portproof.comparing.envelopes import Point, envelope, magnitude
 from portproof.comparing.float_format import Array
 from portproof.comparing.floors import below_floor
@@ -61,9 +61,7 @@ def outcome_of(
     outcome = Outcome(vector.case, verdict, reason, metrics, result.seconds, result.note)
     if got is None or metrics is None:
         return outcome
-    if trial.artifact.variant and has_scores(output, expected.reference):
-        decided, same = count_decisions(got, expected.reference, trial.floor.noise)
-        outcome.metrics = replace(metrics, decided=decided, same=same)
+    outcome.metrics = replace(metrics, **_decisions(trial, output, arrays, got))
     if vector.regime == "typical" and is_plotted(trial.outputs, output):
         outcome.errors = ulp_errors(got, expected.oracle)
     if vector.sweep:
@@ -75,6 +73,22 @@ def outcome_of(
             sizes = magnitude(swept[row]), magnitude(point.reference)
             outcome.points.append(Point(*sizes, point_verdict, point_reason))
     return outcome
+
+
+def _decisions(trial: Trial, output: str, arrays: Arrays, got: Array) -> dict[str, Any]:
+    """Of scores, as fields of metrics: whether a variant chooses alike, and what it gets right."""
+    reference, labels = arrays[f"reference/{output}"], arrays.get(f"labels/{output}")
+    counted: dict[str, Any] = {}
+    if trial.artifact.variant and has_scores(output, reference):
+        decided, same = count_decisions(got, reference, trial.floor.noise)
+        counted |= {"decided": decided, "same": same}
+    if labels is not None and len(labels) == len(got):
+        counted |= {
+            "labelled": len(labels),
+            "right": count_right(got, labels),
+            "reference_right": count_right(reference, labels),
+        }
+    return counted
 
 
 def _sweep_rows(swept: Array, reference: Array, spec: TensorSpec, batched: bool) -> Iterator[Any]:
@@ -158,6 +172,8 @@ _PLAIN_FIELDS = (
     "share_of_range",
     "relative_bound",
     "same_largest",
+    "accuracy",
+    "reference_accuracy",
 )
 
 
@@ -177,6 +193,7 @@ def _metric_fields(metrics: Metrics, case: str) -> dict[str, Any]:
         "flushed": metrics.flushed,
         "worst": worst_element,
         "samples": metrics.samples,
+        "labelled": metrics.labelled,
     }
 
 

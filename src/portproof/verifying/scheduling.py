@@ -9,6 +9,7 @@ from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.manifest import Manifest
 from portproof.bundle.report import Cell, Performance, Report
+from portproof.comparing.floors import Floor
 from portproof.runtimes.process import Limits, RunnerProcess
 from portproof.runtimes.runtime import Runtime
 from portproof.verifying.cells import absent_cells, run_trial
@@ -30,6 +31,8 @@ def run_cells(
     unknown_formats: Mapping[str, list[str]] | None = None,
     limits: Limits | None = None,
     strict: bool = False,
+    targets: Mapping[str, Sequence[str]] | None = None,
+    floors: Mapping[str, Mapping[str, Floor]] | None = None,
     on_cell: OnCell = lambda _: None,
     on_runtime: OnRuntime = lambda _, __: None,
 ) -> Report:
@@ -46,6 +49,8 @@ def run_cells(
         unknown_formats: Goes into the report as it is.
         limits: What each process may use.
         strict: Whether edge cases count for the exit status.
+        targets: By model, the runtimes that it ships to.
+        floors: By model and variant, the floors that are not the default ones.
         on_cell: Called from the processes' threads, one call at a time.
         on_runtime: Called in the same way with each runtime that ran, as it ends, and its cells.
 
@@ -54,7 +59,10 @@ def run_cells(
     digests = {bundle.manifest.model: bundle.digest for bundle in bundles}
     if len(digests) < len(bundles):
         raise UsageError("two of the bundles are of one model: verify them one after the other.")
-    workers = [_Worker(list(bundles), group, limits or Limits()) for group in _groups(runtimes)]
+    workers = [
+        _Worker(list(bundles), group, limits or Limits(), floors or {})
+        for group in _groups(runtimes)
+    ]
     cells: dict[str, list[Cell]] = {runtime.name: [] for runtime in runtimes}
     lock = threading.Lock()
 
@@ -86,6 +94,9 @@ def run_cells(
         interrupted=interrupted,
         environment=environment({k: v for worker in workers for k, v in worker.versions.items()}),
         requested=tuple(requested),
+        targets={
+            model: tuple(names) for model, names in (targets or {}).items() if model in digests
+        },
         strict=strict,
         sizes={
             m.model: {artifact.name: artifact.size for artifact in m.artifacts} for m in manifests
@@ -139,7 +150,14 @@ def _groups(runtimes: Sequence[Runtime]) -> list[list[Runtime]]:
 class _Worker:
     """Runs the runtimes of one process, one after the other."""
 
-    def __init__(self, bundles: list[Bundle], runtimes: list[Runtime], limits: Limits) -> None:
+    def __init__(
+        self,
+        bundles: list[Bundle],
+        runtimes: list[Runtime],
+        limits: Limits,
+        floors: Mapping[str, Mapping[str, Floor]],
+    ) -> None:
+        self._floors = floors
         self._bundles, self.runtimes = bundles, runtimes
         first = runtimes[0]
         self._missing = first.missing()
@@ -151,7 +169,7 @@ class _Worker:
 
     def cells(self, runtime: Runtime) -> Iterator[Cell]:
         """All cells of one of these runtimes; ends early when closed."""
-        for trial in trials(self._bundles, runtime):
+        for trial in trials(self._bundles, runtime, self._floors):
             passed = False
             for cell in self._run(trial):
                 if self._closed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from portproof.bundle.bundle import Bundle
@@ -72,10 +73,15 @@ class Trial:
         )
 
 
-def trials(bundles: list[Bundle], runtime: Runtime) -> Iterator[Trial]:
-    """Everything in some bundles that a runtime knows the format of."""
+def trials(
+    bundles: list[Bundle],
+    runtime: Runtime,
+    floors: Mapping[str, Mapping[str, Floor]] = MappingProxyType({}),
+) -> Iterator[Trial]:
+    """Everything in some bundles that a runtime knows the format of; floors by model."""
     for bundle in bundles:
+        of_model = floors.get(bundle.manifest.model, {})
         for artifact in bundle.manifest.artifacts:
             if artifact.name in runtime.formats:
                 for signature, endpoint in artifact.endpoints.items():
-                    yield Trial(bundle, artifact, signature, endpoint, runtime)
+                    yield Trial(bundle, artifact, signature, endpoint, runtime, of_model)
