@@ -113,7 +113,7 @@ def export(
             imports=import_ or (),
             log=typer.echo,
         )
-        typer.echo(f"exported {bundle.path}")
+        typer.echo(f"exported {_short(bundle.path)}")
 
 
 def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> None:
@@ -130,7 +130,13 @@ def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> 
         if not started:
             _start_tensorflow()
             started = True
-        typer.echo(f"exported {export_model(project, name, typer.echo)}")
+        typer.echo(f"exported {_short(export_model(project, name, typer.echo))}")
+
+
+def _short(path: Path) -> Path:
+    """A path as a person would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _start_tensorflow() -> None:

@@ -20,7 +20,7 @@ from portproof.formats.savedmodel import with_same_names
 from portproof.formats.table import SAVEDMODEL
 from portproof.formats.tfjs_optimizing import optimized
 from portproof.formats.tfjs_weights import write_weights
-from portproof.graphs import known_shapes, unrolling
+from portproof.graphs import checks, known_shapes, unrolling
 from portproof.graphs.freezing import FrozenGraph, freeze, with_weights
 from portproof.graphs.references import node_name
 from portproof.graphs.rewrites.table import TFJS, rewritten
@@ -59,8 +59,10 @@ def _check_dtypes(source: Source, name: str) -> None:
 def _write_signature(concrete: Any, folder: Path) -> tuple[str, ...]:
     """Write one signature's graph; notes on what was changed in it."""
     frozen = freeze(concrete, inline=True)
-    graph = unrolling.unrolled(frozen.graph)
-    notes = (unrolling.NOTE,) if graph is not frozen.graph else ()
+    ends = [tensor.op.name for tensor in (*frozen.inputs.values(), *frozen.outputs)]
+    plain, notes = checks.stripped(frozen.graph, ends)
+    graph = unrolling.unrolled(plain)
+    notes += (unrolling.NOTE,) if graph is not plain else ()
     if unrolling.has_loops(graph):
         if unrolling.has_lists(graph):
             raise ExportError(

@@ -18,8 +18,8 @@ from typing import Any
 import tensorflow as tf
 
 from portproof.bundle.errors import ExportError
-from portproof.graphs import functions, tensor_lists, unrolling
-from portproof.graphs.rewrites.table import MICRO, TFLITE, Table, rewritten
+from portproof.graphs import checks, functions, tensor_lists, unrolling
+from portproof.graphs.rewrites.table import MICRO, TFLITE, TFLITE_ERF, Table, rewritten
 from portproof.quiet import quiet
 from portproof.sources.source import Source
 
@@ -134,6 +134,7 @@ def _ways(one_row: bool) -> list[Way]:
     ways: list[Way] = [
         partial(_rewritten, table=micro),
         partial(_unrolled, table={**micro, **TFLITE}),
+        partial(_unrolled, table={**micro, **TFLITE, **TFLITE_ERF}),
     ]
     if one_row:
         ways.append(partial(_with_lists_of_one_row, table={**micro, **TFLITE}))
@@ -169,10 +170,11 @@ def _with_lists_of_one_row(function: Any, table: Table) -> tuple[Any, list[str]]
 def _changed(function: Any, first: GraphStep, table: Table) -> tuple[Any, list[str]]:
     notes: list[str] = []
 
-    def change(graph: Any) -> Any:
+    def change(graph: Any, ends: list[str]) -> Any:
+        graph, left_out = checks.stripped(graph, ends)
         graph, steps = first(graph)
         result, rewrites = rewritten(graph, table)
-        notes.extend([*steps, *rewrites])
+        notes.extend([*left_out, *steps, *rewrites])
         return result
 
     return functions.changed(function, change), notes

@@ -9,7 +9,8 @@ from tensorflow.core.framework import graph_pb2
 
 from portproof.graphs.freezing import freeze, with_weights
 
-Change = Callable[[graph_pb2.GraphDef], graph_pb2.GraphDef]
+# A frozen graph, and the names of the nodes that have to stay in it -> what it becomes.
+Change = Callable[[graph_pb2.GraphDef, list[str]], graph_pb2.GraphDef]
 
 
 def operations(graph: Any) -> Iterator[Any]:
@@ -34,7 +35,9 @@ def for_one_row(concrete: Any) -> Any:
 def changed(concrete: Any, change: Change) -> Any:
     """A flat function, with named outputs, of the frozen and changed graph of another one."""
     frozen = freeze(concrete, inline=True)
-    graph = _with_unique_functions(change(with_weights(frozen.graph, frozen.weights)))
+    ends = [tensor.op.name for tensor in (*frozen.inputs.values(), *frozen.outputs)]
+    whole = with_weights(frozen.graph, frozen.weights)
+    graph = _with_unique_functions(change(whole, ends))
     specs = concrete.structured_input_signature[1]
     placeholders = {name: tensor.name for name, tensor in frozen.inputs.items()}
     outputs = [tensor.name for tensor in frozen.outputs]

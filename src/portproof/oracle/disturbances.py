@@ -98,8 +98,6 @@ def _rounding(rule: Elementwise, inputs: list[Tensor], result: Tensor, dtype: in
     if rule.exact and dtype not in (types_pb2.DT_DOUBLE, types_pb2.DT_COMPLEX128):
         representable = tf.equal(result, tf.cast(tf.cast(result, dtype), result.dtype))
         rounding = tf.where(representable, tf.zeros_like(rounding), rounding)
-    if rule.arrays_only:
-        rounding *= tf.cast(tf.size(result) > 1, rounding.dtype)
     return rounding
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 
-from portproof.graphs.rewrites.pooling import max_pool_3d
+from portproof.graphs.rewrites.pooling import average_pool_3d, max_pool_3d
 from portproof.graphs.splicing import Rewrite, Tensor
 
 
@@ -27,7 +27,9 @@ def _resize_bilinear(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         first, second, weight = _neighbours(node, tf.shape(images)[axis], size[axis - 1])
         weight = tf.reshape(weight, [-1, 1, 1] if axis == 1 else [-1, 1])
         low, high = tf.gather(resized, first, axis=axis), tf.gather(resized, second, axis=axis)
-        resized = low + (high - low) * weight
+        # There are several formulas (low + (high - low) * weight, sums of products of either axis
+        # first), which round where another one does not. `AddN` always counts as rounded.
+        resized = tf.add_n([low * (1 - weight), high * weight])
     return resized
 
 
@@ -49,24 +51,6 @@ def _neighbours(node: Node, before: Tensor, after: Tensor) -> tuple[Tensor, Tens
     return tf.cast(first, tf.int32), tf.cast(second, tf.int32), at - tf.floor(at)
 
 
-def _average_pool_3d(node: Node, inputs: Sequence[Tensor]) -> Tensor | None:
-    """Along depth, then over height and width: where padding does not count, means of means are.
-
-    Both are pools, so that each has a pool's rounding.
-    """
-    if node.attr["data_format"].s == b"NCDHW":
-        return None
-    [x] = inputs
-    (kd, kh, kw), (sd, sh, sw) = (list(node.attr[key].list.i)[1:4] for key in ("ksize", "strides"))
-    padding = node.attr["padding"].s.decode()
-    n, d, h, w, c = (tf.shape(x)[axis] for axis in range(5))
-    x = tf.reshape(x, [n, d, h * w, c])
-    x = tf.nn.avg_pool2d(x, (kd, 1), (sd, 1), padding)
-    d = tf.shape(x)[1]
-    x = tf.nn.avg_pool2d(tf.reshape(x, [n * d, h, w, c]), (kh, kw), (sh, sw), padding)
-    return tf.reshape(x, [n, d, tf.shape(x)[1], tf.shape(x)[2], c])
-
-
 def _local_response(node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """x / (bias + alpha * sum of x^2 over neighbouring channels)^beta."""
     [x] = inputs
@@ -81,7 +65,7 @@ def _local_response(node: Node, inputs: Sequence[Tensor]) -> Tensor:
 LOWERED: dict[str, Rewrite] = {
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _fused_batch_norm),
     "ResizeBilinear": _resize_bilinear,
-    "AvgPool3D": _average_pool_3d,
+    "AvgPool3D": average_pool_3d,
     "MaxPool3D": max_pool_3d,
     "LRN": _local_response,
 }

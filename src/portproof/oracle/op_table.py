@@ -9,9 +9,9 @@ from portproof.oracle import shader_errors, term_counts
 from portproof.oracle.rules import Composite, Contraction, Elementwise, Rule, Tensor
 
 ELEMENTWISE: dict[str, Elementwise] = {
-    **dict.fromkeys(
-        ("Add", "AddN", "AddV2", "Sub", "BiasAdd"), Elementwise(of_operands=True, exact=True)
-    ),
+    **dict.fromkeys(("Add", "AddV2", "Sub", "BiasAdd"), Elementwise(of_operands=True, exact=True)),
+    # A sum of several, each partial sum of which may be one that the dtype cannot hold.
+    "AddN": Elementwise(of_operands=True),
     **dict.fromkeys(("Mul", "MulNoNan", "Square", "Cast", "LeakyRelu"), Elementwise(exact=True)),
     **dict.fromkeys(("Xlogy", "Xlog1py", "Xdivy"), Elementwise(4)),
     **dict.fromkeys(("Lgamma", "Digamma", "Igamma", "Igammac"), Elementwise(16, floor=1)),
@@ -162,9 +162,7 @@ EXACT = frozenset({
 UNLISTED = Elementwise(4)
 
 
-# What depends on no value of an input or a weight: positions, coefficients, tables.
-_TABLE = Elementwise(2, exact=True, arrays_only=True)
-_TABLE_OF_OPERANDS = Elementwise(of_operands=True, exact=True, arrays_only=True)
+# Of these the results of whole numbers are whole, and of others rounded like any.
 _COMPUTED_RANGES = frozenset({"Range", "LinSpace"})
 
 
@@ -175,16 +173,12 @@ def rule_of(op: str) -> Rule | None:
 
 @cache
 def rule_of_table(op: str) -> Rule | None:
-    """The rule for an op that depends on no value of an input or a weight.
+    """The rule for an op that depends on no value of an input or a weight: a position, a table.
 
-    Of these only arrays are moved, and not where the dtype can hold the result: a size, a factor
-    or a whole position is the same in every implementation.
+    Nothing is moved where the dtype can hold the result: a size or a whole position is the same in
+    every implementation.
     """
     if op in EXACT and op not in _COMPUTED_RANGES:
         return None
     rule = TABLE.get(op, UNLISTED)
-    if isinstance(rule, Elementwise) and rule.of_operands:
-        return _TABLE_OF_OPERANDS
-    if isinstance(rule, Elementwise):
-        return replace(_TABLE, ulps=max(rule.ulps, 0.5), floor=rule.floor)
-    return rule
+    return replace(rule, exact=True) if isinstance(rule, Elementwise) else rule

@@ -42,12 +42,12 @@ a value stands at a step (a rounding, a comparison, a relu) the samples fall on 
   Sums of whole numbers that stay below the dtype's precision are exact.
 - operations that the tables do not list: four units, unless they only move, choose or compare.
 
-What does not depend on the values of inputs and weights is disturbed too where it is an array: the
-positions between pixels, the coefficients of a window or a filter bank, which implementations
-compute in float32, each in its own order. Not disturbed are sizes, scalars, and whatever the dtype
-can hold: a whole position, and what is chosen by it, is the same everywhere. A Fourier transform of
-n elements is n sums of n products; a complex number's parts are disturbed each by what is allowed
-for its magnitude.
+What does not depend on the values of inputs and weights is disturbed too: the scale and the
+positions of a resized image, the coefficients of a window or a filter bank, which implementations
+compute in float32, each in its own order. Only what the dtype can hold is not: a size or a whole
+position, and what is chosen by it, is the same everywhere. A Fourier transform of n elements is n
+sums of n products; a complex number's parts are disturbed each by what is allowed for its
+magnitude.
 A sample that fails, does not end, or gives other shapes or no numbers is left out.
 
 `AMPLITUDE` is the distance in standard deviations, roughly, at which a correct program is still

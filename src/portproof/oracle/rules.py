@@ -18,7 +18,6 @@ class Elementwise:
         of_operands: Whether they are units of the largest operand, as of a sum, not of the result.
         floor: The least magnitude whose units are taken.
         exact: Whether a result that the dtype can hold is not rounded at all.
-        arrays_only: Whether a result of a single element is not rounded at all.
         shader: How far a shader's result may be off in addition; None where no less is promised.
     """
 
@@ -26,7 +25,6 @@ class Elementwise:
     of_operands: bool = False
     floor: float = 0.0
     exact: bool = False
-    arrays_only: bool = False
     shader: ShaderError | None = None
 
 

@@ -1,5 +1,6 @@
 """A report on one screen: what ran where, what needs action, and where the model ships."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
@@ -22,6 +23,8 @@ STYLES = {
 }
 ILL_CONDITIONED = "~"
 
+# How a refusal begins: the line has the formats already.
+_WRITTEN_AS = re.compile(r"^\S+ cannot be written as [\w -]+: ")
 # Formats that share a table, by the kind of program that runs them.
 _PYTHON = ("savedmodel", "checkpoint", "keras")
 RUNTIME_WIDTH, COLUMN_WIDTH, GAP = 20, 10, 2  # characters, at least
@@ -152,7 +155,7 @@ def _not_run(report: Report) -> Iterator[Text]:
     left_out: dict[str, list[str]] = {}
     for formats in report.left_out.values():
         for format_, reason in formats.items():
-            left_out.setdefault(reason, []).append(format_)
+            left_out.setdefault(_WRITTEN_AS.sub("", reason), []).append(format_)
     for reason, names in left_out.items():
         yield Text(f"not written: {', '.join(dict.fromkeys(names))}: {_cut(reason)}", "dim")
     if report.absent:

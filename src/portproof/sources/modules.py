@@ -41,10 +41,19 @@ def from_module(
 
 
 def functions_of(module: Any) -> dict[str, Any]:
-    """The module's own tf.functions, by attribute name."""
+    """The module's own tf.functions, by attribute name.
+
+    Methods, and what is kept as an attribute of the object, which SavedModel keeps too. Of those,
+    helpers that have no signature are no concern of an export.
+    """
     kind = type(tf.function(lambda: None))
-    names = [name for name in dir(module) if isinstance(getattr(type(module), name, None), kind)]
-    return {name: getattr(module, name) for name in names}
+    methods = [name for name in dir(module) if isinstance(getattr(type(module), name, None), kind)]
+    kept = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, kind) and (value.input_signature is not None or traces(value))
+    ]
+    return {name: getattr(module, name) for name in sorted({*methods, *kept})}
 
 
 def from_saved_model(

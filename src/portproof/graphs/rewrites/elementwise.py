@@ -30,6 +30,19 @@ def transpose(_: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     return tf.transpose(tf.where(x, 1.0, 0.0), order) > 0.5
 
 
+def one_hot(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
+    """`OneHot` of floats along the last axis: the one value where the index is the class.
+
+    TF.js's WASM kernel writes integers into the result, whatever its dtype
+    (tfjs-backend-wasm/src/kernels/OneHot.ts).
+    """
+    indices, depth, on, off = inputs
+    if not on.dtype.is_floating or node.attr["axis"].i != -1:
+        return None
+    chosen = tf.equal(tf.cast(indices, tf.int32)[..., None], tf.range(depth))
+    return tf.where(chosen, on, off)
+
+
 def band_part(_: Any, inputs: Sequence[Tensor]) -> Tensor:
     """`MatrixBandPart`, of which causal masks are made, by comparing rows with columns.
 

@@ -11,7 +11,7 @@ from typing import Any
 from tensorflow.core.framework import graph_pb2
 
 from portproof.graphs.rewrites.einsum import einsum
-from portproof.graphs.rewrites.elementwise import band_part, softsign, transpose
+from portproof.graphs.rewrites.elementwise import band_part, one_hot, softsign, transpose
 from portproof.graphs.rewrites.error_function import erf, erfc
 from portproof.graphs.rewrites.micro import select, tile
 from portproof.graphs.rewrites.pooling import average_pool_3d, max_pool_3d
@@ -36,12 +36,24 @@ TFJS: Table = {
     ),
     "Softsign": Row(softsign, "Softsign, which TF.js's converter does not have, by x / (1 + |x|)"),
     "Transpose": Row(transpose, "Transpose of booleans, which WebGPU gets wrong, by way of floats"),
+    "MaxPool3D": Row(
+        max_pool_3d, "MaxPool3D, of which WASM gets negative windows wrong, by two 2-D pools"
+    ),
+    "OneHot": Row(
+        one_hot, "OneHot of floats, to which WASM gives the bits of integers, by comparisons"
+    ),
     "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
 }
 
 TFLITE: Table = {
-    "MaxPool3D": Row(max_pool_3d, "MaxPool3D, which LiteRT does not have, by slices and maxima"),
-    "AvgPool3D": Row(average_pool_3d, "AvgPool3D, which LiteRT does not have, by slices and sums"),
+    "MaxPool3D": Row(max_pool_3d, "MaxPool3D, which LiteRT does not have, by two 2-D pools"),
+    "AvgPool3D": Row(average_pool_3d, "AvgPool3D, which LiteRT does not have, by two 2-D pools"),
+}
+
+# Where nothing else converts: of what is left of them the converter makes GELU.
+TFLITE_ERF: Table = {
+    "Erf": Row(erf, "Erf, which LiteRT does not have, by W. J. Cody's rational functions"),
+    "Erfc": Row(erfc, "Erfc, which LiteRT does not have, by W. J. Cody's rational functions"),
 }
 
 # Only for the file of one row, which is the one that microcontrollers run.

@@ -22,7 +22,10 @@ export function parse(bytes) {
 export function serialize(tensors) {
   const header = {};
   let offset = 0;
-  for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
+  for (const [name, { dtype, shape: said, data }] of Object.entries(tensors)) {
+    // A backend may give other values than the shape that it says has room for: how many there are
+    // is what the reader can compare with what there should be.
+    const shape = said.reduce((size, side) => size * side, 1) === data.length ? said : [data.length];
     header[name] = { dtype, shape, data_offsets: [offset, offset += data.byteLength] };
   }
   let text = JSON.stringify(header);

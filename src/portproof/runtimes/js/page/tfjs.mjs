@@ -5,18 +5,20 @@ import { parse, serialize } from "/safetensors.mjs";
 
 let run = null;
 
-async function setBackend(backend) {
+async function setBackend(backend, forward) {
   if (!tf.findBackendFactory(backend)) throw new Error(`this TF.js has no backend ${backend}`);
-  // TF.js hands small tensors of these two to the CPU unless a flag says not to.
-  if (["webgl", "webgpu"].includes(backend)) tf.env().set(`${backend.toUpperCase()}_CPU_FORWARD`, false);
+  // TF.js hands small tensors of these two to the CPU unless a flag says not to. Of small models that
+  // would be all of them, and nothing of the GPU was seen.
+  if (["webgl", "webgpu"].includes(backend) && !forward) tf.env().set(`${backend.toUpperCase()}_CPU_FORWARD`, false);
   tf.wasm.setWasmPaths("/node_modules/@tensorflow/tfjs-backend-wasm/dist/");
   if (!(await tf.setBackend(backend))) throw new Error(`the backend ${backend} does not start`);
   await tf.ready();
 }
 
 window.portproof = {
-  async load(address, { backend, format }) {
-    await setBackend(backend);
+  async load(address, { backend, format, forward }) {
+    await setBackend(backend, forward);
+    this.note = forward ? "small tensors on the CPU, as by default; " : "";
     run = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
   },
   async run({ signature, inspect, timed }) {
@@ -24,6 +26,6 @@ window.portproof = {
     const how = { train: signature.endsWith("train_step"), inspect, timed };
     const { outputs, seconds, backend, kernels } = await run(inputs, how);
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
-    return { seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
+    return { seconds, backend, note: `${this.note}kernels on ${backend}: ${kernels.join(", ")}` };
   },
 };
