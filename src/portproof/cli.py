@@ -279,10 +279,14 @@ def diagnose(
 
 @app.command()
 def publish(
-    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="The bundle, or a name in portproof.toml.")],
     destination: Annotated[
-        str, typer.Argument(help="A folder, a URL such as s3://..., or oci://host/repository:tag.")
-    ],
+        str,
+        typer.Argument(
+            help="A folder, a URL such as s3://... or oci://host/repository:tag; without one, what "
+            "portproof.toml says."
+        ),
+    ] = "",
     version: Annotated[
         str, typer.Option(help="A name that will not change; by default of the bundle's digest.")
     ] = "",
@@ -294,6 +298,16 @@ def publish(
     ] = False,
 ) -> None:
     """Publish a bundle that is proven, for `portproof verify ADDRESS` elsewhere."""
+    from portproof.building import bundles_of
+    from portproof.project import find_project
+
+    project = find_project()
+    names = bundles_of(project, [str(bundle)]) if project else []
+    if project and names:
+        bundle = project.bundle(names[0])
+        destination = destination or project.models[names[0]].publish or ""
+    if not destination:
+        raise UsageError("name a destination, or write `publish` into the model's portproof.toml.")
     address = portproof.publish(
         bundle, destination, version=version, sign_key=sign_key, unverified=unverified
     )

@@ -9,33 +9,8 @@ from portproof.bundle.report import Cell
 KNOWN_LIMITS: tuple[tuple[str, str, str], ...] = (
     (
         "tflite-micro",
-        r"Didn't find op for builtin opcode '(\w+)'",
-        r"TensorFlow Lite Micro has no \1",
-    ),
-    (
-        "tflite-micro",
-        r"Node (\w+) \(number \d+\) failed to prepare",
-        r"TensorFlow Lite Micro does not take this \1",
-    ),
-    (
-        "tflite-micro",
-        r"Type '(\w+)' is not supported by (\w+)",
-        r"TensorFlow Lite Micro has no \2 of \1",
-    ),
-    (
-        "tflite-micro",
         r"killed by SIGSEGV",
         "TensorFlow Lite Micro's interpreter crashes on the file, and names no op",
-    ),
-    (
-        "tflite-micro",
-        r"Dimension mismatch",
-        "TensorFlow Lite Micro takes no dynamic dimension, and the length of the input is one",
-    ),
-    (
-        "litert-chromium-wasm",
-        r"does not match expected ranked tensor type",
-        "LiteRT.js takes no dynamic dimension, and the length of the input is one",
     ),
     (
         "litert|litert-chromium-wasm|openvino",
@@ -48,24 +23,9 @@ KNOWN_LIMITS: tuple[tuple[str, str, str], ...] = (
         "tfjs-layers makes its gelu of TF.js's own Erf, which is off by 1.5e-7",
     ),
     (
-        "litert-reference",
-        r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'",
-        r"LiteRT's reference kernels have no \1 of version \2",
-    ),
-    (
         "litert",
         r"failed to create XNNPACK runtime",
         "XNNPACK refuses an int8 node that LiteRT hands to it, and names no op",
-    ),
-    (
-        "openvino",
-        r"No translator found for (\w+) node",
-        r"OpenVINO's TFLite reader has no \1",
-    ),
-    (
-        "openvino",
-        r"No conversion rule found for operations: ([\w, ]+?) To facilitate",
-        r"OpenVINO's TensorFlow reader has no \1",
     ),
     (
         "openvino",
@@ -76,11 +36,6 @@ KNOWN_LIMITS: tuple[tuple[str, str, str], ...] = (
         "litert-chromium-wasm",
         r"SQNR of a row is ([-\d.]+) dB",
         r"LiteRT.js gives the file more noise (\1 dB) than both sets of LiteRT's kernels in Python",
-    ),
-    (
-        "tfjs-(node|chromium)-wasm",
-        r"Kernel '(\w+)' not registered for backend 'wasm'",
-        r"TF.js's WASM backend has no \1",
     ),
     (
         "tfjs-chromium-webgpu",
@@ -104,6 +59,8 @@ KNOWN_LIMITS: tuple[tuple[str, str, str], ...] = (
 
 def explanation(cell: Cell) -> str:
     """Why a cell did not pass, if that is a known limit of its runtime; otherwise nothing."""
+    if cell.verdict == "unsupported":
+        return f"lacks {cell.lacks}"
     message = f"{cell.output}: {cell.detail}"
     for runtimes, pattern, text in KNOWN_LIMITS:
         if re.fullmatch(runtimes, cell.runtime) and (match := re.search(pattern, message)):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from portproof.runtimes import javascript
 from portproof.runtimes.environments.node import NodeEnvironment
-from portproof.runtimes.runtime import TFLITE, Runtime
+from portproof.runtimes.runtime import NO_ROWS, TFLITE, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
 NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
@@ -21,6 +21,7 @@ APPLICATIONS = tuple(
 )
 
 _LITERT_LACKS = (
+    NO_ROWS,
     (r"does not match expected ranked tensor type", "a dynamic dimension beside the batch"),
 )
 

@@ -3,9 +3,10 @@
 from functools import partial
 
 from portproof.runtimes.environments.python import PythonEnvironment
-from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.runtime import NO_ROWS, Runtime
 
 _LACKS = (
+    NO_ROWS,
     (r"No translator found for (\w+) node", r"\1"),
     (r"No conversion rule found for operations: ([\w, ]+?) To facilitate", r"\1"),
     (r"runs only the first signature", "a second signature"),

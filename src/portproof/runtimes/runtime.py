@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from portproof.runtimes.environments.environment import Environment
     from portproof.runtimes.process import Limits, RunnerProcess
 
+# `Runtime.lacks` of the runtimes that run one row at a time.
+NO_ROWS = (r"takes a row at a time, and this batch has none", "a batch of no rows")
 # `tflite` and its variants.
 TFLITE = ("tflite", "tflite float16", "tflite dynamic-range", "tflite int8")
 

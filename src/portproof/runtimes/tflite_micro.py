@@ -4,9 +4,10 @@ import platform
 from functools import partial
 
 from portproof.runtimes.environments.python import PythonEnvironment
-from portproof.runtimes.runtime import TFLITE, Runtime
+from portproof.runtimes.runtime import NO_ROWS, TFLITE, Runtime
 
 _LACKS = (
+    NO_ROWS,
     (r"Didn't find op for builtin opcode '(\w+)'", r"\1"),
     (r"Node (\w+) \(number \d+\) failed to prepare", r"this kind of \1"),
     (r"Type '?(\w+)'? .*?not supported by (\w+)", r"\2 of \1"),
