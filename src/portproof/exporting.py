@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from portproof.bundle.bundle import CARD, MANIFEST, Bundle, write_manifest
 from portproof.bundle.digest import folder_records
 from portproof.bundle.errors import ExportError, PortproofError, UsageError, described
 from portproof.bundle.manifest import REGIMES, Artifact, LeftOut, Manifest, Origin, Regime
+from portproof.formats import litert_kernels
 from portproof.formats.format import Format
 from portproof.formats.refusals import refusal
 from portproof.formats.table import SAVEDMODEL, select
@@ -58,7 +60,9 @@ def export_source(
         UsageError: `path` holds something other than a bundle.
     """
     path = _replaceable(Path(path))
-    with atomic.folder(path) as folder:
+    with ExitStack() as stack:
+        stack.callback(litert_kernels.stop)
+        folder = stack.enter_context(atomic.folder(path))
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         traced = tuple(traced_function(n, f) for n, f in source.functions.items())
         artifacts, steps, left_out = _write_artifacts(

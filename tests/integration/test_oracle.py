@@ -222,6 +222,19 @@ EVERY: list[Function] = [
     *(tf.square, tf.math.reciprocal, tf.math.lgamma, tf.math.digamma, tf.math.erfinv),
     *(tf.math.ndtri, tf.math.bessel_i0e, tf.math.bessel_i1e, tf.nn.l2_loss),
     lambda x: tf.nn.leaky_relu(-x),
+    *(lambda x, f=f: tf.abs(f(x)) for f in (tf.signal.rfft, tf.signal.rfft2d, tf.signal.rfft3d)),
+    *(
+        lambda x, f=f: tf.math.real(f(tf.cast(x, tf.complex64)))
+        for f in (tf.signal.fft, tf.signal.fft2d, tf.signal.fft3d)
+    ),
+    *(
+        lambda x, f=f: tf.math.real(f(tf.cast(x, tf.complex64)))
+        for f in (tf.signal.ifft, tf.signal.ifft2d, tf.signal.ifft3d)
+    ),
+    *(
+        lambda x, f=f: f(tf.cast(x, tf.complex64))
+        for f in (tf.signal.irfft, tf.signal.irfft2d, tf.signal.irfft3d)
+    ),
     lambda x: tf.math.xlogy(x, x + 1),
     lambda x: tf.math.xlog1py(x, x),
     lambda x: tf.math.xdivy(x, x + 1),

@@ -18,11 +18,16 @@ import keras  # noqa: E402
 from portproof.bundle.manifest import DECIDING  # noqa: E402
 from portproof.exporting import export_source  # noqa: E402
 from portproof.formats.table import select  # noqa: E402
+from portproof.vectors import row_limit  # noqa: E402
 from verify.conformance.harvest import Configuration, harvest  # noqa: E402
 from verify.conformance.models import NotAModelError, source_of  # noqa: E402
 
 # Plain float32: a variant of a single layer with random weights tells nothing of the rule.
 FORMATS = ("savedmodel", "keras", "tflite", "tfjs-graph", "tfjs-layers")
+
+
+# Rows and operations of a case: what is tried is the rule, which few rows show as well as many.
+row_limit.MAX_ROWS, row_limit.MAX_OPERATIONS = 32, 1e7
 
 
 def main() -> None:

@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# The share of the inputs' size below which an output is zero but for rounding: some units in the
+# last place of float32.
+NEGLIGIBLE = 1e-6
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -36,6 +40,7 @@ class Metrics:
         sum_allowed: Sum of the squares of what rounding allows at each place.
         sum_shader: The same of what shaders promise.
         sum_oracle: Sum of oracle^2.
+        sum_negligible: The same of an output that is negligible beside the inputs; see NEGLIGIBLE.
         decided: Rows in which one element is the largest by more than noise; see `decisions.py`.
         same: How many of these have the same largest element.
         labelled: Rows that have a label.
@@ -75,6 +80,7 @@ class Metrics:
     sum_allowed: float = 0.0
     sum_shader: float = 0.0
     sum_oracle: float = 0.0
+    sum_negligible: float = 0.0
     decided: int = 0
     same: float = 0.0
     labelled: int = 0
@@ -138,18 +144,19 @@ class Metrics:
     def relative_bound(self) -> float | None:
         """What rounding allows, relative to the output's own size: of each, the root mean square.
 
-        None without an oracle, and of an output that is zero everywhere.
+        An output that is negligible beside the inputs, as where nearly all cancels, counts as of
+        that size. None without an oracle, and of an output that is zero everywhere.
         """
-        if self.bound_ratio is None or not self.sum_oracle:
-            return None
-        return math.sqrt(self.sum_allowed / self.sum_oracle)
+        return None if self.bound_ratio is None else self._relative(self.sum_allowed)
 
     @property
     def relative_shader_bound(self) -> float | None:
         """The same of what shaders promise."""
-        if self.shader_ratio is None or not self.sum_oracle:
-            return None
-        return math.sqrt(self.sum_shader / self.sum_oracle)
+        return None if self.shader_ratio is None else self._relative(self.sum_shader)
+
+    def _relative(self, allowed: float) -> float | None:
+        size = max(self.sum_oracle, self.sum_negligible)
+        return math.sqrt(allowed / size) if size else None
 
     @property
     def same_largest(self) -> float | None:
@@ -194,6 +201,7 @@ _SUMS = (
     "sum_allowed",
     "sum_shader",
     "sum_oracle",
+    "sum_negligible",
     "decided",
     "same",
     "labelled",

@@ -1,9 +1,7 @@
 """`.tflite` files in LiteRT while they are exported: in processes apart, for some make it abort."""
 
-import atexit
 import tempfile
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 from portproof.bundle import tensors
@@ -56,13 +54,22 @@ class SignatureRunner:
                 self._kernels.pop(0)
 
 
-@cache
+_processes: dict[str, RunnerProcess] = {}
+
+
 def _process(kernels: str) -> RunnerProcess:
-    """The one process of a set of kernels, which ends with this one."""
-    [runtime] = select([kernels], [])
-    process = runtime.runner(Limits())
-    atexit.register(process.stop)
-    return process
+    """The one process of a set of kernels, until `stop`."""
+    if kernels not in _processes:
+        [runtime] = select([kernels], [])
+        _processes[kernels] = runtime.runner(Limits())
+    return _processes[kernels]
+
+
+def stop() -> None:
+    """End the processes: an export that is done leaves none behind."""
+    for process in _processes.values():
+        process.stop()
+    _processes.clear()
 
 
 def _run(kernels: str, path: Path, signature: str, by_row: bool, inputs: Arrays) -> Arrays:

@@ -16,6 +16,7 @@ import keras
 from portproof.bundle.errors import ExportError
 from portproof.bundle.manifest import Endpoint
 from portproof.formats.format import Written
+from portproof.formats.tfjs_graph import DTYPES
 from portproof.formats.tfjs_layer_configs import RENAMED_WEIGHTS, layer_config
 from portproof.formats.tfjs_weights import write_weights
 from portproof.formats.training_steps import training_step, why_untrainable
@@ -81,7 +82,17 @@ def topology(model: keras.Model) -> dict[str, Any]:
 def _layer(layer: keras.Layer) -> dict[str, Any]:
     if isinstance(layer, _CONTAINERS):
         return topology(layer)
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+        raise ExportError(
+            f"layer {layer.name} ({type(layer).__name__}) keeps LoRA or quantised weights, which "
+            "tfjs-layers does not know. Save the model with them merged into plain ones."
+        )
     if isinstance(layer, keras.layers.InputLayer):
+        if layer.dtype not in DTYPES:
+            raise ExportError(
+                f"input {layer.name} is {layer.dtype}, and TF.js has {', '.join(DTYPES)} alone. "
+                "Give the Input such a dtype."
+            )
         return _input(layer.name, list(layer.batch_shape), layer.dtype)
     return {"class_name": type(layer).__name__, "config": layer_config(layer)}
 

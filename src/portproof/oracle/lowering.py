@@ -1,9 +1,11 @@
 """Operations that TensorFlow computes in float32 only, written in ones that float64 has too."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
+from tensorflow.python.framework import op_def_registry
 
 from portproof.graphs.rewrites.pooling import average_pool_3d, max_pool_3d
 from portproof.graphs.splicing import Rewrite, Tensor
@@ -31,6 +33,28 @@ def _resize_bilinear(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         # first), which round where another one does not. `AddN` always counts as rounded.
         resized = tf.add_n([low * (1 - weight), high * weight])
     return resized
+
+
+def _with_rounded_pixels(node: Node, inputs: Sequence[Tensor]) -> Tensor | None:
+    """The op as it is, whose pixels are rounded before, for it rounds positions and coefficients.
+
+    Those are inside it, where nothing can be disturbed. A quotient counts as rounded by some units
+    (`op_table`), which move the result as a shift of the position does.
+    """
+    images, *others = inputs
+    if not images.dtype.is_floating:
+        return None
+    arguments = {name: _attribute(value) for name, value in node.attr.items() if name[0] != "_"}
+    arguments = {name: value for name, value in arguments.items() if name not in ("T", "dtype")}
+    names = [arg.name for arg in op_def_registry.get(node.op).input_arg]
+    given = dict(zip(names, [images / 1, *others], strict=True))
+    return getattr(tf.raw_ops, node.op)(**given, **arguments)
+
+
+def _attribute(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    plain = getattr(value, kind)
+    return plain.decode() if kind == "s" else plain
 
 
 def _neighbours(node: Node, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,6 +89,10 @@ def _local_response(node: Node, inputs: Sequence[Tensor]) -> Tensor:
 LOWERED: dict[str, Rewrite] = {
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _fused_batch_norm),
     "ResizeBilinear": _resize_bilinear,
+    **dict.fromkeys(
+        ("ResizeBicubic", "ResizeArea", "ScaleAndTranslate", "CropAndResize"), _with_rounded_pixels
+    ),
+    "ImageProjectiveTransformV3": _with_rounded_pixels,
     "AvgPool3D": average_pool_3d,
     "MaxPool3D": max_pool_3d,
     "LRN": _local_response,

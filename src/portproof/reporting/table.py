@@ -38,11 +38,20 @@ def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
     parts: list[RenderableType] = []
     for model in models:
         part = report.of_model(model) if len(models) > 1 else report
+        parts += [Text(model, "bold")] if len(models) > 1 else []
         parts += [*tables(part.cells, width), *_legend(part.cells)]
         parts += [*_action(part), *_not_run(part), *(_edge(part) if edge else ())]
         parts += [_verdict(part, model), Text()]
-    parts += _refused(report) if len(models) > 1 else ()
+    if len(models) > 1:
+        parts += [*_refused(report), _total(report, models)]
     return Group(*parts[:-1] if isinstance(parts[-1], Text) and not parts[-1].plain else parts)
+
+
+def _total(report: Report, models: Sequence[str]) -> Text:
+    """The last line of several models: how many of them are proven."""
+    proven = [model for model in models if report.of_model(model).ok]
+    word, style = ("proven", "bold green") if report.ok else ("not proven", "bold red")
+    return Text.assemble((f"{word}:", style), f" {len(proven)} of {len(models)} models")
 
 
 def render_short(report: Report, _width: int, *, edge: bool = False) -> RenderableType:

@@ -5,17 +5,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from portproof.bundle.manifest import DECIDING, Regime, Sweep, Vector
 from portproof.bundle.report import Cell, Envelope, Errors, WorstElement
 from portproof.bundle.signature import TensorSpec
-from portproof.bundle.tensors import Arrays
+from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import PASSING, Verdict, worst
 from portproof.comparing.decisions import count_decisions, count_right, has_scores
 from portproof.comparing.envelopes import Point, envelope, magnitude
-from portproof.comparing.float_format import Array
+from portproof.comparing.float_format import Array, is_float
 from portproof.comparing.floors import below_floor
 from portproof.comparing.judging import expected_of, judge, proves_nothing
-from portproof.comparing.metrics import Metrics, merged
+from portproof.comparing.metrics import NEGLIGIBLE, Metrics, merged
 from portproof.verifying.asking import CallResult
 from portproof.verifying.curves import is_plotted, ulp_errors
 from portproof.verifying.trial import Trial
@@ -61,7 +63,11 @@ def outcome_of(
     outcome = Outcome(vector.case, verdict, reason, metrics, result.seconds, result.note)
     if got is None or metrics is None:
         return outcome
-    outcome.metrics = replace(metrics, **_decisions(trial, output, arrays, got))
+    outcome.metrics = replace(
+        metrics,
+        sum_negligible=metrics.finite * (NEGLIGIBLE * _size_of_inputs(arrays)) ** 2,
+        **_decisions(trial, output, arrays, got),
+    )
     if vector.regime == "typical" and is_plotted(trial.outputs, output):
         outcome.errors = ulp_errors(got, expected.oracle)
     if vector.sweep:
@@ -73,6 +79,16 @@ def outcome_of(
             sizes = magnitude(swept[row]), magnitude(point.reference)
             outcome.points.append(Point(*sizes, point_verdict, point_reason))
     return outcome
+
+
+def _size_of_inputs(arrays: Arrays) -> float:
+    """The root mean square of the finite float inputs of a case; 1 without any."""
+    inputs = [
+        a.astype(np.float64) for a in in_group(arrays, "inputs").values() if is_float(a.dtype)
+    ]
+    values = np.concatenate([a[np.isfinite(a)] for a in inputs]) if inputs else np.ones(1)
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(np.mean(values**2))) if values.size else 1.0
 
 
 def _decisions(trial: Trial, output: str, arrays: Arrays, got: Array) -> dict[str, Any]:

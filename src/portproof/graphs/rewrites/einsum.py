@@ -2,6 +2,7 @@
 
 import functools
 import operator
+import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +12,15 @@ from portproof.graphs.splicing import Tensor
 
 
 def einsum(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
-    """The same sums of products, of two operands without a repeated label or an ellipsis.
+    """The same sums of products, of two operands without a repeated label.
 
     The labels of each operand are brought into the order (batch, free, summed). Labels that one
     operand alone has and the result does not have are summed first.
     """
-    left, result = node.attr["equation"].s.decode().replace(" ", "").split("->")
+    equation = _without_ellipsis(node.attr["equation"].s.decode().replace(" ", ""), inputs)
+    left, result = equation.split("->")
     terms = left.split(",")
-    if len(terms) != 2 or "." in left or any(len(set(term)) < len(term) for term in terms):
+    if len(terms) != 2 or "." in equation or any(len(set(term)) < len(term) for term in terms):
         return None
     first, second = terms
     operands = [
@@ -42,6 +44,23 @@ def einsum(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     labels = [*batch, *free[0], *free[1]]
     product = tf.reshape(tf.matmul(a, b), _shape([sizes[c] for c in labels]))
     return tf.transpose(product, [labels.index(c) for c in result]) if result else product
+
+
+def _without_ellipsis(equation: str, inputs: Sequence[Tensor]) -> str:
+    """With a label for each axis that an ellipsis stands for; as it is where nobody knows them."""
+    left, result = equation.split("->")
+    terms = left.split(",")
+    if "..." not in left or any(x.shape.rank is None for x in inputs):
+        return equation
+    counts = [
+        x.shape.rank - len(term.replace("...", ""))
+        for x, term in zip(inputs, terms, strict=True)
+        if "..." in term
+    ]
+    if len(set(counts)) > 1:  # the axes of one are repeated for the other
+        return equation
+    labels = "".join(c for c in string.ascii_letters if c not in equation)[: counts[0]]
+    return ",".join(t.replace("...", labels) for t in terms) + "->" + result.replace("...", labels)
 
 
 def _summed(x: Tensor, term: str, result: str, other: str) -> Tensor:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import ml_dtypes
+
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.runtimes.protocol import Request
 from portproof.runtimes.python.loop import serve
@@ -23,7 +25,7 @@ def main() -> None:
 
         def infer(arrays: Arrays) -> Arrays:
             results = compiled({inputs[name]: array for name, array in arrays.items()})
-            return {name: results[port] for name, port in outputs.items()}
+            return {name: _values(results[port], port) for name, port in outputs.items()}
 
         return infer
 
@@ -49,6 +51,12 @@ def _ports(request: Request, compiled: Any) -> tuple[dict[str, Any], dict[str, A
         {name: port for port in compiled.inputs for name in port.get_names()},
         {_output_name(port): port for port in compiled.outputs},
     )
+
+
+def _values(array: Any, port: Any) -> Any:
+    """An output's array. OpenVINO's Python hands bfloat16 out as the bits of float16."""
+    is_bfloat16 = port.get_element_type().get_type_name() == "bf16"
+    return array.view(ml_dtypes.bfloat16) if is_bfloat16 else array
 
 
 def _output_name(port: Any) -> str:
