@@ -51,7 +51,8 @@ class Composite:
         operand: How far its input may be off, of the input and the unit roundoff.
         ulps: The result's own error, in units of a value of at least `floor`.
         floor: See `ulps`.
-        terms: The number of terms of the sum that is in it, of the input; None: it has none.
+        terms: The number of terms of the sum that is in it, of the input, as a number or for each
+            row; None: it has none.
         shader: As of `Elementwise`.
     """
 

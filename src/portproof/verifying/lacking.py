@@ -26,6 +26,8 @@ def _places(trial: Trial, what: str) -> Iterator[str]:
     layers = set(trial.bundle.manifest.layers)
     for name in _tensors(trial, set(re.findall(r"\w+", what))):
         parts = plain_name(name.split(";")[0]).split("/")
+        if "PartitionedCall" in parts[-1]:  # an output, which has the name of the function
+            continue
         yield next((part for part in reversed(parts) if part in layers), parts[-1])
 
 
