@@ -1,6 +1,7 @@
 """Verdicts that people act on: no garbage is proven, and no right number is flagged."""
 
 import io
+import re
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -198,7 +199,7 @@ def test_micro_gets_the_arena_that_a_model_needs(classifier: Bundle) -> None:
     report = portproof.verify(classifier.path, runtimes=["tflite-micro"])
     cells = [cell for cell in report.cells if cell.format == "tflite" and not cell.variant]
     assert all(cell.passed for cell in cells if cell.regime != "edge"), cells
-    assert "needs an arena of 8" in cells[0].detail
+    assert re.search(r"needs an arena of \d+ KiB", cells[0].detail)
 
 
 def test_a_convolution_that_wasm_cannot_train_is_unsupported(tmp_path: Path) -> None:
@@ -275,7 +276,8 @@ def test_recomputing_takes_nothing_on_trust(
     group: str, factor: float, message: str, bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
     def change(name: str, array: Any) -> Any:
-        return (array * factor).astype(array.dtype) if name == f"{group}/y" else array
+        with np.errstate(over="ignore"):
+            return (array * factor).astype(array.dtype) if name == f"{group}/y" else array
 
     bundle = forged(bundles["quadratic"], tmp_path / "quadratic", change)
     report = portproof.verify(bundle.path, runtimes=["tensorflow"], recompute=True)

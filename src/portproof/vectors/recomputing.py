@@ -59,7 +59,8 @@ def _computer(bundle: Bundle, signature: str) -> CaseComputer:
 
 def _problems(bundle: Bundle, vector: Vector, compute: CaseComputer) -> Iterator[str]:
     stored = bundle.read(vector)
-    again = compute(Case(vector.regime, vector.case, in_group(stored, "inputs")))
+    with np.errstate(all="ignore"):
+        again = compute(Case(vector.regime, vector.case, in_group(stored, "inputs")))
     if again is None:
         yield "the SavedModel refuses its inputs"
         return
@@ -81,7 +82,7 @@ def _float_problems(name: str, stored: Arrays, again: Arrays) -> Iterator[str]:
         )
         # How far this machine's reference, and any other correct one, may be from the oracle.
         bound = again[f"rounding/{name}"].astype(np.float64)
-        bound = np.maximum(bound, np.abs(reference - exact)) + np.spacing(np.abs(reference)) * 2**29
+        bound = np.maximum(bound, np.abs(reference - exact)) + 2.0**-22 * np.abs(reference)
         for group in ("reference", "oracle"):
             given = stored.get(f"{group}/{name}")
             if given is None or given.shape != exact.shape:

@@ -25,10 +25,16 @@ def _places(trial: Trial, what: str) -> Iterator[str]:
     """The layers, or where the model has none the tensors, that an op of this name computes."""
     layers = set(trial.bundle.manifest.layers)
     for name in _tensors(trial, set(re.findall(r"\w+", what))):
-        parts = plain_name(name.split(";")[0]).split("/")
-        if "PartitionedCall" in parts[-1]:  # an output, which has the name of the function
-            continue
-        yield next((part for part in reversed(parts) if part in layers), parts[-1])
+        # A fused tensor has the names of all that it was made of.
+        parts = [part for one in name.split(";") for part in plain_name(one).split("/")]
+        named = next((part for part in reversed(parts) if _layer(part) in layers), "")
+        if named or not layers:
+            yield _layer(named) or parts[-1]
+
+
+def _layer(part: str) -> str:
+    """A layer's name: Keras counts the calls of a layer behind it, `dense_1_2`."""
+    return re.sub(r"_\d+$", "", part)
 
 
 def _tensors(trial: Trial, ops: set[str]) -> list[str]:
