@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from portproof.bundle.manifest import Budget
 from portproof.bundle.signature import TensorSpec
@@ -16,6 +17,9 @@ from portproof.comparing.metrics import Metrics
 MEAN_SHARE, REFERENCE_FACTOR = 0.125, 2.0
 
 
+# A bound is the largest of so many samples. The more elements there are, the smaller is the
+# smallest of their bounds by chance; of this many it is as it should be.
+SAMPLES, FEW_ELEMENTS = 16, 10_000
 # An output whose bound is larger than itself proves nothing.
 PROVES_NOTHING = 1.0
 
@@ -63,15 +67,20 @@ def decide(
         return "wrong", f"differs by up to {metrics.max_ulp}{_worst_element(metrics)}"
     on_average = mean_share(metrics)
     flushed = f"{metrics.flushed} denormals flushed to zero" if metrics.flushed else ""
-    if metrics.bound_ratio <= 1 and on_average <= 1:
+    largest = largest_ratio(metrics.finite)
+    if metrics.bound_ratio <= largest and on_average <= 1:
         return ("close", flushed) if flushed else ("faithful", "")
-    if allowance.shader_ops and metrics.shader_ratio is not None and metrics.shader_ratio <= 1:
+    if (
+        allowance.shader_ops
+        and metrics.shader_ratio is not None
+        and metrics.shader_ratio <= largest
+    ):
         reason = f"within what shaders promise of {', '.join(allowance.shader_ops)}"
         return "close", "; ".join(filter(None, [reason, flushed]))
     if allowance.budget:
         excess = over_budget(metrics, variant or metrics, allowance.budget)
         return ("wrong", excess) if excess else ("close", f"within {allowance.budget}")
-    if metrics.bound_ratio <= 1:
+    if metrics.bound_ratio <= largest:
         return "wrong", f"{on_average:.3g} times the rounding error allowed on average"
     times = f"{metrics.bound_ratio:.3g} times the rounding error allowed"
     return "wrong", times + _worst_element(metrics)
@@ -89,6 +98,20 @@ def proves_nothing(metrics: Metrics, verdict: Verdict) -> str:
         f"proves nothing: what rounding may do to this output is {bound:.3g} times its own size; "
         "give inputs for which it is no difference of nearly equal numbers"
     )
+
+
+def largest_ratio(elements: int) -> float:
+    """How far beyond its bound the farthest of so many elements may be by chance.
+
+    The largest of `SAMPLES` normal deviations is below t in (2 Phi(t) - 1)^SAMPLES of all cases. Of
+    n elements one has a bound as small as the t for which that is 1 / n; it is compared with that of
+    `FEW_ELEMENTS`, for which the rule's amplitude was chosen: 1.4 for a million.
+    """
+
+    def smallest(n: int) -> float:
+        return NormalDist().inv_cdf((1 + n ** (-1 / SAMPLES)) / 2)
+
+    return smallest(FEW_ELEMENTS) / smallest(max(elements, FEW_ELEMENTS))
 
 
 def mean_share(metrics: Metrics) -> float:

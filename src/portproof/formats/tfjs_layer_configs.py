@@ -123,14 +123,33 @@ def _convolution(**allowed: Any) -> Callable[[keras.Layer, Config], Config]:
     return convolution
 
 
+def _layer_normalization(layer: keras.Layer, config: Config) -> Config:
+    if getattr(layer, "rms_scaling", False):
+        raise ExportError(
+            f"layer {layer.name} (LayerNormalization) has rms_scaling, which tfjs-layers does not "
+            "know. Use the graph model (tfjs-graph)."
+        )
+    return config
+
+
 def _leaky_relu(_: keras.Layer, config: Config) -> Config:
     return {**config, "alpha": config["negative_slope"]}
+
+
+def _without_direction(layer: keras.Layer) -> Config:
+    config = layer.get_config()
+    return {key: v for key, v in config.items() if key not in ("name", "go_backwards")}
 
 
 def _wrapper(layer: keras.Layer, config: Config) -> Config:
     """TimeDistributed and Bidirectional: the layer inside, by the same rules."""
     timed = isinstance(layer, keras.layers.TimeDistributed)
     inner = layer.layer if timed else layer.forward_layer
+    if not timed and _without_direction(inner) != _without_direction(layer.backward_layer):
+        raise ExportError(
+            f"layer {layer.name} (Bidirectional) has two different layers, and tfjs-layers makes "
+            "the second of the first. Use the graph model (tfjs-graph)."
+        )
     # tfjs-layers puts "forward_" and "backward_" before the name, as Keras has done here already.
     name = inner.name if timed else inner.name.removeprefix("forward_")
     wrapped = {"class_name": type(inner).__name__, "config": layer_config(inner) | {"name": name}}
@@ -170,7 +189,7 @@ LAYERS: dict[str, Callable[[keras.Layer, Config], Config]] = {
     },
     # normalisation and regularisation
     "BatchNormalization": _only(synchronized=False),
-    "LayerNormalization": _as_is,
+    "LayerNormalization": _layer_normalization,
     "Dropout": _only(noise_shape=None),
     "GaussianNoise": _as_is,
     "GaussianDropout": _as_is,

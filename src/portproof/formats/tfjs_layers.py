@@ -154,10 +154,11 @@ def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
 def _scope(layer: keras.Layer, variable: keras.Variable) -> str:
     """The layer's name; for a wrapper, with that of the layer it wraps around the weight."""
     if isinstance(layer, keras.layers.Bidirectional):
-        inner = layer.forward_layer
-        if not any(variable is forward for forward in inner.variables):
-            inner = layer.backward_layer
-        return f"{layer.name}/{inner.name}"
+        name = layer.forward_layer.name
+        if not any(variable is forward for forward in layer.forward_layer.variables):
+            # Whatever the second layer is called: tfjs-layers makes it, and its name, of the first.
+            name = f"backward_{name.removeprefix('forward_')}"
+        return f"{layer.name}/{name}"
     return str(layer.name)
 
 

@@ -50,6 +50,9 @@ sums of n products; a complex number's parts are disturbed each by what is allow
 magnitude.
 A sample that fails, does not end, or gives other shapes or no numbers is left out.
 
+Of an output of more than 10,000 elements one has a small bound by chance alone; by how much its
+error may then be beyond it is derived in `comparing/judging.py` (`largest_ratio`).
+
 `AMPLITUDE` is the distance in standard deviations, roughly, at which a correct program is still
 called faithful where one operation decides; the largest of 16 samples of a sum of many is seldom
 below its standard deviation (1 in 400) and 1.8 of them on average. One rule and one set of

@@ -43,6 +43,16 @@ def one_hot(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     return tf.where(chosen, on, off)
 
 
+def bias_add(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
+    """`BiasAdd` to the second axis, which TF.js adds to the last one."""
+    if node.attr["data_format"].s != b"NCHW":
+        return None
+    x, bias = inputs
+    if x.shape.rank is None:
+        return None
+    return x + tf.reshape(bias, [-1, *[1] * (x.shape.rank - 2)])
+
+
 def band_part(_: Any, inputs: Sequence[Tensor]) -> Tensor:
     """`MatrixBandPart`, of which causal masks are made, by comparing rows with columns.
 

@@ -11,7 +11,7 @@ from typing import Any
 from tensorflow.core.framework import graph_pb2
 
 from portproof.graphs.rewrites.einsum import einsum
-from portproof.graphs.rewrites.elementwise import band_part, one_hot, softsign, transpose
+from portproof.graphs.rewrites.elementwise import band_part, bias_add, one_hot, softsign, transpose
 from portproof.graphs.rewrites.error_function import erf, erfc
 from portproof.graphs.rewrites.micro import select, tile
 from portproof.graphs.rewrites.pooling import average_pool_3d, max_pool_3d
@@ -38,6 +38,9 @@ TFJS: Table = {
     "Transpose": Row(transpose, "Transpose of booleans, which WebGPU gets wrong, by way of floats"),
     "MaxPool3D": Row(
         max_pool_3d, "MaxPool3D, of which WASM gets negative windows wrong, by two 2-D pools"
+    ),
+    "BiasAdd": Row(
+        bias_add, "BiasAdd to the second axis, which TF.js adds to the last one, by a sum"
     ),
     "OneHot": Row(
         one_hot, "OneHot of floats, to which WASM gives the bits of integers, by comparisons"
