@@ -104,8 +104,8 @@ def largest_ratio(elements: int) -> float:
     """How far beyond its bound the farthest of so many elements may be by chance.
 
     The largest of `SAMPLES` normal deviations is below t in (2 Phi(t) - 1)^SAMPLES of all cases. Of
-    n elements one has a bound as small as the t for which that is 1 / n; it is compared with that of
-    `FEW_ELEMENTS`, for which the rule's amplitude was chosen: 1.4 for a million.
+    n elements one has a bound as small as the t for which that is 1 / n. It is compared with that
+    of `FEW_ELEMENTS`, for which the amplitude was chosen: 1.4 for a million.
     """
 
     def smallest(n: int) -> float:
