@@ -61,7 +61,7 @@ def test_two_processes_export_the_same_bytes(training: Path, tmp_path: Path) -> 
 def test_exporting_again_in_one_process_gives_the_same_bytes(
     bundles: dict[str, Bundle], training: Path, tmp_path: Path
 ) -> None:
-    again = portproof.export(source_of("quadratic_keras", training), tmp_path / "again")
+    again = portproof.export(source_of("quadratic_keras", training), tmp_path / "quadratic_keras")
     second, first = digests(again.path), digests(bundles["quadratic_keras"].path)
     assert second == {name: first[name] for name in second}
 
@@ -211,7 +211,7 @@ def test_an_unrequested_format_that_fails_is_left_out_with_the_reason(
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"z": X}, r"given for \['z'\], and the signature's inputs are \['x'\]"),
+        ({"y": X, "z": X}, r"given for \['y', 'z'\], and the signature's inputs are \['x'\]"),
         ({"x": X.astype(np.int32)}, r"int32\[33\], and the signature says float32\[\?\]"),
         ({"x": X[:, None]}, r"float32\[33, 1\], and"),
         ({"x": X[:0]}, "empty, which proves nothing"),
