@@ -112,17 +112,16 @@ def test_the_table_is_the_one_that_the_command_prints(
     bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
     [shown] = re.findall(r"<!-- table.*?-->\n```\n(.*?)```", README, flags=re.DOTALL)
-    for name, bundle in bundles.items():
-        shutil.copytree(bundle.path, tmp_path / "artifacts" / name)
+    shutil.copytree(bundles["quadratic_keras"].path, tmp_path / "artifacts" / "quadratic_keras")
     printed = shell("portproof verify", tmp_path)
     assert without_figures(shown) == without_figures(printed)
-    assert shown.splitlines()[-1].startswith("proven: ")
+    assert shown.splitlines()[-1].startswith("quadratic_keras proven: ")
 
 
 def without_figures(table: str) -> list[list[str]]:
     """A table without its figures, which may differ on another processor."""
     rows = [line for line in table.splitlines() if "  " in line.strip() and ":" not in line]
-    verdict = re.compile(r"^(exact|faithful|close)( -?\d+ (ulp|dB))?$")
+    verdict = re.compile(r"^(exact|faithful|close)( -?\d+ (ulp|dB)| \de-\d+)?$")
     return [
         ["" if verdict.match(entry) else entry for entry in re.split(r"\s{2,}", row.strip())]
         for row in rows
