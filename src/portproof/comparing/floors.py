@@ -80,8 +80,8 @@ def below_floor(metrics: Metrics, floor: Floor, variant: str, step: float | None
     differing = metrics.decided - metrics.same
     if differing > max(_FREE_ROWS, (1 - floor.same_largest) * metrics.decided):
         reasons.append(
-            f"{differing:.0f} of {metrics.decided} rows have another largest element, "
-            f"and {100 * floor.same_largest:g} % must not"
+            f"{differing:.0f} of {metrics.decided} rows have another largest element, and "
+            f"{100 * floor.same_largest:g} % must have the same"
         )
     if reason := lost_accuracy(metrics, floor):
         reasons.append(reason)

@@ -19,7 +19,14 @@ import tensorflow as tf
 
 from portproof.bundle.errors import ExportError
 from portproof.graphs import checks, functions, tensor_lists, unrolling
-from portproof.graphs.rewrites.table import MICRO, TFLITE, TFLITE_ERF, Table, rewritten
+from portproof.graphs.rewrites.table import (
+    MICRO,
+    TFLITE,
+    TFLITE_ALWAYS,
+    TFLITE_ERF,
+    Table,
+    rewritten,
+)
 from portproof.quiet import quiet
 from portproof.sources.source import Source
 
@@ -130,14 +137,14 @@ def _forms(saved_model: Path) -> _Forms:
 
 
 def _ways(one_row: bool) -> list[Way]:
-    micro = MICRO if one_row else {}
+    always = {**TFLITE_ALWAYS, **(MICRO if one_row else {})}
     ways: list[Way] = [
-        partial(_rewritten, table=micro),
-        partial(_unrolled, table={**micro, **TFLITE}),
-        partial(_unrolled, table={**micro, **TFLITE, **TFLITE_ERF}),
+        partial(_rewritten, table=always),
+        partial(_unrolled, table={**always, **TFLITE}),
+        partial(_unrolled, table={**always, **TFLITE, **TFLITE_ERF}),
     ]
     if one_row:
-        ways.append(partial(_with_lists_of_one_row, table={**micro, **TFLITE}))
+        ways.append(partial(_with_lists_of_one_row, table={**always, **TFLITE}))
     return ways
 
 

@@ -75,7 +75,8 @@ def _stand_in(imported: Any, tensor: Any, name: str) -> Tensor:
         if value is None and tensor.shape.rank == 1 and tensor.shape.is_fully_defined():
             # TensorFlow computes more of it when it infers a shape than it folds in Python.
             with imported.as_default():
-                shape = tf.raw_ops.Empty(shape=tensor, dtype=tf.bool).shape
+                sizes = tf.cast(tensor, tf.int32)  # which is all that `Empty` takes
+                shape = tf.raw_ops.Empty(shape=sizes, dtype=tf.bool).shape
             value = np.array(shape.as_list()) if shape.is_fully_defined() else None
     if value is not None and value.size <= _MAX_RANK:
         return tf.constant(value, tensor.dtype, name=f"value_of_{name}")

@@ -48,6 +48,14 @@ TFJS: Table = {
     "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
 }
 
+# In every TFLite file.
+TFLITE_ALWAYS: Table = {
+    "OneHot": Row(
+        one_hot,
+        "OneHot of floats, which int8 gets wrong, by comparisons",
+    ),
+}
+
 TFLITE: Table = {
     "MaxPool3D": Row(max_pool_3d, "MaxPool3D, which LiteRT does not have, by two 2-D pools"),
     "AvgPool3D": Row(average_pool_3d, "AvgPool3D, which LiteRT does not have, by two 2-D pools"),
