@@ -1,5 +1,6 @@
 """A harvested configuration as a model: one layer behind its inputs."""
 
+import math
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from verify.conformance.harvest import Configuration
 from verify.zoo.weights import with_random_weights
 
 ROWS = 8  # that a test's own inputs are repeated to
+MAX_ELEMENTS = 50_000  # of an input's row
 
 
 class NotAModelError(Exception):
@@ -32,6 +34,9 @@ def source_of(configuration: Configuration) -> Source:
         raise NotAModelError(
             f"{type(error).__name__}: {str(error).splitlines()[0][:150]}"
         ) from error
+    sizes = [math.prod(tensor.shape[1:]) for tensor in model.inputs if None not in tensor.shape[1:]]
+    if max(sizes, default=0) > MAX_ELEMENTS:
+        raise NotAModelError(f"takes {max(sizes):,} numbers a row, minutes in reference kernels")
     try:
         model = with_random_weights(configuration.name, model)
         return from_keras(configuration.name, model, _examples(configuration, model))
