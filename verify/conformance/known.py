@@ -45,6 +45,16 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "OpenVINO fails while it compiles a quantised layer",
     ),
     (
+        "keras-(jax|openvino)",
+        r"^hashed_crossing.* keras: .*deserialized",
+        "Keras does not load a HashedCrossing on this backend",
+    ),
+    (
+        "keras-openvino",
+        r"^pipeline.* keras: .*deserialized",
+        "Keras on OpenVINO does not find out the output of a Pipeline",
+    ),
+    (
         "tfjs-node-(cpu|wasm)",
         r"^clahe-layer.* tfjs-graph: ",
         "TF.js computes the new shape of a reshape as NaN, from sizes that it divides",

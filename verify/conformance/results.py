@@ -1,5 +1,6 @@
 """What the conformance run shows: RESULTS.md."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ class Conformance:
         yield from ("", "## Wrong or failed, and why", "")
         yield from self._reasons()
         yield from ("", "## Not exported", "")
-        for reason, count in Counter(self._no_bundle.values()).most_common():
+        chosen = {name: self._no_bundle[name] for name in self._names if name in self._no_bundle}
+        for reason, count in Counter(map(_plain, chosen.values())).most_common():
             yield f"- {count}: {reason}"
         yield from ("", "## Unsupported", "")
         lacks = Counter((c.runtime, c.lacks) for c in self.cells if c.verdict == "unsupported")
@@ -127,3 +129,9 @@ class Conformance:
                 by_reason.setdefault(told, []).append(f"{finding.model} ({runtimes})")
         for reason, models in sorted(by_reason.items()):
             yield f"- {reason}: {'; '.join(models)}"
+
+
+def _plain(reason: str) -> str:
+    """A reason in one line, without colours and the names of nodes, which differ each time."""
+    line = " ".join(re.sub(r"\x1b\[[\d;]*m", "", reason).split())
+    return re.sub(r" \(functional[^)]*\)| \[\[.*", "", line)[:160]
