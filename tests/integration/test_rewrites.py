@@ -118,7 +118,7 @@ MODELS = {
 # The one runtime that refuses a rewritten model, and a part of its message.
 REFUSED = {
     # It takes no dynamic dimension, and the sequence's length is dynamic.
-    ("tflite", "the lists of tensors"): ("litert-chromium-wasm", "does not match expected"),
+    ("tflite", "the lists of tensors"): ("litert-chromium-wasm", "lacks a dynamic dimension"),
 }
 # Rewritten for TensorFlow Lite Micro, which lacks operations that the other models use.
 MICRO_MODELS = ("select", "choice", "tile")
