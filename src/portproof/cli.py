@@ -214,7 +214,7 @@ def verify(
     whole = options == VerifyOptions(limits=options.limits)
     with progress(quiet=quiet, verbose=verbose) as on_cell:
         callbacks = Callbacks(on_cell, runtime_progress(quiet=quiet), _to_stderr)
-        if not project or (bundles and not names):
+        if not project or not names:
             found = bundles or [str(path) for path in find_bundles(ARTIFACTS)]
             reports = [verify_bundles(found, options, callbacks)]
         else:

@@ -154,9 +154,8 @@ def _refused(report: Report) -> Iterator[Text]:
 
 
 def _line(cause: Cause) -> Text:
-    text = f" {cause.place}: {cause.reason}"
-    short = text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 3] + "..."
-    return Text.assemble((cause.verdict, STYLES[cause.verdict]), short)
+    text = _cut(f" {cause.place}: {cause.reason}")
+    return Text.assemble((cause.verdict, STYLES[cause.verdict]), text)
 
 
 def _not_run(report: Report) -> Iterator[Text]:

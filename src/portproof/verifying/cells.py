@@ -11,7 +11,7 @@ from portproof.comparing.judging import unexpected_names
 from portproof.runtimes.process import RunnerProcess
 from portproof.verifying.asking import ask
 from portproof.verifying.lacking import lack_text
-from portproof.verifying.outcomes import Outcome, merge, outcome_of
+from portproof.verifying.outcomes import Outcome, merge, outcomes_of
 from portproof.verifying.trial import Trial
 
 
@@ -48,7 +48,7 @@ def _run_case(trial: Trial, vector: Vector, runner: RunnerProcess) -> dict[str, 
             return all_outputs("failed", result.error)
         if problem := unexpected_names(result.outputs, set(trial.outputs)):
             return all_outputs("wrong", problem)
-        return {name: outcome_of(trial, vector, name, arrays, result) for name in trial.outputs}
+        return outcomes_of(trial, vector, arrays, result)
     except Exception as error:  # a full disk, a damaged vector
         return all_outputs("failed", f"cannot be compared: {described(error)}")
 

@@ -52,10 +52,18 @@ class Outcome:
     lacks: str = ""
 
 
-def outcome_of(
-    trial: Trial, vector: Vector, output: str, arrays: Arrays, result: CallResult
+def outcomes_of(
+    trial: Trial, vector: Vector, arrays: Arrays, result: CallResult
+) -> dict[str, Outcome]:
+    """Judge each output of one case. Raises KeyError where the case has no reference for one."""
+    size = _size_of_inputs(arrays)
+    return {name: _outcome(trial, vector, name, arrays, result, size) for name in trial.outputs}
+
+
+def _outcome(
+    trial: Trial, vector: Vector, output: str, arrays: Arrays, result: CallResult, size: float
 ) -> Outcome:
-    """Judge one output of one case. Raises KeyError where the case has no reference for it."""
+    """Judge one output; `size` is that of the inputs."""
     spec, allowance = trial.signature.outputs[output], trial.allowance(output)
     expected = expected_of(arrays, output, trial.artifact.variant)
     got = result.outputs.get(output)
@@ -65,7 +73,7 @@ def outcome_of(
         return outcome
     outcome.metrics = replace(
         metrics,
-        sum_negligible=metrics.finite * (NEGLIGIBLE * _size_of_inputs(arrays)) ** 2,
+        sum_negligible=metrics.finite * (NEGLIGIBLE * size) ** 2,
         **_decisions(trial, output, arrays, got),
     )
     if vector.regime == "typical" and is_plotted(trial.outputs, output):
