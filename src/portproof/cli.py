@@ -117,14 +117,15 @@ def export(
 
 
 def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> None:
-    from portproof.building import Exporting, export_model
+    from portproof.build_records import ModelBuild
+    from portproof.building import export_model
 
     chosen = project.chosen(names)
     if not chosen:
         raise UsageError(f"{project.file} has no models: add a table [models.NAME] with a source.")
     started = False
     for name in chosen:
-        if not force and Exporting(project, name).is_up_to_date():
+        if not force and ModelBuild(project, name).is_exported():
             typer.echo(f"{name} is up to date")
             continue
         if not started:
@@ -194,7 +195,7 @@ def verify(
     Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 requested but absent, 130 Ctrl-C.
     In a GitHub job it also annotates the run, and writes the job's page.
     """
-    from portproof.building import bundles_of, report_of, runtimes_here, verify_models
+    from portproof.building import bundles_of, verify_models
     from portproof.project import find_project
     from portproof.reporting.files import write_for_programs
     from portproof.reporting.progress import progress, runtime_progress
@@ -211,21 +212,13 @@ def verify(
     )
     project = find_project()
     names = bundles_of(project, bundles or []) if project else []
-    whole = options == VerifyOptions(limits=options.limits)
     with progress(quiet=quiet, verbose=verbose) as on_cell:
         callbacks = Callbacks(on_cell, runtime_progress(quiet=quiet), _to_stderr)
-        if not project or not names:
+        if project and names:
+            reports = verify_models(project, names, options, callbacks, force=force)
+        else:
             found = bundles or [str(path) for path in find_bundles(ARTIFACTS)]
             reports = [verify_bundles(found, options, callbacks)]
-        else:
-            here = runtimes_here()
-            known = {name: report_of(project, name, here) for name in names} if whole else {}
-            known = {name: report for name, report in known.items() if report and not force}
-            changed = [name for name in names if name not in known]
-            reports = [report for report in known.values() if report]
-            reports += [verify_models(project, changed, options, callbacks)] if changed else []
-            for name in known:
-                typer.echo(f"{name} is up to date", err=True)
     for report in reports:
         portproof.print_report(report, quiet=quiet, edge=edge)
     joined = reports[0] if len(reports) == 1 else joined_reports(reports)
