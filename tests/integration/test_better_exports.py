@@ -10,7 +10,9 @@ import tensorflow as tf
 from keras import layers
 
 import portproof
+from portproof.bundle.errors import ExportError
 from portproof.bundle.report import Report
+from portproof.runtimes.table import select
 
 RANDOM = np.random.default_rng(11)
 TFJS = ["tfjs-node-cpu", "tfjs-node-wasm"]
@@ -91,6 +93,39 @@ def test_a_bidirectional_simple_rnn_in_tfjs_layers(tmp_path: Path) -> None:
     x = keras.Input((5, 3))
     model = keras.Model(x, layers.Bidirectional(layers.SimpleRNN(4))(x))
     proven(model, tmp_path / "rnn", rows(5, 3), ["tfjs-layers"], TFJS)
+
+
+@keras.saving.register_keras_serializable("test")
+class Configured(keras.Model):  # type: ignore[misc]
+    """A functional model as libraries of models write theirs: with a configuration of its own."""
+
+    def __init__(self, units: int, **options: Any) -> None:
+        x = keras.Input((3,), name="x")
+        super().__init__(inputs=x, outputs=layers.Dense(units)(x), **options)
+        self.units = units
+
+    def get_config(self) -> dict[str, Any]:
+        return {"units": self.units, "name": self.name}
+
+
+def test_a_functional_model_with_its_own_configuration_in_tfjs_layers(tmp_path: Path) -> None:
+    proven(Configured(4), tmp_path / "m", rows(3), ["tfjs-layers"], ["tfjs-node-cpu"])
+
+
+@pytest.mark.parametrize("module", ["keras.layers", "keras.src.layers.new_in_keras_99"])
+def test_a_layer_that_a_version_of_keras_does_not_have_is_lacking(module: str) -> None:
+    newer = {"class_name": "NewLayer", "config": {}, "module": module, "registered_name": None}
+    with pytest.raises(TypeError) as raised:
+        keras.saving.deserialize_keras_object(newer)
+    [runtime] = select(["keras"], [])
+    assert runtime.lack_in(str(raised.value)) == "NewLayer"
+
+
+def test_a_class_of_another_package_keeps_a_model_out_of_keras_files(tmp_path: Path) -> None:
+    model = Configured(4)
+    model.__class__.__module__ = "keras_extra.models"  # a name that begins like Keras's own
+    with pytest.raises(ExportError, match="which Keras does not have"):
+        portproof.export(model, tmp_path / "m", inputs=rows(3), formats=["keras"])
 
 
 def test_an_einsum_with_an_ellipsis(tmp_path: Path) -> None:

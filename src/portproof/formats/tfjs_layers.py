@@ -60,6 +60,7 @@ def topology(model: keras.Model) -> dict[str, Any]:
             f"{model.name} is a subclass of keras.Model, and tfjs-layers reads Sequential and "
             "functional models alone. Build it with keras.Model(inputs, outputs)."
         )
+    model = _plain(model)
     config = model.get_config()
     nodes = {layer["name"]: layer["inbound_nodes"] for layer in config["layers"]}
     layers = []
@@ -77,6 +78,19 @@ def topology(model: keras.Model) -> dict[str, Any]:
             "output_layers": _references(config["output_layers"]),
         },
     }
+
+
+def _plain(model: keras.Model) -> keras.Model:
+    """The model as a functional one, where a class of its own only keeps its own configuration."""
+    functional = keras.src.models.Functional
+    if type(model) in (keras.Model, functional):
+        return model
+    if type(model).call is not functional.call:
+        raise ExportError(
+            f"{model.name} is a {type(model).__name__}, with a `call` of its own, which tfjs-layers "
+            "does not know. Build it with keras.Model(inputs, outputs)."
+        )
+    return keras.Model(model._inputs_struct, model._outputs_struct, name=model.name)
 
 
 def _layer(layer: keras.Layer) -> dict[str, Any]:

@@ -38,8 +38,20 @@ def obstacles(report: Report) -> list[Obstacle]:
         if len(reasons) == len(entries):
             found.append(Obstacle(runtime, "", ", ".join(dict.fromkeys(reasons.values()))))
         else:
-            found += [Obstacle(runtime, what, why) for what, why in reasons.items()]
+            merged = _with_whole_formats(reasons, list(entries))
+            found += [Obstacle(runtime, what, why) for what, why in merged.items()]
     return found
+
+
+def _with_whole_formats(reasons: dict[str, str], asked: list[str]) -> dict[str, str]:
+    """The reasons, with one for a format of which no variant runs, for the same reason."""
+    merged: dict[str, str] = {}
+    for what, why in reasons.items():
+        format_ = what.split(" ")[0]
+        variants = [other for other in asked if other.split(" ")[0] == format_]
+        whole = all(reasons.get(variant) == why for variant in variants)
+        merged[format_ if whole else what] = why
+    return merged
 
 
 def _reasons(entries: dict[str, list[Cell]]) -> dict[str, str]:

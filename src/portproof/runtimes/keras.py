@@ -6,6 +6,12 @@ from portproof.runtimes import tensorflow
 from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import Runtime
 
+# What Keras says of a class or function that its version does not have.
+_LACKS = (
+    (r"deserialize (?:class|function) '(\w+)' because its parent module", r"\1"),
+    (r"Could not locate (?:class|function) '(\w+)'", r"\1"),
+)
+
 
 def _on_tensorflow(version: str = "") -> Runtime:
     if version:
@@ -20,6 +26,7 @@ def _on_tensorflow(version: str = "") -> Runtime:
         version=partial(packages.version_of, "keras"),
         at=_on_tensorflow,
         backend="tensorflow",
+        lacks=_LACKS,
     )
 
 
@@ -39,6 +46,7 @@ def _on_other(backend: str, version: str = "", *, large: bool = False) -> Runtim
         at=partial(_on_other, backend, large=large),
         only_by_name=large,
         backend=backend,
+        lacks=_LACKS,
     )
 
 

@@ -137,7 +137,7 @@ def foreign(config: Any) -> Iterator[str]:
     """The classes and functions in a serialized Keras object that Keras itself does not have."""
     if isinstance(config, dict):
         registered, module = config.get("registered_name"), config.get("module") or ""
-        if registered and not module.startswith("keras"):
+        if registered and module.split(".")[0] != "keras":  # keras_hub is another package
             inner = config.get("config")
             name = inner.get("name") if isinstance(inner, dict) else None
             yield f"{config.get('class_name')} {name}" if name else str(registered)
