@@ -87,7 +87,7 @@ def _plain(model: keras.Model) -> keras.Model:
         return model
     if type(model).call is not functional.call:
         raise ExportError(
-            f"{model.name} is a {type(model).__name__}, with a `call` of its own, which tfjs-layers "
+            f"{model.name} is a {type(model).__name__} with a `call` of its own, which tfjs-layers "
             "does not know. Build it with keras.Model(inputs, outputs)."
         )
     return keras.Model(model._inputs_struct, model._outputs_struct, name=model.name)

@@ -9,6 +9,7 @@ from portproof.runtimes.runtime import Runtime
 # What Keras says of a class or function that its version does not have.
 _LACKS = (
     (r"deserialize (?:class|function) '(\w+)' because its parent module", r"\1"),
+    (r"deserialize '(?:\w+\.)*(\w+)' because it is not a KerasSaveable", r"\1"),
     (r"Could not locate (?:class|function) '(\w+)'", r"\1"),
 )
 
