@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from portproof.bundle import tensors
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
 from portproof.runtimes.protocol import Refusal, Request
@@ -73,26 +72,21 @@ def stop() -> None:
 
 
 def _run(kernels: str, path: Path, signature: str, by_row: bool, inputs: Arrays) -> Arrays:
-    with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
-        input_file, output_file = Path(scratch, "in.safetensors"), Path(scratch, "out.safetensors")
-        tensors.write(input_file, inputs)
-        request = Request(
-            artifact=str(path),
-            format="tflite",
-            graph=None,
-            signature=signature,
-            signatures=1,
-            by_row=by_row,
-            options={},
-            inspect="",
-            timed=False,
-            inputs=str(input_file),
-            outputs=str(output_file),
-        )
-        try:
-            answer = _process(kernels).ask(request)
-        except RunnerError as error:
-            raise KernelError(str(error)) from None
-        if isinstance(answer, Refusal):
-            raise KernelError(answer.error)
-        return tensors.read(output_file)
+    request = Request(
+        artifact=str(path),
+        format="tflite",
+        graph=None,
+        signature=signature,
+        signatures=1,
+        by_row=by_row,
+        options={},
+        inspect="",
+        timed=False,
+    )
+    try:
+        answer, outputs = _process(kernels).compute(request, inputs)
+    except RunnerError as error:
+        raise KernelError(str(error)) from None
+    if isinstance(answer, Refusal):
+        raise KernelError(answer.error)
+    return outputs

@@ -16,6 +16,8 @@ from typing import IO, Any
 
 import psutil
 
+from portproof.bundle import tensors
+from portproof.bundle.tensors import Arrays
 from portproof.runtimes.protocol import (
     Answer,
     ProtocolError,
@@ -78,6 +80,23 @@ class RunnerProcess:
         if answer.restart:
             self.stop()
         return answer
+
+    def compute(self, request: Request, inputs: Arrays) -> tuple[Answer | Refusal, Arrays]:
+        """Have a request computed for these arrays: the answer, and the outputs where there are.
+
+        Args:
+            request: The request, without its files.
+            inputs: Arrays by the artifact's own names.
+
+        Raises RunnerError as `ask` does.
+        """
+        with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
+            files = {key: str(Path(scratch, f"{key}.safetensors")) for key in ("inputs", "outputs")}
+            tensors.write(Path(files["inputs"]), inputs)
+            answer = self.ask(request.model_copy(update=files))
+            return answer, {} if isinstance(answer, Refusal) else tensors.read(
+                Path(files["outputs"])
+            )
 
     def _start(self) -> None:
         if self._closed:

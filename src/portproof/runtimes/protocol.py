@@ -72,8 +72,8 @@ class Request(_Message):
     options: dict[str, Any]
     inspect: Inspect
     timed: bool
-    inputs: str
-    outputs: str
+    inputs: str = ""
+    outputs: str = ""
 
 
 class Node(_Message):

@@ -1,10 +1,7 @@
 """One call of an artifact through a runner, by the signature's names."""
 
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from portproof.bundle import tensors
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.process import RunnerError, RunnerProcess
 from portproof.runtimes.protocol import Inspect, Node, Refusal, Request
@@ -65,21 +62,16 @@ def ask(
             error="takes one row at a time",
             lacks="batches whose rows depend on each other",
         )
-    with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
-        input_file, output_file = Path(scratch, "in.safetensors"), Path(scratch, "out.safetensors")
-        names = trial.endpoint.inputs
-        tensors.write(input_file, {names[name]: array for name, array in inputs.items()})
-        try:
-            answer = runner.ask(
-                _request(trial, path, by_row, inspect, timed, input_file, output_file)
-            )
-        except RunnerError as error:  # a runner that died says nothing of itself
-            return CallResult(error=str(error))
-        if isinstance(answer, Refusal):
-            return CallResult(error=answer.error, lacks=trial.runtime.lack_in(answer.error))
-        if trial.runtime.backend and answer.backend != trial.runtime.backend:
-            return CallResult(error=f"computed by the backend {answer.backend!r} instead")
-        outputs = tensors.read(output_file)
+    names = trial.endpoint.inputs
+    request = _request(trial, path, by_row, inspect, timed)
+    try:
+        answer, outputs = runner.compute(request, {names[key]: a for key, a in inputs.items()})
+    except RunnerError as error:  # a runner that died says nothing of itself
+        return CallResult(error=str(error))
+    if isinstance(answer, Refusal):
+        return CallResult(error=answer.error, lacks=trial.runtime.lack_in(answer.error))
+    if trial.runtime.backend and answer.backend != trial.runtime.backend:
+        return CallResult(error=f"computed by the backend {answer.backend!r} instead")
     if not inspect:
         signature_names = {file_name: name for name, file_name in trial.endpoint.outputs.items()}
         renamed = {signature_names.get(name, name): array for name, array in outputs.items()}
@@ -96,15 +88,7 @@ def ask(
     )
 
 
-def _request(
-    trial: Trial,
-    path: str,
-    by_row: bool,
-    inspect: Inspect,
-    timed: bool,
-    input_file: Path,
-    output_file: Path,
-) -> Request:
+def _request(trial: Trial, path: str, by_row: bool, inspect: Inspect, timed: bool) -> Request:
     root, artifact = trial.bundle.path.resolve(), trial.artifact
     return Request(
         artifact=str(root / path),
@@ -116,6 +100,4 @@ def _request(
         options=dict(trial.runtime.options),
         inspect=inspect,
         timed=timed,
-        inputs=str(input_file),
-        outputs=str(output_file),
     )
