@@ -118,6 +118,22 @@ def test_cancellation_widens_the_bound() -> None:
     assert (allowed < 1e-2).all()
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_sum_may_begin_with_its_bias(scaled: bool) -> None:
+    # As XNNPACK adds it up: every partial sum is of the bias's size, and rounded as such.
+    kernel, offset = (data(1024, 4) / 1000).astype(np.float32), np.full(4, 1.7, np.float32)
+    factor = np.full(4, 0.8, np.float32) if scaled else np.ones(4, np.float32)
+    x = data(200, 1024)
+    total = np.tile(offset, (len(x), 1))
+    for n in range(1024):
+        total += x[:, n : n + 1] * (kernel[n] * factor)
+    exact, allowed = bound(lambda x: (x @ kernel) * factor + offset, x)
+    assert (np.abs(total - exact) <= allowed).all()
+    # What is added to it that is no constant is not in the sum.
+    summed, allowed_sum = bound(lambda x: x @ kernel + x[:, :4], x)
+    assert (allowed_sum.mean() < allowed.mean() / 3) and summed.shape == exact.shape
+
+
 def test_at_a_step_the_bound_spans_both_sides() -> None:
     x = np.array([[0.1, 0.2, 0.3], [1, 2, 3]], np.float32)
     third = tf.constant(np.full((3, 1), 1 / 3, np.float32))

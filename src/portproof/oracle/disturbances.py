@@ -36,7 +36,10 @@ class Library:
     def operands(
         self, rule: Rule, attr: Any, dtype: int, dtypes: list[int]
     ) -> function_pb2.FunctionDef:
-        """Inputs -> inputs disturbed, and by how much the result is to be, relatively."""
+        """Inputs -> inputs disturbed, and by how much the result is to be, relatively.
+
+        Of a sum of products also by how much it is to be of what is added first.
+        """
         number = len(self._functions)
 
         def disturbed(*inputs: Tensor) -> list[Tensor]:
@@ -49,19 +52,24 @@ class Library:
         attrs = sorted((name, str(value)) for name, value in attr.items() if name[0] != "_")
         return self._get(("operands", id(rule), dtype, *dtypes, *attrs), disturbed, dtypes)
 
-    def result(self, rule: Rule, dtype: int, dtypes: list[int]) -> function_pb2.FunctionDef:
-        """Inputs, for other rules than Elementwise the operands' factor, and result -> result."""
+    def result(
+        self, rule: Rule, dtype: int, dtypes: list[int], bias: int | None = None
+    ) -> function_pb2.FunctionDef:
+        """Inputs, for other rules than Elementwise the operands' factor, and result -> result.
+
+        Where the input `bias` may be the first term of a sum of products, that sum's factor for it
+        stands before the result.
+        """
         number = len(self._functions)
 
         def elementwise(*arguments: Tensor) -> Tensor:
-            *inputs, result = arguments
             assert isinstance(rule, Elementwise)
-            return _move(
-                result,
-                _rounding(rule, inputs, result, dtype),
-                number,
-                _shader_error(rule, arguments, dtype),
-            )
+            inputs, result = list(arguments[: len(dtypes)]), arguments[-1]
+            rounding = _rounding(rule, inputs, result, dtype)
+            if bias is not None:
+                first = tf.abs(inputs[bias])
+                rounding += arguments[-2] * tf.cast(first, rounding.dtype)
+            return _move(result, rounding, number, _shader_error(rule, (*inputs, result), dtype))
 
         def others(*arguments: Tensor) -> Tensor:
             *inputs, factor, result = arguments
@@ -69,10 +77,11 @@ class Library:
             rounding = factor * tf.maximum(tf.abs(result), tf.constant(floor, tf.float64))
             return _move(result, rounding, number, _shader_error(rule, (*inputs, result), dtype))
 
-        key = ("result", id(rule), dtype, *dtypes)
+        key = ("result", id(rule), dtype, bias, *dtypes)
         made = tf.complex128 if tf.as_dtype(dtype).is_complex else tf.float64
         if isinstance(rule, Elementwise):
-            return self._get(key, elementwise, [*dtypes, made])
+            factor = [] if bias is None else [tf.float64]
+            return self._get(key, elementwise, [*dtypes, *factor, made])
         return self._get(key, others, [*dtypes, tf.float64, made])
 
     def _get(
@@ -126,7 +135,8 @@ def _contraction_operands(
     moved = list(inputs)
     terms = inputs[rule.operand]
     moved[rule.operand] = _move(terms, by * tf.abs(terms), number)
-    return [*moved, tf.where(exact, tf.constant(division, tf.float64), factor)]
+    start = tf.where(exact, tf.constant(0.0, tf.float64), unit * tf.sqrt(count / 3))
+    return [*moved, tf.where(exact, tf.constant(division, tf.float64), factor), start]
 
 
 def _composite_operands(

@@ -5,7 +5,7 @@ moves its result up or down by the rule's amount. Some are also preceded by one 
 operands.
 """
 
-from collections.abc import Collection, Iterator, MutableSequence
+from collections.abc import Collection, Iterator, Mapping, MutableSequence
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -13,12 +13,13 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 from tensorflow.python.framework import op_def_registry
 
-from portproof.graphs.references import data_inputs
+from portproof.graphs.references import data_inputs, in_order
 from portproof.oracle.disturbances import Library
+from portproof.oracle.folded_biases import FoldedBias, folded_biases
 from portproof.oracle.op_table import UNLISTED, rule_of, rule_of_table
 from portproof.oracle.raising import input_dtypes, is_float32_only, raised
 from portproof.oracle.rounding import ROUNDOFF
-from portproof.oracle.rules import Elementwise, Rule
+from portproof.oracle.rules import Contraction, Elementwise, Rule
 
 _EXACT, _OPERANDS = "/exact", "/operands"
 # Their results are about a tensor, not computed from its values.
@@ -36,14 +37,18 @@ def perturbed(frozen: graph_pb2.GraphDef, weights: Collection[str]) -> graph_pb2
     graph = raised(frozen)
     library = Library()
     sources = {node.name for node in frozen.node if _is_value(node) or node.name in weights}
-    _Body(graph.node, _rules(frozen.node, sources), library, in_function=False).disturb()
+    inputs = {n.name for n in frozen.node if n.op == "Placeholder" and n.name not in weights}
+    rules = _rules(frozen.node, sources)
+    biases = folded_biases(in_order(frozen.node), _dependent(frozen.node, inputs))
+    _Body(graph.node, rules, biases, library, in_function=False).disturb()
     originals = {f.signature.name: f for f in frozen.library.function}
     for function in graph.library.function:
         original = originals[function.signature.name]
         sources = {arg.name for arg in original.signature.input_arg if arg.type in ROUNDOFF}
         sources |= {node.name for node in original.node_def if _is_value(node)}
         rules = _rules(original.node_def, sources)
-        body = _Body(function.node_def, rules, library, in_function=True)
+        biases = folded_biases(in_order(original.node_def), None)
+        body = _Body(function.node_def, rules, biases, library, in_function=True)
         body.disturb()
         for key, ref in function.ret.items():
             function.ret[key] = body.disturbed_ref(ref)
@@ -64,24 +69,30 @@ def _is_value(node: Node) -> bool:
 
 def _rules(nodes: Nodes, sources: Collection[str]) -> dict[str, tuple[Rule, int]]:
     """The nodes' rules, with their output's dtype; what depends on no source has its own."""
-    by_name = {node.name: node for node in nodes}
-    before = {name: [_producer(ref) for ref in node.input] for name, node in by_name.items()}
-    dependent = set(sources)
+    dependent = _dependent(nodes, sources)
     rules: dict[str, tuple[Rule, int]] = {}
-    for name in TopologicalSorter(before).static_order():
-        node = by_name.get(name)
-        if node is None or node.op in _ABOUT:
+    for node in nodes:
+        if node.op in _ABOUT:
             continue
-        if dependent.intersection(before[name]):
-            dependent.add(name)
-            rule = rule_of(node.op)
-        else:
-            rule = rule_of_table(node.op)
+        depends = any(_producer(ref) in dependent for ref in node.input)
+        rule = rule_of(node.op) if depends else rule_of_table(node.op)
         dtype = _output_dtype(node)
         if dtype is not None and dtype in ROUNDOFF and rule is not None:
             # A node that was not raised is several by now, of which the last has its name.
-            rules[name] = (UNLISTED if is_float32_only(node) else rule, dtype)
+            rules[node.name] = (UNLISTED if is_float32_only(node) else rule, dtype)
     return rules
+
+
+def _dependent(nodes: Nodes, sources: Collection[str]) -> set[str]:
+    """The sources, and the nodes whose values are computed from theirs."""
+    by_name = {node.name: node for node in nodes}
+    before = {name: [_producer(ref) for ref in node.input] for name, node in by_name.items()}
+    dependent = set(sources)
+    for name in TopologicalSorter(before).static_order():
+        node = by_name.get(name)
+        if node and node.op not in _ABOUT and dependent.intersection(before[name]):
+            dependent.add(name)
+    return dependent
 
 
 def _producer(ref: str) -> str:
@@ -110,20 +121,24 @@ class _Body:
     def __init__(
         self,
         nodes: Nodes,
-        rules: dict[str, tuple[Rule, int]],
+        rules: Mapping[str, tuple[Rule, int]],
+        biases: Mapping[str, FoldedBias],
         library: Library,
         *,
         in_function: bool,
     ) -> None:
-        self._nodes, self._rules, self._library = nodes, rules, library
+        self._nodes, self._rules, self._biases, self._library = nodes, rules, biases, library
         self._in_function = in_function
-        self._first: dict[str, str] = {}  # disturbed nodes, and their first output's argument
+        # Of the disturbed nodes, their first output's argument, and how many tensors they take.
+        self._first: dict[str, str] = {}
+        self._arguments: dict[str, int] = {}
 
     def disturb(self) -> None:
         """Put each node that has a rule between the calls that disturb it, in place."""
         disturbed = [node for node in self._nodes if node.name in self._rules]
         definitions = {node.name: op_def_registry.get(node.op) for node in disturbed}
         self._first = {name: op.output_arg[0].name for name, op in definitions.items()}
+        self._arguments = {node.name: len(data_inputs(node)) for node in disturbed}
         added = [new for node in disturbed for new in self._wrapped(node)]
         self._nodes.extend(added)
         for node in self._nodes:
@@ -143,6 +158,11 @@ class _Body:
             return f"{name}:output:{n}"
         return f"{name}:{n}" if n else name
 
+    def _bias(self, name: str) -> FoldedBias | None:
+        bias = self._biases.get(name)
+        rule, _ = self._rules.get(bias.products, (None, 0)) if bias else (None, 0)
+        return bias if isinstance(rule, Contraction) else None
+
     def _wrapped(self, node: Node) -> Iterator[Node]:
         """The nodes that come before this one, which becomes the last of them: a call."""
         (rule, dtype), dtypes = self._rules[node.name], list(input_dtypes(node))
@@ -157,8 +177,12 @@ class _Body:
             yield before
             exact.input[: len(data)] = [self._output(before.name, n) for n in range(len(data))]
             arguments.append(self._output(before.name, len(data)))
+        bias = self._bias(node.name)
+        if bias:  # one more result of the sum's operands: how far a first term moves it
+            sum_operands = bias.products + _OPERANDS
+            arguments.append(self._output(sum_operands, self._arguments[bias.products] + 1))
         output = f"{exact.name}:{self._first[node.name]}:0" if self._in_function else exact.name
-        result = self._library.result(rule, dtype, dtypes)
+        result = self._library.result(rule, dtype, dtypes, bias.operand if bias else None)
         yield exact
         node.CopyFrom(_call(node.name, result, [*arguments, output]))
 

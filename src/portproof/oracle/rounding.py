@@ -40,6 +40,9 @@ a value stands at a step (a rounding, a comparison, a relu) the samples fall on 
   Analysis", SIAM J. Sci. Comput. 41, 2019). It does not hold for thousands of equal terms added one
   by one, whose roundings are equal too: such a sum is worse than float32 can do, and is flagged.
   Sums of whole numbers that stay below the dtype's precision are exact.
+- a bias, or another constant that is added to such a sum: by u sqrt(n/3) of the bias too. It is one
+  more term, and many implementations begin with it: each of the n partial sums has it in it, and
+  their roundings make an error of variance u^2/3 * n b^2 (`oracle/folded_biases.py`).
 - operations that the tables do not list: four units, unless they only move, choose or compare.
 
 What does not depend on the values of inputs and weights is disturbed too: the scale and the
