@@ -131,7 +131,8 @@ def test_a_sum_may_begin_with_its_bias(scaled: bool) -> None:
     assert (np.abs(total - exact) <= allowed).all()
     # What is added to it that is no constant is not in the sum.
     summed, allowed_sum = bound(lambda x: x @ kernel + x[:, :4], x)
-    assert (allowed_sum.mean() < allowed.mean() / 3) and summed.shape == exact.shape
+    assert allowed_sum.mean() < allowed.mean() / 3
+    assert summed.shape == exact.shape
 
 
 def test_at_a_step_the_bound_spans_both_sides() -> None:
