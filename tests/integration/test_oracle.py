@@ -86,7 +86,7 @@ def test_each_sample_differs_and_is_reproducible() -> None:
     session = product_oracle._perturbed
 
     def sample(salt: int) -> np.ndarray:
-        session.run("portproof_assign", {"portproof_state:0": [salt, *rounding.CORRECT[1:]]})
+        session.run("portproof_assign", {"portproof_state:0": [salt, rounding.AMPLITUDE, 0.0]})
         y: np.ndarray = session.run(product_oracle._outputs, product_oracle._feed({"x": x}))["y"]
         return y
 

@@ -15,7 +15,9 @@ from tensorflow.core.framework import function_pb2, types_pb2
 from portproof.oracle.rounding import ROUNDOFF
 from portproof.oracle.rules import Composite, Contraction, Elementwise, Rule, Tensor
 
-STATE = "portproof/rounding"  # float64 [3]: salt, factor of rounding, factor of a shader's error
+# float64 [3]: salt, factor of rounding, factor of a shader's error. With a salt of 0 every element
+# goes up, or down where the factor is negative.
+STATE = "portproof/rounding"
 
 # 2^64 over the golden ratio, and another odd number without a pattern, as signed integers
 # (the constants of SplitMix64, G. L. Steele et al., OOPSLA 2014).
@@ -184,7 +186,10 @@ def _signs(array: Tensor, salt: Tensor, number: int) -> Tensor:
     Multiplicative hashing (D. E. Knuth, The Art of Computer Programming, vol. 3, section 6.4).
     """
     odd = (tf.cast(salt, tf.int64) * _GAMMA + _wrapped(number * _OTHER)) * 2 + 1
-    return tf.bitwise.bitwise_and(tf.bitcast(array, tf.int64) * odd, _SIGN_BIT)
+    chosen = tf.where(
+        tf.equal(salt, 0.0), tf.constant(0, tf.int64), tf.constant(_SIGN_BIT, tf.int64)
+    )
+    return tf.bitwise.bitwise_and(tf.bitcast(array, tf.int64) * odd, chosen)
 
 
 def _wrapped(number: int) -> int:

@@ -83,20 +83,19 @@ class Oracle:
         return Deviations(exact, correct, shader)
 
     def _largest_deviation(
-        self, inputs: Arrays, fetches: Any, exact: Any, seconds: float, precision: tuple[Any, ...]
+        self, inputs: Arrays, fetches: Any, exact: Any, seconds: float, samples: Any
     ) -> Any:
         """The largest deviation of any sample from `exact`, in its structure.
 
         A sample that fails is left out: it may violate what the model asserts, or never converge.
         """
-        samples, *factors = precision
         session, feed = self._perturbed, self._feed(inputs)
         options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * seconds))
         largest = tf.nest.map_structure(lambda array: np.zeros(np.shape(array)), exact)
-        for salt in range(1, samples + 1):
+        for state in samples:
             if self._sampling_timed_out:
                 break
-            session.run("portproof_assign", {"portproof_state:0": [salt, *factors]})
+            session.run("portproof_assign", {"portproof_state:0": state})
             try:
                 sample = session.run(self._fetched(fetches), feed, options)
             except tf.errors.DeadlineExceededError:

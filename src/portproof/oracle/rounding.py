@@ -72,10 +72,15 @@ from tensorflow.core.framework import types_pb2
 SAMPLES = 16
 AMPLITUDE = 4.0
 
-# The number of samples, and the factors of what a correct operation and a shader's operation may be
-# off by. What shaders promise is the worst case already, so fewer samples are enough.
-CORRECT = (SAMPLES, AMPLITUDE, 0.0)
-SHADER = (SAMPLES // 4, AMPLITUDE, 1.0)
+# The samples: a salt for the directions, and the factors of what a correct operation and a shader's
+# operation may be off by. What shaders promise is the worst case already, so fewer samples are
+# enough; but a shader's sine is a polynomial, which may be off in one direction over a whole range
+# of values. Of two samples (salt 0) all elements go in one direction.
+CORRECT = tuple((salt, AMPLITUDE, 0.0) for salt in range(1, SAMPLES + 1))
+SHADER = (
+    *((salt, AMPLITUDE, 1.0) for salt in range(1, SAMPLES // 4 + 1)),
+    *((0, 0.0, direction) for direction in (1.0, -1.0)),
+)
 
 # Half a unit in the last place of 1: the largest relative error of one correct rounding.
 ROUNDOFF = {

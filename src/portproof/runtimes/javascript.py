@@ -8,6 +8,7 @@ from portproof.runtimes.environments.node import NodeEnvironment, node
 LACKS = (
     (r"Kernel '(\w+)' not registered for backend", r"\1"),
     (r"Unknown op '(\w+)'", r"\1"),
+    (r"(\w+) for rank (\d+) is not yet supported", r"\1 of rank \2"),
     (r"The ellipsis notation", "Einsum with an ellipsis"),
     (r"Unknown layer: (\w+)", r"\1"),
 )

@@ -26,7 +26,13 @@ export async function launch() {
   });
 }
 
-const SOFTWARE = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--use-webgpu-adapter=swiftshader"];
+// WebGPU reads a tensor at once by way of a canvas, which needs Vulkan: without it the GPU process ends.
+const SOFTWARE = [
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
+  "--use-webgpu-adapter=swiftshader",
+  "--use-vulkan=swiftshader",
+];
 
 /** Linux shows its GPUs as devices; other systems that Chromium runs on have one. */
 function hasGpu() {
