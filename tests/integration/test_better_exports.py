@@ -126,6 +126,21 @@ def test_a_layer_that_a_version_of_keras_does_not_have_is_lacking(module: str) -
     assert runtime.lack_in(str(raised.value)) == "NewLayer"
 
 
+@keras.saving.register_keras_serializable("test")
+class Sized(layers.Layer):  # type: ignore[misc]
+    def call(self, x: Any) -> Any:
+        return x * float(len(range(keras.ops.shape(x)[1])))
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+def test_a_layer_that_needs_a_size_as_a_number_is_told_so(tmp_path: Path) -> None:
+    x = keras.Input((None,), name="x")
+    with pytest.raises(ExportError, match=r"x \[None, None\].*give keras.Input that size"):
+        portproof.export(keras.Model(x, Sized()(x)), tmp_path / "m", formats=["savedmodel"])
+
+
 def test_a_class_of_another_package_keeps_a_model_out_of_keras_files(tmp_path: Path) -> None:
     model = Configured(4)
     model.__class__.__module__ = "keras_extra.models"  # a name that begins like Keras's own

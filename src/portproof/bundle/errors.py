@@ -1,7 +1,13 @@
 """The errors that a person can act on. Each message says what to do next."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# Of a message of TensorFlow's: a frame of the stack in which a node was made, and the node again.
+_FRAME = re.compile(r'\n\s*File ".*", line \d+, in .*')
+_COLOUR = re.compile(r"\x1b\[\d+m")
+_NODE = re.compile(r"\[\[\{\{node [^}]*\}\}\]\](?: \[Op:\w+\])?")
 
 
 class PortproofError(Exception):
@@ -33,8 +39,15 @@ class BundleError(PortproofError):
 
 
 def one_line(error: BaseException, max_length: int = 500) -> str:
-    """The message of an exception on one line, cut after `max_length` characters."""
-    return " ".join(str(error).split())[:max_length]
+    """The message of an exception on one line, cut after `max_length` characters.
+
+    What TensorFlow says of an op's origin, frame by frame, is left out: the reason comes after it.
+    So are a terminal's colours, which Keras gives its messages.
+    """
+    message = _FRAME.sub("", _COLOUR.sub("", str(error))).replace(
+        " defined at (most recent call last)", ""
+    )
+    return " ".join(_NODE.sub("", message).split())[:max_length]
 
 
 def described(error: BaseException, max_length: int = 500) -> str:

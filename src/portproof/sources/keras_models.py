@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from portproof.bundle.errors import ExportError
+from portproof.bundle.errors import ExportError, described
 from portproof.bundle.manifest import Structure
 from portproof.bundle.structure import flatten, map_leaves, output_names
 from portproof.sources.examples import complete_examples
@@ -43,7 +43,13 @@ def from_keras(name: str, model: keras.Model, examples: Any = None) -> Source:
         return keras_outputs(model, model(keras_inputs(model, inputs), training=False))
 
     function = tf.function(serve, autograph=False)
-    function.get_concrete_function(**specs)
+    try:
+        function.get_concrete_function(**specs)
+    except Exception as error:  # whatever a layer raises
+        raise ExportError(
+            f"{name} cannot be traced with inputs of {_shapes(specs)}: {described(error, 300)}. "
+            "Where a layer needs a size as a number, give keras.Input that size."
+        ) from error
     functions = {SIGNATURE: function}
     inputs, generated = complete_examples(functions, examples)
     structure = _structure(model)
@@ -56,6 +62,11 @@ def from_keras(name: str, model: keras.Model, examples: Any = None) -> Source:
         structures={SIGNATURE: structure} if structure else {},
         generated_inputs=generated,
     )
+
+
+def _shapes(specs: Mapping[str, tf.TensorSpec]) -> str:
+    """`tokens [None, 24], mask [None, 24]`."""
+    return ", ".join(f"{name} {spec.shape.as_list()}" for name, spec in specs.items())
 
 
 def input_name(tensor: Any) -> str:
