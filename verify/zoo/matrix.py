@@ -1,7 +1,7 @@
 """The zoo's matrix: a verdict for each model, format and runtime."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from portproof.bundle.manifest import DECIDING
@@ -32,6 +32,18 @@ def _with_one_cell_per_step(cells: Iterable[Cell]) -> Iterator[Cell]:
         yield max(step_cells, key=lambda cell: GRADES.index(cell.verdict))
 
 
+def passing_share(cells: Sequence[Cell]) -> float:
+    """The share of cells that are faithful or better, or within a declared budget."""
+    return sum(cell.passed for cell in cells) / max(len(cells), 1)
+
+
+def _counted(name: str, cells: Sequence[Cell]) -> str:
+    """`in their own precision: 97.8% of 3068 cells pass: 2119 faithful, 874 exact, ...`."""
+    counts = Counter(cell.verdict for cell in cells).most_common()
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in counts)
+    return f"{name}: {passing_share(cells):.1%} of {len(cells)} cells pass: {listed}"
+
+
 @dataclass
 class Matrix:
     """The cells of all models in the deciding regimes, and the formats that have no cells."""
@@ -50,15 +62,6 @@ class Matrix:
     def add_cells(self, cells: Iterable[Cell]) -> None:
         counting = [c for c in cells if c.regime in DECIDING and c.verdict != "absent"]
         self.cells += _with_one_cell_per_step(counting)
-
-    @property
-    def counts(self) -> Counter[str]:
-        return Counter(cell.verdict for cell in self.cells)
-
-    @property
-    def passing_share(self) -> float:
-        """The share of cells that are faithful or better, or within a declared budget."""
-        return sum(cell.passed for cell in self.cells) / max(len(self.cells), 1)
 
     @property
     def not_passed(self) -> dict[tuple[str, str, str], list[Cell]]:
@@ -80,10 +83,15 @@ class Matrix:
         ]
 
     def summary(self) -> Iterator[str]:
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.most_common())
         models = len({cell.model for cell in self.cells})
-        yield f"{models} models, {len(self.cells)} cells that count: {counts}"
-        yield f"{self.passing_share:.1%} are faithful or better, or within a declared budget"
+        yield f"{models} models, {len(self.cells)} cells that count"
+        yield _counted("in their own precision", self.own_precision)
+        yield _counted("variants", [cell for cell in self.cells if cell.variant])
+
+    @property
+    def own_precision(self) -> list[Cell]:
+        """The cells of artifacts that change no numbers."""
+        return [cell for cell in self.cells if not cell.variant]
 
     def page(self) -> Iterator[str]:
         """The lines of the page RESULTS.md."""
