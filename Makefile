@@ -21,7 +21,7 @@ REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-regis
 # What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify publish test test-slow test-all faults zoo conformance \
+.PHONY: all setup train export plots verify publish test test-slow test-all faults zoo conformance bench \
 	versions lint lock clean
 .DEFAULT_GOAL := all
 
@@ -74,6 +74,10 @@ zoo: $(INSTALLED)
 conformance: $(INSTALLED)
 	uv pip install --quiet --python .venv scipy
 	python -m verify.conformance --write
+
+# How long it takes, beside plain scripts that do the same by hand: an hour. It writes BENCHMARKS.md.
+bench: verify
+	python -m benchmarks --write
 
 # Many versions of the runtimes, each in an environment of its own: ten minutes, and 15 GB of cache.
 versions: $(INSTALLED)

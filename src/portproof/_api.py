@@ -118,16 +118,19 @@ def export(
             TensorFlow is not installed.
     """
     check_tensorflow()
-    from portproof.exporting import export_source
+    from portproof.formats.converting import converters_for
     from portproof.formats.table import select
 
     chosen = select(formats)
-    named = "" if path is None else Path(path).resolve().name
-    source = make_source(
-        model, name=named, signatures=signatures, inputs=inputs, labels=labels, imports=imports
-    )
-    target = Path(folder) / source.name if path is None else path
-    return export_source(source, target, log, chosen, formats or ())
+    with converters_for(chosen):  # TensorFlow starts there while it starts here
+        from portproof.exporting import export_source
+
+        named = "" if path is None else Path(path).resolve().name
+        source = make_source(
+            model, name=named, signatures=signatures, inputs=inputs, labels=labels, imports=imports
+        )
+        target = Path(folder) / source.name if path is None else path
+        return export_source(source, target, log, chosen, formats or ())
 
 
 def verify(

@@ -79,7 +79,8 @@ def export(
 
     Of portproof.toml, those that have changed since they were exported last.
     """
-    from portproof.formats.table import check_names
+    from portproof.formats.converting import converters_for
+    from portproof.formats.table import check_names, select
     from portproof.project import find_project
     from portproof.sources.names import check_name
 
@@ -97,41 +98,48 @@ def export(
         check_name(name)
     if (inputs or labels) and len(models) > 1:
         raise UsageError("--inputs and --labels are of one model: name it.")
-    _start_tensorflow()
-    from portproof.sources.examples import read_examples, read_labels
+    with converters_for(select(format)):  # one set for all models
+        _start_tensorflow()
+        from portproof.sources.examples import read_examples, read_labels
 
-    examples = read_examples(inputs) if inputs else None
-    named = dict(text.rpartition("=")[::2] for text in labels or ())
-    for name in models:
-        bundle = portproof.export(
-            name,
-            folder=output,
-            signatures=signature,
-            inputs=examples,
-            labels={output: read_labels(Path(file)) for output, file in named.items()},
-            formats=format,
-            imports=import_ or (),
-            log=typer.echo,
-        )
-        typer.echo(f"exported {_short(bundle.path)}")
+        examples = read_examples(inputs) if inputs else None
+        named = dict(text.rpartition("=")[::2] for text in labels or ())
+        for name in models:
+            bundle = portproof.export(
+                name,
+                folder=output,
+                signatures=signature,
+                inputs=examples,
+                labels={output: read_labels(Path(file)) for output, file in named.items()},
+                formats=format,
+                imports=import_ or (),
+                log=typer.echo,
+            )
+            typer.echo(f"exported {_short(bundle.path)}")
 
 
 def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> None:
     from portproof.build_records import ModelBuild
     from portproof.building import export_model
+    from portproof.formats.converting import converters_for
+    from portproof.formats.table import select
 
     chosen = project.chosen(names)
     if not chosen:
         raise UsageError(f"{project.file} has no models: add a table [models.NAME] with a source.")
-    started = False
+    changed = []
     for name in chosen:
         if not force and ModelBuild(project, name).is_exported():
             typer.echo(f"{name} is up to date")
-            continue
-        if not started:
-            _start_tensorflow()
-            started = True
-        typer.echo(f"exported {_short(export_model(project, name, typer.echo))}")
+        else:
+            changed.append(name)
+    if not changed:
+        return
+    formats = [f for name in changed for f in select(project.models[name].formats or None)]
+    with converters_for(formats):  # one set for all models
+        _start_tensorflow()
+        for name in changed:
+            typer.echo(f"exported {_short(export_model(project, name, typer.echo))}")
 
 
 def _short(path: Path) -> Path:
@@ -182,7 +190,8 @@ def verify(
         bool, typer.Option("--force", help="Also what is up to date, of portproof.toml.")
     ] = False,
     edge: Annotated[
-        bool, typer.Option("--edge", help="Print edge cases and envelopes too, which do not count.")
+        bool,
+        typer.Option("--edge", help="Run all edge cases, and print them: they do not count."),
     ] = False,
     key: Annotated[
         Path | None, typer.Option(help="The public key that a published bundle is signed with.")
@@ -207,6 +216,7 @@ def verify(
         servers=tuple(serving or ()),
         limits=Limits(request=time_limit, memory=memory_limit),
         strict=strict,
+        edge=edge,
         recompute=recompute,
         key=key,
     )

@@ -1,8 +1,10 @@
 """Source -> Bundle: the one place that runs the formats."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -14,20 +16,30 @@ import tensorflow as tf
 
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, Bundle, write_manifest
-from portproof.bundle.digest import folder_records
+from portproof.bundle.digest import File, folder_records
 from portproof.bundle.errors import ExportError, PortproofError, UsageError, described
-from portproof.bundle.manifest import REGIMES, Artifact, LeftOut, Manifest, Origin, Regime
-from portproof.formats import litert_kernels
-from portproof.formats.format import Format
-from portproof.formats.refusals import refusal
+from portproof.bundle.manifest import (
+    REGIMES,
+    Artifact,
+    LeftOut,
+    Manifest,
+    Origin,
+    Regime,
+    Vector,
+    folder_name,
+)
+from portproof.formats.converting import Converters, converters_for, number_for
+from portproof.formats.format import Format, Refusal, Written
+from portproof.formats.litert_kernels import KernelError
+from portproof.formats.refusals import attempt, refused
 from portproof.formats.table import SAVEDMODEL, select
-from portproof.formats.variant_budgets import VariantMeasurement
+from portproof.formats.variant_budgets import Measured, MeasuredOn, measure_variant
 from portproof.reporting.card import render_card
 from portproof.sources.functions import traced_function
 from portproof.sources.keras_models import layers_of
 from portproof.sources.source import Source
 from portproof.vectors.computing import TestedFunction
-from portproof.vectors.writing import Observer, WrittenVectors, write_vectors
+from portproof.vectors.writing import WrittenVectors, write_vectors
 
 # Whose versions the manifest records.
 PACKAGES = ("portproof", "tensorflow", "keras", "numpy", "safetensors")
@@ -59,46 +71,46 @@ def export_source(
         ExportError: The model cannot be exported.
         UsageError: `path` holds something other than a bundle.
     """
-    path = _replaceable(Path(path))
+    path, chosen = _replaceable(Path(path)), select() if formats is None else formats
     with ExitStack() as stack:
-        stack.callback(litert_kernels.stop)
+        converters = stack.enter_context(converters_for(chosen))
         folder = stack.enter_context(atomic.folder(path))
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         traced = tuple(traced_function(n, f) for n, f in source.functions.items())
-        artifacts, steps, left_out = _write_artifacts(
-            source, folder, select() if formats is None else formats, required, log
-        )
+        artifacts = _Artifacts(source, folder, chosen, required, log)
+        threads = ThreadPoolExecutor(number_for(_bytes_of(source)))
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        artifacts.write(converters, threads)
         functions = [
             TestedFunction(n, f, source.examples[n], source.labels.get(n, {}))
             for n, f in source.functions.items()
         ]
-        functions += steps
-        measurements = {
-            artifact.name: VariantMeasurement(source, folder, artifact)
-            for artifact in artifacts
-            if artifact.format == "tflite" and artifact.variant and not artifact.budgets
-        }
+        functions += artifacts.training_steps
         log(f"{source.name}: test vectors")
-        written = _write_vectors(source.name, functions, folder, regimes, [*measurements.values()])
+        written = _write_vectors(source.name, functions, folder, regimes)
         if source.draw_plots:
             log(f"{source.name}: plots")
             (folder / "plots").mkdir()
             source.draw_plots(folder / "plots")
+        signatures = {function.name: function.signature for function in functions}
+        on = MeasuredOn(folder, signatures, written.vectors, written.row_dependent)
+        artifacts.finish(on)
         manifest = Manifest(
             model=source.name,
             source=_origin(source),
             packages={name: version(name) for name in PACKAGES},
-            signatures={function.name: function.signature for function in functions},
+            signatures=signatures,
             functions=traced,
-            artifacts=tuple(_with_budgets(a, measurements.get(a.name)) for a in artifacts),
-            left_out=left_out,
+            artifacts=artifacts.written,
+            left_out=artifacts.left_out,
             layers=layer_names(source),
             structures=dict(source.structures),
             generated_inputs=tuple(sorted(source.generated_inputs)),
             shader_ops=written.shader_ops,
             float32_only_ops=written.float32_only_ops,
             row_dependent=tuple(written.row_dependent),
-            vectors=tuple(written.vectors),
+            operations=written.operations,
+            vectors=tuple(artifacts.with_variants(vector) for vector in written.vectors),
             plots=folder_records(folder, "plots"),
         )
         write_manifest(folder, manifest)
@@ -118,56 +130,124 @@ def _replaceable(path: Path) -> Path:
     return path
 
 
-def _write_artifacts(
-    source: Source, folder: Path, formats: Sequence[Format], required: Collection[str], log: Log
-) -> tuple[list[Artifact], list[TestedFunction], tuple[LeftOut, ...]]:
-    """The artifacts, the training steps that they have, and the formats that were left out."""
-    artifacts: list[Artifact] = []
-    steps: list[TestedFunction] = []
-    left_out: list[LeftOut] = []
-    for format_ in formats:
-        log(f"{source.name}: {format_.full_name}")
-        try:
-            artifact, artifact_steps = _write_artifact(format_, source, folder)
-        except ExportError as error:
-            if format_.name == SAVEDMODEL or format_.full_name in required:
-                raise
-            shutil.rmtree(folder / format_.folder, ignore_errors=True)
-            log(f"{source.name}: left out {format_.full_name}: {error}")
-            left_out.append(LeftOut(format=format_.full_name, reason=str(error)))
+class _Artifacts:
+    """The artifacts of one export: what needs the model is written here, the rest is converted.
+
+    Args:
+        source: The source.
+        folder: The bundle's folder.
+        formats: The formats, of which SavedModel is the first.
+        required: Full names of formats that must not be left out.
+        log: Called with each step.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        formats: Sequence[Format],
+        required: Collection[str],
+        log: Log,
+    ) -> None:
+        self._source, self._folder, self._formats = source, folder, formats
+        self._required, self._log = required, log
+        self._artifacts: dict[str, Artifact] = {}
+        self._left_out: dict[str, LeftOut] = {}
+        self._pending: list[tuple[Format, Future[Written | Refusal]]] = []
+        self._variant_files: dict[tuple[str, str], list[File]] = {}
+        self.training_steps: list[TestedFunction] = []
+
+    @property
+    def written(self) -> tuple[Artifact, ...]:
+        """The artifacts, in the order of the formats."""
+        names = [format_.full_name for format_ in self._formats]
+        return tuple(self._artifacts[name] for name in names if name in self._artifacts)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The formats that cannot carry the model, in their order."""
+        names = [format_.full_name for format_ in self._formats]
+        return tuple(self._left_out[name] for name in names if name in self._left_out)
+
+    def write(self, converters: Converters | None, threads: Executor) -> None:
+        """Write what is made of the model, and begin to convert the SavedModel to the others."""
+        [saved_model] = [f for f in self._formats if f.name == SAVEDMODEL]
+        self._write(saved_model)
+        for format_ in self._formats:
+            if format_.of_saved_model:
+                assert converters
+                future = converters.start(format_, self._source.saved, self._folder, threads)
+                self._pending.append((format_, future))
+        for format_ in self._formats:
+            if not format_.of_saved_model and format_ is not saved_model:
+                self._write(format_)
+
+    def finish(self, on: MeasuredOn) -> None:
+        """Wait for what is being converted, and measure the variants that declare an error."""
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            measuring: dict[str, Future[Measured]] = {}
+            for format_, future in self._pending:
+                self._log(f"{self._source.name}: {format_.full_name}")
+                self._add(format_, future.result())
+                artifact = self._artifacts.get(format_.full_name)
+                if artifact and artifact.format == "tflite" and artifact.variant:
+                    measuring[artifact.name] = threads.submit(measure_variant, artifact, on)
+            for name, measured in measuring.items():
+                self._add_measured(name, measured)
+
+    def with_variants(self, vector: Vector) -> Vector:
+        """A case with the files of what variants give."""
+        files = self._variant_files.get((vector.signature, vector.case), [])
+        return vector.model_copy(update={"variants": tuple(files)})
+
+    def _write(self, format_: Format) -> None:
+        self._log(f"{self._source.name}: {format_.full_name}")
+        if format_.of_keras and not self._source.keras_forms:
+            reason = f"only a keras.Model becomes one, and {self._source.name} is none"
+            self._add(format_, Refusal(reason, is_told=True))
         else:
-            artifacts.append(artifact)
-            steps += artifact_steps
-    return artifacts, steps, tuple(left_out)
+            self._add(format_, attempt(format_, self._source, self._folder))
+
+    def _add(self, format_: Format, written: Written | Refusal) -> None:
+        if isinstance(written, Refusal):
+            self._leave_out(format_.full_name, refused(format_, self._source, written))
+            return
+        self._artifacts[format_.full_name] = Artifact(
+            format=format_.name,
+            variant=format_.variant,
+            endpoints=written.endpoints,
+            files=folder_records(self._folder, format_.folder),
+            graph=format_.graph,
+            notes=written.notes,
+            budgets=written.budgets,
+        )
+        self.training_steps += written.training_steps
+
+    def _leave_out(self, name: str, error: ExportError) -> None:
+        if name == SAVEDMODEL or name in self._required:
+            raise error
+        shutil.rmtree(self._folder / folder_name(name), ignore_errors=True)
+        self._log(f"{self._source.name}: left out {name}: {error}")
+        self._left_out[name] = LeftOut(format=name, reason=str(error))
+
+    def _add_measured(self, name: str, future: Future[Measured]) -> None:
+        try:
+            measured = future.result()
+        except KernelError as error:
+            del self._artifacts[name]
+            reason = f"LiteRT does not run it on the test vectors: {error}"
+            self._leave_out(name, ExportError(f"{self._source.name} as {name}: {reason}"))
+            return
+        update = {"budgets": measured.budgets}
+        self._artifacts[name] = self._artifacts[name].model_copy(update=update)
+        for key, file in measured.files.items():
+            self._variant_files.setdefault(key, []).append(file)
 
 
-def _write_artifact(
-    format_: Format, source: Source, folder: Path
-) -> tuple[Artifact, tuple[TestedFunction, ...]]:
-    if format_.of_keras and not source.keras_forms:
-        raise ExportError(f"only a keras.Model becomes one, and {source.name} is none")
-    try:
-        written = format_.write(source, folder, format_.folder)
-    except PortproofError:
-        raise
-    except Exception as error:  # whatever a converter raises, in one line instead of a traceback
-        raise refusal(format_, source, error) from error
-    artifact = Artifact(
-        format=format_.name,
-        variant=format_.variant,
-        endpoints=written.endpoints,
-        files=folder_records(folder, format_.folder),
-        graph=format_.graph,
-        notes=written.notes,
-        budgets=written.budgets,
-    )
-    return artifact, written.training_steps
-
-
-def _with_budgets(artifact: Artifact, measurement: VariantMeasurement | None) -> Artifact:
-    if measurement is None:
-        return artifact
-    return artifact.model_copy(update={"budgets": measurement.budgets()})
+def _bytes_of(source: Source) -> int:
+    """The size of a source's weights."""
+    variables = source.variables
+    return sum(int(np.prod(v.shape)) * tf.as_dtype(v.dtype).size for v in variables)
 
 
 def _write_vectors(
@@ -175,10 +255,9 @@ def _write_vectors(
     functions: Sequence[TestedFunction],
     folder: Path,
     regimes: Collection[Regime],
-    observers: Sequence[Observer],
 ) -> WrittenVectors:
     try:
-        return write_vectors(functions, folder, regimes, observers)
+        return write_vectors(functions, folder, regimes)
     except PortproofError:
         raise
     except Exception as error:

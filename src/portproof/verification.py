@@ -28,6 +28,7 @@ class VerifyOptions:
         servers: URLs of running TensorFlow Servings.
         limits: What each runtime may use.
         strict: Whether edge cases count for the exit status.
+        edge: Whether to run all edge cases, however long they take.
         targets: By model, the runtimes that it ships to.
         floors: By model and variant, the floors that are not the default ones.
         recompute: Whether to make the test vectors again, and refuse a bundle whose own differ.
@@ -38,6 +39,7 @@ class VerifyOptions:
     servers: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
     strict: bool = False
+    edge: bool = False
     targets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     floors: Mapping[str, Mapping[str, Floor]] = field(default_factory=dict)
     recompute: bool = False
@@ -83,6 +85,7 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
             unknown_formats={} if options.runtimes else _unknown_formats(bundles, runtimes),
             limits=options.limits,
             strict=options.strict,
+            edge=options.edge,
             targets=options.targets,
             floors=options.floors,
             on_cell=callbacks.cell,

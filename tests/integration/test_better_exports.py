@@ -69,6 +69,8 @@ def test_checks_and_prints_stay_out_of_tfjs_and_tflite(tmp_path: Path) -> None:
     [
         ("sort", tf.sort),
         ("cumsum", lambda x: tf.cumsum(x, axis=1, exclusive=True)),
+        ("cumsum_last", lambda x: tf.cumsum(x, axis=-1, reverse=True)),
+        ("cumprod_last", lambda x: tf.math.cumprod(x, axis=-1)),
         ("one_hot", lambda x: tf.one_hot(tf.argmax(x, axis=1, output_type=tf.int32), 5)),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_model_that_crashes_the_page_fails_only_its_own_cells(
 
 @pytest.fixture(scope="module")
 def report(bundles: dict[str, Bundle]) -> Report:
-    return run_cells([bundles["quadratic"], bundles["my_module"]], select(CHROMIUM, []))
+    return run_cells([bundles["quadratic"], bundles["my_module"]], select(CHROMIUM, []), edge=True)
 
 
 def test_the_named_backend_ran_and_its_kernels_are_listed(report: Report) -> None:

@@ -17,7 +17,7 @@ from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import ExportError, UsageError
 from portproof.exporting import export_source
-from portproof.formats import tfjs_graph
+from portproof.formats.format import Format, Written
 from portproof.formats.table import names, select
 from portproof.oracle.oracle import Oracle
 from portproof.vectors.cases import cases, special_values
@@ -178,29 +178,25 @@ def test_the_python_api_takes_a_module(tmp_path: Path) -> None:
     assert portproof.verify(bundle.path, runtimes=["litert"]).ok
 
 
-def test_a_failed_export_leaves_the_old_bundle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_export_leaves_the_old_bundle(tmp_path: Path) -> None:
     export_source(heads(), tmp_path / "heads")
     before = digests(tmp_path)
 
-    def fail(*_: object, **__: object) -> None:
+    def fail(*_: object) -> Written:
         raise RuntimeError("no such op: Frobnicate\nat line 7")
 
-    monkeypatch.setattr(tfjs_graph, "optimized", fail)
+    formats = [*select(["tflite"]), Format("tfjs-graph", fail)]
     with pytest.raises(ExportError, match=r"heads cannot be written as tfjs-graph.*Frobnicate at"):
-        export_source(heads(), tmp_path / "heads", required=["tfjs-graph"])
+        export_source(heads(), tmp_path / "heads", formats=formats, required=["tfjs-graph"])
     assert digests(tmp_path) == before
 
 
-def test_an_unrequested_format_that_fails_is_left_out_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
+def test_an_unrequested_format_that_fails_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    def fail(*_: object) -> Written:
         raise RuntimeError("no such op: Frobnicate")
 
-    monkeypatch.setattr(tfjs_graph, "optimized", fail)
-    bundle = export_source(heads(), tmp_path / "heads", formats=select(["tflite", "tfjs-graph"]))
+    formats = [*select(["tflite"]), Format("tfjs-graph", fail)]
+    bundle = export_source(heads(), tmp_path / "heads", formats=formats)
     assert [artifact.name for artifact in bundle.manifest.artifacts] == ["savedmodel", "tflite"]
     [left_out] = bundle.manifest.left_out
     assert left_out.format == "tfjs-graph"

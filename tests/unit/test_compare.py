@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from portproof.bundle.float_format import spacing, ulp_distance
 from portproof.bundle.manifest import Budget
 from portproof.bundle.signature import DTYPES, TensorSpec
 from portproof.bundle.verdicts import worst
 from portproof.comparing import arrays as compare_module
 from portproof.comparing.arrays import Expected, compare
-from portproof.comparing.float_format import spacing, ulp_distance
 from portproof.comparing.judging import Allowance, decide, judge
 from portproof.comparing.metrics import merged
 

@@ -111,7 +111,7 @@ def test_points_span_the_dtype(dtype: str) -> None:
 
 
 def test_large_rows_get_fewer_points() -> None:
-    assert 16 <= len(points(np.ones((2, 300, 300, 3), np.float32), 4)) <= 34
+    assert 4 <= len(points(np.ones((2, 300, 300, 3), np.float32), 4)) <= 8
     assert len(points(np.arange(6, dtype=np.float32).reshape(2, 3), 1000)) > 250
     assert (
         10

@@ -25,17 +25,23 @@ def main() -> None:
     print(runner.stdout.readline(), end="", flush=True)
     first_outputs: tensors.Arrays = {}
     number, current_artifact = 0, None
+    sizes: set[int] = set()
     for line in sys.stdin:
         request = json.loads(line)
         artifact = (request["artifact"], request["format"])
         number = number + 1 if artifact == current_artifact else 0
         first_outputs, current_artifact = (first_outputs if number else {}), artifact
+        sizes = sizes if number else set()
         runner.stdin.write(line)
         runner.stdin.flush()
         answer = json.loads(runner.stdout.readline())
         if "error" not in answer:
             outputs = tensors.read(request["outputs"])
             first_outputs = first_outputs or outputs
+            size = next(iter(outputs.values())).size
+            if fault == "second call of a size" and size in sizes:
+                outputs = {name: array + 1 for name, array in outputs.items()}
+            sizes.add(size)
             answer = add_fault(fault, number, outputs, first_outputs, answer)
             tensors.write(request["outputs"], outputs)
         print(json.dumps(answer), flush=True)
@@ -56,9 +62,9 @@ def add_fault(
     match fault:
         case "first batch twice" if number:
             outputs.update(first_outputs)
-        case "second call of a size" if number == 4:  # the case batch-1-again
-            outputs[name] = outputs[name] + 1
-        case "one row" if outputs[name].size > 100:
+        case "second call of a size":
+            pass  # the outputs are off already
+        case "one row" if outputs[name].size > 57:
             outputs[name][57] += 1
         case "extra output":
             outputs["more"] = outputs[name]

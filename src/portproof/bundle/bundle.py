@@ -109,7 +109,10 @@ class Bundle:
 
     def read(self, vector: Vector) -> tensors.Arrays:
         """The arrays `inputs/NAME`, `reference/NAME` and the others of a case."""
-        return tensors.read(self.path / vector.file.path)
+        arrays = tensors.read(self.path / vector.file.path)
+        for file in vector.variants:
+            arrays |= tensors.read(self.path / file.path)
+        return arrays
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

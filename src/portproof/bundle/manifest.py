@@ -146,14 +146,16 @@ class Vector(Record):
     """One case of test vectors, in a file.
 
     Its arrays are `inputs/NAME`, `reference/NAME` and, for outputs that are floats, `oracle/NAME`,
-    `rounding/NAME` and, where shaders may be less precise, `shader/NAME`. The cases of a signature
-    are run in the order of the manifest, because a case may repeat another.
+    `rounding/NAME` and, where shaders may be less precise, `shader/NAME`. `variants` are files of
+    `VARIANT/NAME`: what a variant's own arithmetic gives. The cases of a signature are run in the
+    order of the manifest, because a case may repeat another.
     """
 
     signature: str
     regime: Regime
     case: str
     file: File
+    variants: tuple[File, ...] = ()
     sweep: Sweep | None = None
 
 
@@ -207,6 +209,8 @@ class Manifest(Record):
         shader_ops: By signature, the ops in its graph of which shaders promise less precision.
         row_dependent: The signatures whose rows depend on each other, as where something is
             normalised over the batch: a row at a time gives other numbers.
+        operations: By signature, the floating-point operations of one row, or of a call where
+            there are no rows: what decides how many rows a slow runtime is asked for.
         vectors: The cases of test vectors, in the order in which they are to be run.
         plots: The training's plots.
     """
@@ -225,6 +229,7 @@ class Manifest(Record):
     float32_only_ops: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     shader_ops: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     row_dependent: tuple[str, ...] = ()
+    operations: dict[str, float] = Field(default_factory=dict)
     vectors: tuple[Vector, ...] = Field(min_length=1)
     plots: tuple[File, ...] = ()
 
@@ -232,4 +237,5 @@ class Manifest(Record):
     def files(self) -> list[File]:
         """Every file of the bundle but the manifest itself."""
         of_artifacts = [file for artifact in self.artifacts for file in artifact.files]
-        return [*of_artifacts, *(vector.file for vector in self.vectors), *self.plots]
+        of_vectors = [file for vector in self.vectors for file in (vector.file, *vector.variants)]
+        return [*of_artifacts, *of_vectors, *self.plots]

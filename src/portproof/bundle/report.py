@@ -196,6 +196,26 @@ class Cell(_Record):
         return self.relative_bound is not None and self.relative_bound > ILL_CONDITIONED
 
 
+class NotRun(_Record):
+    """What one artifact's signature was not asked for in one runtime.
+
+    Attributes:
+        regime: `edge`, whose cases decide nothing and may take a part of the time that the others
+            took; else what was left out of those that decide, because a row takes long there.
+        cases: The cases, or in words what of them.
+        of: How many cases there are.
+    """
+
+    model: str
+    format: str
+    variant: str
+    runtime: str
+    signature: str
+    regime: Regime
+    cases: tuple[str, ...]
+    of: int
+
+
 class Environment(BaseModel):
     """Where a report was made. `runtimes` has the versions that each runner reported."""
 
@@ -227,6 +247,7 @@ class Report(BaseModel):
         sizes: By model and artifact, bytes.
         performance: Load times, latencies and memory.
         curves: The reference's errors, for plots.
+        not_run: What was left out, of cells that are there and of edge cases.
         cells: The cells.
     """
 
@@ -248,6 +269,7 @@ class Report(BaseModel):
     sizes: dict[str, dict[str, int]] = {}
     performance: list[Performance] = []
     curves: list[Curve] = []
+    not_run: list[NotRun] = []
     cells: list[Cell]
 
     @property
@@ -300,6 +322,7 @@ class Report(BaseModel):
             "targets": only(self.targets),
             "curves": [curve for curve in self.curves if curve.model == model],
             "performance": [timed for timed in self.performance if timed.model == model],
+            "not_run": [entry for entry in self.not_run if entry.model == model],
             "cells": [cell for cell in self.cells if cell.model == model],
         }
         return self.model_copy(update=part).finished()
@@ -325,7 +348,7 @@ def joined(reports: Sequence[Report]) -> Report:
         name: {key: value for report in reports for key, value in getattr(report, name).items()}
         for name in (*by_model, "unwritten")
     }
-    for name in ("curves", "performance", "cells"):
+    for name in ("curves", "performance", "not_run", "cells"):
         update[name] = [item for report in reports for item in getattr(report, name)]
     update["interrupted"] = any(report.interrupted for report in reports)
     return last.model_copy(update=update).finished()
@@ -349,6 +372,7 @@ def renewed(old: Report, new: Report) -> Report:
     update = {
         "cells": [*(cell for cell in old.cells if cell.runtime not in run), *new.cells],
         "performance": [*(p for p in old.performance if p.runtime not in run), *new.performance],
+        "not_run": [*(n for n in old.not_run if n.runtime not in run), *new.not_run],
         "environment": here.model_copy(update={"runtimes": {**before.runtimes, **here.runtimes}}),
         "requested": (*old.requested, *new.requested) if old.requested else (),
         "interrupted": new.interrupted,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from portproof.comparing.float_format import Array, is_float, smallest_normal, spacing, ulp_distance
+from portproof.bundle.float_format import Array, is_float, smallest_normal, spacing, ulp_distance
 from portproof.comparing.metrics import Metrics, Worst, decibel
 
 # Elements of a chunk: the float64 arrays made of one stay in a core's second-level cache.

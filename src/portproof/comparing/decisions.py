@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from portproof.comparing.float_format import Array, is_float
+from portproof.bundle.float_format import Array, is_float
 
 # Names by which people call scores before a softmax; what a softmax made is known by its values.
 SCORE_NAMES = frozenset({"logits", "scores"})

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from portproof.bundle.float_format import Array
 from portproof.bundle.report import Envelope
 from portproof.bundle.verdicts import GRADES, Verdict, worst
-from portproof.comparing.float_format import Array
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from portproof.bundle.float_format import Array, is_float
 from portproof.bundle.manifest import Budget
 from portproof.bundle.signature import TensorSpec
 from portproof.bundle.tensors import Arrays
 from portproof.bundle.verdicts import Verdict
 from portproof.comparing.arrays import Expected, compare, describe
-from portproof.comparing.float_format import Array, is_float
 from portproof.comparing.metrics import Metrics
 
 # The share of its bound that a mean error may use: 1 / (2 AMPLITUDE); and the factor on the

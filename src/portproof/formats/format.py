@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from portproof.bundle.manifest import Budgets, Endpoint, folder_name, full_name
 
 # A runtime's program that also holds its format must not import TensorFlow for it.
 if TYPE_CHECKING:
-    from portproof.sources.source import Source
     from portproof.vectors.computing import TestedFunction
 
 
@@ -34,6 +33,21 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """Why a format was not written.
+
+    Attributes:
+        reason: The reason, in full where `ops` is empty.
+        ops: The ops that the converter could not convert.
+        is_told: Whether `reason` is a message of ours, which says what to do.
+    """
+
+    reason: str
+    ops: tuple[str, ...] = ()
+    is_told: bool = False
+
+
+@dataclass(frozen=True)
 class Format:
     """A kind of artifact. Formats are written in the order of the table, `savedmodel` first.
 
@@ -42,16 +56,19 @@ class Format:
         write: `write(source, root, folder)` puts the artifact into `root/folder`. If the model
             cannot be written, it raises ExportError, and the format is left out of the bundle with
             that reason.
+        of_saved_model: Whether it is made of the SavedModel in `root` alone. `write` then takes a
+            SavedSource, and is run in a process beside the one that has the model.
         variant: An option that changes numbers and declares a budget of error for that.
         graph: For a format of weights alone, the folder of the artifact whose graph they belong to.
         of_keras: Whether it is made of a Keras form, which not every source has.
     """
 
     name: str
-    write: Callable[[Source, Path, str], Written] = field(compare=False)
+    write: Callable[[Any, Path, str], Written] = field(compare=False)
     variant: str = ""
     graph: str | None = None
     of_keras: bool = False
+    of_saved_model: bool = False
 
     @property
     def full_name(self) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from portproof.bundle.errors import ExportError, described, one_line
-from portproof.formats.format import Format
+from portproof.bundle.errors import ExportError, PortproofError, described, one_line
+from portproof.formats.format import Format, Refusal, Written
 from portproof.graphs.functions import operations
 from portproof.sources.keras_models import layers_of
-from portproof.sources.source import Source
+from portproof.sources.source import SavedSource, Source
 
 # How the TFLite converter names an op: in MLIR locations, and in lists of Flex and custom ops.
 _NAMES = (
@@ -49,13 +49,24 @@ class UnsupportedOpsError(Exception):
         self.ops = list(ops)
 
 
-def refusal(format_: Format, source: Source, error: Exception) -> ExportError:
-    """A converter's error as one message. Ops that it names are looked up in the graph."""
-    start = f"{source.name} cannot be written as {format_.full_name}"
-    ops = _ops(error)
+def attempt(format_: Format, source: Source | SavedSource, root: Path) -> Written | Refusal:
+    """Write a format, or say why it was not written, as another process can be told."""
+    try:
+        return format_.write(source, root, format_.folder)
+    except PortproofError as error:
+        return Refusal(str(error), is_told=True)
+    except Exception as error:  # whatever a converter raises
+        return Refusal(described(error, 600), tuple(_ops(error)))
+
+
+def refused(format_: Format, source: Source, refusal: Refusal) -> ExportError:
+    """A refusal as one message. Ops that it names are looked up in the graph."""
+    if refusal.is_told:
+        return ExportError(refusal.reason)
+    start, ops = f"{source.name} cannot be written as {format_.full_name}", refusal.ops
     places = [place for op in ops if (place := _place(source, op))]
     if not places:
-        return ExportError(f"{start}: {described(error, 600)}")
+        return ExportError(f"{start}: {refusal.reason}")
     runtimes = _RUNTIMES.get(format_.name)
     advice = [*(_OF_OPS[op] for op in ops if op in _OF_OPS), _ADVICE.get(format_.name, "")]
     parts = [

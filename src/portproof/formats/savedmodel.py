@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from portproof.bundle.manifest import Endpoint
 from portproof.formats import canonical_graph
 from portproof.formats.format import Written
-from portproof.sources.source import Source
+from portproof.sources.source import SavedSource, Source
 
 
 def write(source: Source, root: Path, folder: str) -> Written:
@@ -32,7 +32,7 @@ def write(source: Source, root: Path, folder: str) -> Written:
     return Written(endpoints)
 
 
-def with_same_names(path: str, source: Source, signature: str) -> Endpoint:
+def with_same_names(path: str, source: Source | SavedSource, signature: str) -> Endpoint:
     """An endpoint whose names are the signature's own."""
     names = source.signatures[signature]
     return Endpoint(

@@ -17,13 +17,15 @@ from portproof.bundle.errors import UsageError
 from portproof.formats.format import Format, Written
 
 if TYPE_CHECKING:
-    from portproof.sources.source import Source
+    from portproof.sources.source import SavedSource, Source
 
 ENTRY_POINTS = "portproof.formats"
 SAVEDMODEL = "savedmodel"
 
 
-def _write(module: str, variant: str, source: Source, root: Path, folder: str) -> Written:
+def _write(
+    module: str, variant: str, source: Source | SavedSource, root: Path, folder: str
+) -> Written:
     """Pass on to the format's own file, which is imported now."""
     write: Callable[..., Written] = import_module(f"portproof.formats.{module}").write
     return write(source, root, folder, variant) if variant else write(source, root, folder)
@@ -33,11 +35,12 @@ FORMATS: tuple[Format, ...] = (
     Format(SAVEDMODEL, partial(_write, "savedmodel", "")),
     Format("checkpoint", partial(_write, "checkpoint", ""), graph=SAVEDMODEL),
     Format("keras", partial(_write, "keras", ""), of_keras=True),
-    Format("tflite", partial(_write, "tflite", "")),
-    Format("tflite", partial(_write, "tflite", "float16"), variant="float16"),
-    Format("tflite", partial(_write, "tflite", "dynamic-range"), variant="dynamic-range"),
-    Format("tflite", partial(_write, "tflite", "int8"), variant="int8"),
-    Format("tfjs-graph", partial(_write, "tfjs_graph", "")),
+    Format("tflite", partial(_write, "tflite", ""), of_saved_model=True),
+    *(
+        Format("tflite", partial(_write, "tflite", variant), variant=variant, of_saved_model=True)
+        for variant in ("float16", "dynamic-range", "int8")
+    ),
+    Format("tfjs-graph", partial(_write, "tfjs_graph", ""), of_saved_model=True),
     Format("tfjs-layers", partial(_write, "tfjs_layers", ""), of_keras=True),
 )
 _added: list[Format] = []

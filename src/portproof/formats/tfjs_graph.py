@@ -24,13 +24,13 @@ from portproof.graphs import checks, known_shapes, unrolling
 from portproof.graphs.freezing import FrozenGraph, freeze, with_weights
 from portproof.graphs.references import node_name
 from portproof.graphs.rewrites.table import TFJS, rewritten
-from portproof.sources.source import Source
+from portproof.sources.source import SavedSource
 
 # The dtypes that a TF.js tensor can have (tfjs-core/src/types.ts), of those in a bundle.
 DTYPES = ("float32", "int32", "bool")
 
 
-def write(source: Source, root: Path, folder: str) -> Written:
+def write(source: SavedSource, root: Path, folder: str) -> Written:
     """Write `root/folder/SIGNATURE/model.json` for each: a TF.js model has but one.
 
     Raises ExportError where an input or output has a dtype that TF.js does not have.
@@ -38,7 +38,7 @@ def write(source: Source, root: Path, folder: str) -> Written:
     loaded = tf.saved_model.load(str(root / SAVEDMODEL))
     endpoints: dict[str, Endpoint] = {}
     notes: list[str] = []
-    for name in source.functions:
+    for name in source.signatures:
         _check_dtypes(source, name)
         path = f"{folder}/{quote(name, safe='')}"
         notes += _write_signature(loaded.signatures[name], root / path)
@@ -46,7 +46,7 @@ def write(source: Source, root: Path, folder: str) -> Written:
     return Written(endpoints, tuple(dict.fromkeys(notes)))
 
 
-def _check_dtypes(source: Source, name: str) -> None:
+def _check_dtypes(source: SavedSource, name: str) -> None:
     signature = source.signatures[name]
     for key, spec in {**signature.inputs, **signature.outputs}.items():
         if spec.dtype not in DTYPES:

@@ -7,19 +7,20 @@ import numpy as np
 from portproof.bundle.errors import ExportError, one_line
 from portproof.bundle.manifest import Endpoint
 from portproof.formats.format import Written
-from portproof.formats.litert_kernels import KernelError, check_runs
+from portproof.formats.litert_kernels import KernelError, Kernels, borrowed
 from portproof.formats.savedmodel import with_same_names
 from portproof.formats.table import SAVEDMODEL
 from portproof.formats.tflite_conversion import converted
-from portproof.sources.source import Source
+from portproof.sources.source import SavedSource
 from portproof.tflite.file import has_dtype
+from portproof.tflite.one_row import shapes, with_one_row
 from portproof.tflite.opcodes import with_select_v2
 
 # The dtype that a variant brings into the file.
 _VARIANT_DTYPES = {"float16": "FLOAT16", "dynamic-range": "INT8", "int8": "INT8"}
 
 
-def write(source: Source, root: Path, folder: str, variant: str = "") -> Written:
+def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Written:
     """Write `root/folder/MODEL.tflite`, with all signatures under their own names.
 
     Where one has a dynamic batch, `MODEL.1_row.tflite` beside it has them all with one row: LiteRT
@@ -35,29 +36,65 @@ def write(source: Source, root: Path, folder: str, variant: str = "") -> Written
             "int8 is calibrated on the model's own data, and no example inputs were given: "
             "give some with --inputs data.npz, or inputs={...} in Python"
         )
-    contents: dict[str, bytes] = {}
-    notes: list[str] = []
-    first_error: Exception | None = None
-    batched = any(source.signatures[name].batched for name in source.functions)
-    for one_row in (False, True) if batched else (False,):
-        path = f"{folder}/{source.name}{'.1_row' if one_row else ''}.tflite"
-        try:
-            content, steps = converted(source, root / SAVEDMODEL, variant, one_row=one_row)
-            contents[path] = with_select_v2(content) if one_row else content
-        except Exception as error:
-            first_error = first_error or error
-            continue
-        _check(contents[path], source, variant, one_row=one_row)
-        notes += steps
-    if not contents:
-        assert first_error
-        raise first_error
+    files = _Files(source, root / SAVEDMODEL, variant)
+    with borrowed() as kernels:
+        files.make(kernels)
+    if not files.contents:
+        assert files.first_error
+        raise files.first_error
     (root / folder).mkdir()
-    for path, content in contents.items():
-        (root / path).write_bytes(content)
-    if first_error and batched:
-        notes.append(_missing_form(*contents))
-    return Written(_endpoints(source, list(contents)), tuple(dict.fromkeys(notes)))
+    paths = []
+    for one_row, content in files.contents.items():
+        paths.append(f"{folder}/{source.name}{'.1_row' if one_row else ''}.tflite")
+        (root / paths[-1]).write_bytes(content)
+    if files.first_error and files.batched:
+        files.notes.append(_missing_form(*paths))
+    return Written(_endpoints(source, paths), tuple(dict.fromkeys(files.notes)))
+
+
+class _Files:
+    """The contents of one variant's files: by whether it is the one for one row."""
+
+    def __init__(self, source: SavedSource, saved_model: Path, variant: str) -> None:
+        self._source, self._saved_model, self._variant = source, saved_model, variant
+        self.batched = any(signature.batched for signature in source.signatures.values())
+        self.contents: dict[bool, bytes] = {}
+        self.notes: list[str] = []
+        self.first_error: Exception | None = None
+
+    def make(self, kernels: Kernels) -> None:
+        """Convert, and run each file once. Raises ExportError where one does not run."""
+        for one_row in (False, True) if self.batched else (False,):
+            try:
+                content, notes = self._converted(kernels, one_row)
+            except Exception as error:
+                self.first_error = self.first_error or error
+                continue
+            _check(kernels, content, self._source, self._variant, one_row=one_row)
+            self.contents[one_row] = content
+            self.notes += notes
+
+    def _converted(self, kernels: Kernels, one_row: bool) -> tuple[bytes, list[str]]:
+        dynamic = self.contents.get(False)
+        if one_row and dynamic and (content := _same_for_one_row(kernels, self._source, dynamic)):
+            return content, []
+        content, notes = converted(self._source, self._saved_model, self._variant, one_row=one_row)
+        return with_select_v2(content) if one_row else content, notes
+
+
+def _same_for_one_row(kernels: Kernels, source: SavedSource, dynamic: bytes) -> bytes | None:
+    """A dynamic file for one row, where its tensors have then the shapes that it says."""
+    content = with_one_row(dynamic)
+    if content is None:
+        return None
+    [(name, examples)] = source.examples.items()
+    expected = shapes(content)
+    row = {key: np.asarray(array[:1]) for key, array in examples.items()}
+    try:
+        inner = kernels.inner_tensors(content, name, row)
+    except KernelError:
+        return None
+    return content if all(a.shape == expected.get(n) for n, a in inner.items()) else None
 
 
 def _missing_form(path: str) -> str:
@@ -66,9 +103,9 @@ def _missing_form(path: str) -> str:
     return "with a dynamic batch alone: with one row it does not convert"
 
 
-def _endpoints(source: Source, paths: list[str]) -> dict[str, Endpoint]:
+def _endpoints(source: SavedSource, paths: list[str]) -> dict[str, Endpoint]:
     endpoints = {}
-    for name in source.functions:
+    for name in source.signatures:
         one_row = paths[-1] if paths[-1].endswith(".1_row.tflite") else None
         update = {"one_row": one_row, "dynamic": paths[0] != one_row}
         if not source.signatures[name].batched:
@@ -77,16 +114,19 @@ def _endpoints(source: Source, paths: list[str]) -> dict[str, Endpoint]:
     return endpoints
 
 
-def _check(content: bytes, source: Source, variant: str, *, one_row: bool) -> None:
+def _check(
+    kernels: Kernels, content: bytes, source: SavedSource, variant: str, *, one_row: bool
+) -> None:
     """Run each signature once in LiteRT: some files convert and do not run. Raises ExportError."""
     if variant and not has_dtype(content, _VARIANT_DTYPES[variant]):
         raise ExportError("it has no weights that this makes smaller: it would be the tflite file")
-    for name in source.functions:
+    for name, signature in source.signatures.items():
         inputs = dict(source.examples[name])
-        if one_row and source.signatures[name].batched:
-            inputs = {key: np.asarray(array[:1]) for key, array in inputs.items()}
+        if signature.batched:
+            rows = 1 if one_row else 2
+            inputs = {key: np.asarray(array[:rows]) for key, array in inputs.items()}
         try:
-            check_runs(content, name, inputs)
+            kernels.check_runs(content, name, inputs)
         except KernelError as error:
             reason = one_line(error, 400)
             raise ExportError(f"{name} converts, and LiteRT does not run it: {reason}") from None

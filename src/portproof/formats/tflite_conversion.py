@@ -28,7 +28,7 @@ from portproof.graphs.rewrites.table import (
     rewritten,
 )
 from portproof.quiet import quiet
-from portproof.sources.source import Source
+from portproof.sources.source import SavedSource
 
 # A signature's function -> the function to convert, and what was done to it in words.
 Way = Callable[[Any], tuple[Any, list[str]]]
@@ -43,7 +43,7 @@ _CALIBRATION = (
 
 
 def converted(
-    source: Source, saved_model: Path, variant: str, *, one_row: bool
+    source: SavedSource, saved_model: Path, variant: str, *, one_row: bool
 ) -> tuple[bytes, list[str]]:
     """Convert a model, preparing its graph in the first way that the converter takes.
 
@@ -101,7 +101,7 @@ class _Forms:
         self._forms: dict[tuple[bool, int], _Form] = {}
         self.first_way = {False: 0, True: 0}
 
-    def by_way(self, source: Source, way: int, one_row: bool) -> _Form:
+    def by_way(self, source: SavedSource, way: int, one_row: bool) -> _Form:
         if (one_row, way) not in self._forms:
             self._forms[one_row, way] = self._make(source, way, one_row)
         return self._forms[one_row, way]
@@ -110,10 +110,10 @@ class _Forms:
         """The notes of the ways before this one."""
         return [self._forms[one_row, n].notes for n in range(way) if (one_row, n) in self._forms]
 
-    def _make(self, source: Source, way: int, one_row: bool) -> _Form:
+    def _make(self, source: SavedSource, way: int, one_row: bool) -> _Form:
         module = tf.saved_model.load(self._saved_model)
         changed, notes = {}, []
-        for name in source.functions:
+        for name in source.signatures:
             function = module.signatures[name]
             if one_row and source.signatures[name].batched:
                 function = functions.for_one_row(function)
@@ -191,10 +191,10 @@ def _loops(function: Any) -> Iterator[Any]:
     return (o for o in functions.operations(function.graph) if o.type in unrolling.LOOPS)
 
 
-def _convert(source: Source, form: _Form, variant: str) -> bytes:
+def _convert(source: SavedSource, form: _Form, variant: str) -> bytes:
     if variant == "int8" and form.loop:
         raise ExportError(_CALIBRATION.format(form.loop))
-    keys = list(source.functions)
+    keys = list(source.signatures)
     with quiet(show_on_error=False), warnings.catch_warnings():
         # The converter calibrates in an interpreter that is deprecated.
         warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter", UserWarning)
@@ -210,9 +210,9 @@ def _convert(source: Source, form: _Form, variant: str) -> bytes:
     return content
 
 
-def _calibration_data(source: Source) -> Iterator[Any]:
+def _calibration_data(source: SavedSource) -> Iterator[Any]:
     """Each signature's examples, a row at a time where it is batched."""
-    for name in source.functions:
+    for name in source.signatures:
         examples = source.examples[name]
         if not source.signatures[name].batched:
             yield name, dict(examples)

@@ -1,32 +1,31 @@
 """The error that a TFLite variant declares: measured where its arithmetic is specified.
 
-A variant is run in LiteRT at export, with both of its sets of kernels and in both of its files,
-on the same cases that become test vectors. The SQNR that it declares is its own noise against the
-original, in the worst row of any of them, less 3 dB: a runtime may add as much noise as the variant
-has. The numbers that the reference kernels give for an int8 output are kept in the vectors. Any
-runtime must give them up to a few steps of the output's scale, or twice as much as LiteRT's two
-sets of kernels and the artifact's two files differ in this model.
+A variant is run in LiteRT at export, with both of its sets of kernels and in both of its files, on
+the rows of the test vectors. The SQNR that it declares is its own noise against the original, in
+the worst row of any of them, less 3 dB: a runtime may add as much noise as the variant has. The
+numbers that the reference kernels give for an int8 output are kept with the vectors. Any runtime
+must give them up to a few steps of the output's scale, or twice as much as LiteRT's two sets of
+kernels and the artifact's two files differ in this model.
 """
 
 import contextlib
+import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from portproof.bundle.manifest import Artifact, Budget, Budgets
+from portproof.bundle import tensors
+from portproof.bundle.digest import File, file_record
+from portproof.bundle.manifest import Artifact, Budget, Budgets, Vector
+from portproof.bundle.signature import Signature
 from portproof.bundle.tensors import Arrays, in_group
-from portproof.formats.litert_kernels import (
-    OPTIMISED,
-    REFERENCE,
-    KernelError,
-    SignatureRunner,
-)
-from portproof.sources.source import Source
+from portproof.formats.litert_kernels import OPTIMISED, REFERENCE, KernelError, Kernels, borrowed
 from portproof.tflite.file import output_steps
-from portproof.vectors.cases import Case
+from portproof.tflite.one_row import with_one_row
 
 # Another kernel may round a requantised sum to the neighbouring step here and there, which the next
 # layer turns into several steps (XNNPACK: up to four, after a depthwise convolution). On average
@@ -36,66 +35,148 @@ MARGIN = 3.0  # dB: as much noise again
 _FLOAT16_ROUNDOFF = 2.0**-11
 
 
-class VariantMeasurement:
-    """Runs one variant on the cases of the test vectors, and adds up what it shows.
+@dataclass
+class Measured:
+    """What a variant showed.
 
-    Args:
-        source: The source that was exported.
-        folder: The bundle's folder.
-        artifact: The variant's artifact.
+    Attributes:
+        budgets: The budget of each output of each signature.
+        files: By signature and case, the file of an int8 variant's own numbers, `int8/NAME`.
     """
 
-    def __init__(self, source: Source, folder: Path, artifact: Artifact) -> None:
-        self._source, self._folder, self._artifact = source, folder, artifact
-        self._noise: dict[str, dict[str, _OutputNoise]] = {}
-        self._signature = ""
-        self._runner: SignatureRunner
-        self._others: list[SignatureRunner]
+    budgets: Budgets = field(default_factory=dict)
+    files: dict[tuple[str, str], File] = field(default_factory=dict)
 
-    def __call__(self, signature: str, case: Case, arrays: Arrays) -> Arrays:
-        """Run one case. The arrays `int8/NAME` of an int8 variant, else none."""
-        if case.regime == "edge" or signature not in self._artifact.endpoints:
-            return {}
-        if signature != self._signature:
-            self._start(signature)
+
+@dataclass(frozen=True)
+class MeasuredOn:
+    """The test vectors that variants are measured on.
+
+    Attributes:
+        folder: The bundle's folder.
+        signatures: Every signature by name.
+        vectors: All cases, written.
+        row_dependent: The signatures whose rows depend on each other.
+    """
+
+    folder: Path
+    signatures: Mapping[str, Signature]
+    vectors: Sequence[Vector]
+    row_dependent: Sequence[str]
+
+
+def measure_variant(artifact: Artifact, on: MeasuredOn) -> Measured:
+    """Run a variant of TFLite on the cases that decide, and keep an int8 variant's numbers."""
+    measured = Measured()
+    with borrowed() as kernels:
+        for signature in artifact.endpoints:
+            of_signature = _SignatureMeasurement(artifact, signature, on, kernels)
+            for vector in on.vectors:
+                if vector.signature != signature or vector.regime == "edge":
+                    continue
+                outputs = of_signature.run(tensors.read(on.folder / vector.file.path))
+                if artifact.variant == "int8":
+                    path = vector.file.path.replace(".safetensors", ".int8.safetensors")
+                    tensors.write(on.folder / path, {f"int8/{n}": a for n, a in outputs.items()})
+                    measured.files[signature, vector.case] = file_record(on.folder, path)
+            measured.budgets[signature] = of_signature.budgets()
+    return measured
+
+
+class _SignatureMeasurement:
+    """One signature of a variant in every set of kernels, each row once."""
+
+    def __init__(
+        self, artifact: Artifact, signature: str, on: MeasuredOn, kernels: Kernels
+    ) -> None:
+        self._artifact, self._name, self._folder = artifact, signature, on.folder
+        self._batched = on.signatures[signature].batched
+        endpoint = artifact.endpoints[signature]
+        path = on.folder / endpoint.path
+        by_row = self._batched and not endpoint.dynamic
+        each_row = self._batched and signature not in on.row_dependent
+
+        def computer(path: Path, by_row: bool, *sets: str) -> _Computer:
+            return _Computer(kernels, path, signature, by_row, list(sets), each_row)
+
+        self._own = computer(path, by_row, REFERENCE, OPTIMISED)
+        self._others = [computer(path, by_row, OPTIMISED)]
+        if endpoint.one_row and endpoint.dynamic:
+            one_row = on.folder / endpoint.one_row
+            # Where the files are the same but for shapes, so is their arithmetic.
+            if with_one_row(path.read_bytes()) != one_row.read_bytes():
+                self._others.append(computer(one_row, True, REFERENCE, OPTIMISED))
+        self._noise: dict[str, _OutputNoise] = {}
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """The variant's own outputs for one case."""
         inputs, reference = in_group(arrays, "inputs"), in_group(arrays, "reference")
-        batched = self._source.signatures[signature].batched
-        outputs = self._runner(inputs)
-        noise = self._noise.setdefault(signature, {name: _OutputNoise() for name in outputs})
+        outputs = self._own(inputs)
         for name, array in outputs.items():
-            noise[name].add(array, reference[name], batched)
+            noise = self._noise.setdefault(name, _OutputNoise())
+            noise.add(array, reference[name], self._batched)
         for other in self._others:
             # Where XNNPACK refuses the file, as it does some, it tells nothing of other kernels.
             with contextlib.suppress(KernelError):
                 for name, array in other(inputs).items():
-                    noise[name].add(array, reference[name], batched)
-                    noise[name].compare(array, outputs[name])
-        if self._artifact.variant != "int8":
-            return {}
-        return {f"int8/{name}": array for name, array in outputs.items()}
+                    self._noise[name].add(array, reference[name], self._batched)
+                    self._noise[name].compare(array, outputs[name])
+        return outputs
 
-    def _start(self, signature: str) -> None:
-        endpoint = self._artifact.endpoints[signature]
-        path = self._folder / endpoint.path
-        by_row = self._source.signatures[signature].batched and not endpoint.dynamic
-        self._signature = signature
-        self._runner = SignatureRunner(path, signature, by_row, (REFERENCE, OPTIMISED))
-        self._others = [SignatureRunner(path, signature, by_row, (OPTIMISED,))]
-        if endpoint.one_row and endpoint.dynamic:
-            one_row = self._folder / endpoint.one_row
-            self._others.append(SignatureRunner(one_row, signature, True, (REFERENCE, OPTIMISED)))
-
-    def budgets(self) -> Budgets:
-        """The budget of each output of each signature that was run."""
-        return {signature: self._of_signature(signature) for signature in self._noise}
-
-    def _of_signature(self, signature: str) -> dict[str, Budget]:
+    def budgets(self) -> dict[str, Budget]:
         steps: dict[str, float] = {}
         if self._artifact.variant == "int8":
-            path = self._folder / self._artifact.endpoints[signature].path
-            steps = output_steps(str(path), signature)
-        noise = self._noise[signature]
-        return {name: _budget(noise[name], steps.get(name)) for name in noise}
+            path = self._folder / self._artifact.endpoints[self._name].path
+            steps = output_steps(str(path), self._name)
+        return {name: _budget(noise, steps.get(name)) for name, noise in self._noise.items()}
+
+
+@dataclass
+class _Computer:
+    """A signature of a file in the first of some sets of kernels that has its ops.
+
+    With `each_row`, a row that was computed is not computed again.
+    """
+
+    kernels: Kernels
+    path: Path
+    signature: str
+    by_row: bool
+    sets: list[str]
+    each_row: bool
+    known: dict[bytes, Arrays] = field(default_factory=dict)
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        """Compute the outputs. Raises KernelError where the last set of kernels fails too."""
+        if not self.each_row:
+            return self._run(inputs)
+        keys = list(_row_keys(inputs))
+        new = [n for n, key in enumerate(keys) if key not in self.known and key not in keys[:n]]
+        if new:
+            outputs = self._run({name: array[new] for name, array in inputs.items()})
+            if any(len(array) != len(new) for array in outputs.values()):
+                return self._run(inputs)
+            for n, row in enumerate(new):
+                self.known[keys[row]] = {name: array[n] for name, array in outputs.items()}
+        rows = [self.known[key] for key in keys]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _run(self, inputs: Arrays) -> Arrays:
+        while True:
+            try:
+                return self.kernels.run(
+                    self.sets[0], self.path, self.signature, by_row=self.by_row, inputs=inputs
+                )
+            except KernelError:
+                if len(self.sets) == 1:
+                    raise
+                self.sets.pop(0)
+
+
+def _row_keys(inputs: Arrays) -> Iterator[bytes]:
+    arrays = [np.ascontiguousarray(array) for array in inputs.values()]
+    for row in range(len(arrays[0])):
+        yield b"".join(hashlib.sha256(array[row].tobytes()).digest() for array in arrays)
 
 
 @dataclass

@@ -23,6 +23,8 @@ STATE = "portproof/rounding"
 # (the constants of SplitMix64, G. L. Steele et al., OOPSLA 2014).
 _GAMMA, _OTHER = -7046029254386353131, -4658895280553007687
 _SIGN_BIT = -(2**63)
+# Elements of an array that are looked at first, to see whether they are whole.
+_FIRST = 4096
 
 
 class Library:
@@ -67,17 +69,21 @@ class Library:
         def elementwise(*arguments: Tensor) -> Tensor:
             assert isinstance(rule, Elementwise)
             inputs, result = list(arguments[: len(dtypes)]), arguments[-1]
-            rounding = _rounding(rule, inputs, result, dtype)
+            state = _state()
+            rounding = _rounding(rule, inputs, result, dtype, state[1])
             if bias is not None:
                 first = tf.abs(inputs[bias])
-                rounding += arguments[-2] * tf.cast(first, rounding.dtype)
-            return _move(result, rounding, number, _shader_error(rule, (*inputs, result), dtype))
+                rounding += state[1] * arguments[-2] * tf.cast(first, rounding.dtype)
+            shader = _shader_error(rule, (*inputs, result), dtype, state[2])
+            return _move(result, _sum(rounding, shader), number, state[0])
 
         def others(*arguments: Tensor) -> Tensor:
             *inputs, factor, result = arguments
+            state = _state()
             floor = rule.floor if isinstance(rule, Composite) else 0.0
-            rounding = factor * tf.maximum(tf.abs(result), tf.constant(floor, tf.float64))
-            return _move(result, rounding, number, _shader_error(rule, (*inputs, result), dtype))
+            rounding = state[1] * factor * _size(result, floor)
+            shader = _shader_error(rule, (*inputs, result), dtype, state[2])
+            return _move(result, _sum(rounding, shader), number, state[0])
 
         key = ("result", id(rule), dtype, bias, *dtypes)
         made = tf.complex128 if tf.as_dtype(dtype).is_complex else tf.float64
@@ -100,45 +106,68 @@ class Library:
         return self._functions[key]
 
 
-def _rounding(rule: Elementwise, inputs: list[Tensor], result: Tensor, dtype: int) -> Tensor:
-    """How far a result may be off; not at all where a correct one cannot be."""
-    size = tf.maximum(tf.abs(result), tf.constant(rule.floor, tf.float64))
-    if rule.of_operands:
-        size = _largest_operand(inputs, result)
-    rounding = 2 * ROUNDOFF[dtype] * rule.ulps * size
+def _state() -> Tensor:
+    handle = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
+    return tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float64)
+
+
+def _rounding(
+    rule: Elementwise, inputs: list[Tensor], result: Tensor, dtype: int, amplitude: Tensor
+) -> Tensor:
+    """How far a result may be off, times a factor; not at all where a correct one cannot be."""
+    size = _largest_operand(inputs, result) if rule.of_operands else _size(result, rule.floor)
+    rounding = amplitude * (2 * ROUNDOFF[dtype] * rule.ulps) * size
     if rule.exact and dtype not in (types_pb2.DT_DOUBLE, types_pb2.DT_COMPLEX128):
-        representable = tf.equal(result, tf.cast(tf.cast(result, dtype), result.dtype))
-        rounding = tf.where(representable, tf.zeros_like(rounding), rounding)
+        rounded = tf.not_equal(result, tf.cast(tf.cast(result, dtype), result.dtype))
+        rounding *= tf.cast(rounded, rounding.dtype)
     return rounding
+
+
+def _size(array: Tensor, floor: float = 0.0) -> Tensor:
+    """The magnitudes, of which an infinite one counts as the largest finite one."""
+    limits = {"clip_value_min": tf.constant(floor, tf.float64), "clip_value_max": tf.float64.max}
+    return tf.raw_ops.ClipByValue(t=tf.abs(array), **limits)
 
 
 def _largest_operand(inputs: list[Tensor], result: Tensor) -> Tensor:
     """Of a sum or a difference, which may have broadcast the first of two or the second."""
     if len(inputs) == 2:
-        return tf.maximum(tf.abs(inputs[0]), tf.abs(result - inputs[0]))
-    return tf.reduce_max(tf.abs(tf.stack(inputs)), axis=0)
+        return tf.maximum(_size(inputs[0]), _size(result - inputs[0]))
+    return _size(tf.reduce_max(tf.abs(tf.stack(inputs)), axis=0))
 
 
 def _contraction_operands(
     rule: Contraction, inputs: tuple[Tensor, ...], attr: Any, unit: float, number: int
 ) -> list[Tensor]:
     count = tf.cast(rule.terms(list(inputs), attr), tf.float64)
-    floats = [part for array in inputs for part in _parts(array)]
-    # Sums of whole numbers are exact in any order, while they stay below the dtype's precision.
-    most = count
-    whole = []
-    for array in floats:
-        most *= tf.reduce_max(tf.abs(array))
-        whole.append(tf.reduce_all(tf.equal(array, tf.math.rint(array))))
-    exact = tf.logical_and(tf.reduce_all(whole), most < 1 / unit)
+    state = _state()
+    exact = _is_exact_sum(inputs, count, unit)
     division = 0.0 if rule.ulps == 0.5 else 2 * unit * rule.ulps
     by = tf.where(exact, tf.constant(0.0, tf.float64), unit * tf.sqrt(1 + count / 18))
     factor = unit * tf.sqrt((2 * rule.ulps) ** 2 + count / 9)
     moved = list(inputs)
     terms = inputs[rule.operand]
-    moved[rule.operand] = _move(terms, by * tf.abs(terms), number)
+    moved[rule.operand] = _move(terms, state[1] * by * _size(terms), number, state[0])
     start = tf.where(exact, tf.constant(0.0, tf.float64), unit * tf.sqrt(count / 3))
     return [*moved, tf.where(exact, tf.constant(division, tf.float64), factor), start]
+
+
+def _is_exact_sum(inputs: tuple[Tensor, ...], count: Tensor, unit: float) -> Tensor:
+    """Sums of whole numbers are exact in any order, while they stay below the dtype's precision."""
+    most = count
+    whole = tf.constant(value=True)
+    for part in (part for array in inputs for part in _parts(array)):
+        flat = tf.reshape(part, [-1])
+        begins_whole = _are_whole(flat[:_FIRST])
+        # All the others are looked at only where the first ones are whole.
+        flat = flat[: tf.where(begins_whole, tf.size(flat), 0)]
+        most *= tf.reduce_max(tf.abs(flat))
+        whole = tf.reduce_all([whole, begins_whole, _are_whole(flat)])
+    return tf.logical_and(whole, most < 1 / unit)
+
+
+def _are_whole(array: Tensor) -> Tensor:
+    return tf.reduce_all(tf.equal(array, tf.math.rint(array)))
 
 
 def _composite_operands(
@@ -147,30 +176,36 @@ def _composite_operands(
     [x] = inputs
     count = tf.cast(rule.terms(x), tf.float64) if rule.terms else tf.constant(0.0, tf.float64)
     factor = unit * tf.sqrt((2 * rule.ulps) ** 2 + count / 9)
-    return [_move(x, rule.operand(x, unit), number), factor]
+    state = _state()
+    return [_move(x, state[1] * _finite(rule.operand(x, unit)), number, state[0]), factor]
 
 
-def _shader_error(rule: Rule, arguments: tuple[Tensor, ...], dtype: int) -> Tensor | None:
+def _shader_error(
+    rule: Rule, arguments: tuple[Tensor, ...], dtype: int, amplitude: Tensor
+) -> Tensor | None:
     *inputs, result = arguments
     if result.dtype.is_complex:  # no shading language has complex numbers
         return None
     shader = None if isinstance(rule, Contraction) else rule.shader
-    return shader(inputs, result, ROUNDOFF[dtype]) if shader else None
+    return amplitude * _finite(shader(inputs, result, ROUNDOFF[dtype])) if shader else None
 
 
-def _move(array: Tensor, rounding: Tensor, number: int, shader: Tensor | None = None) -> Tensor:
-    """Each finite element up or down by both amounts, each times its factor of the state."""
+def _finite(amount: Tensor) -> Tensor:
+    """Nothing where an amount is not finite."""
+    return tf.where(tf.math.is_finite(amount), amount, tf.zeros_like(amount))
+
+
+def _sum(rounding: Tensor, shader: Tensor | None) -> Tensor:
+    return rounding if shader is None else rounding + shader
+
+
+def _move(array: Tensor, by: Tensor, number: int, salt: Tensor) -> Tensor:
+    """Each element up or down by a finite amount."""
     if array.dtype.is_complex:
-        parts = (_move(part, rounding, number + n, shader) for n, part in enumerate(_parts(array)))
+        parts = (_move(part, by, number + n, salt) for n, part in enumerate(_parts(array)))
         return tf.complex(*parts)
-    handle = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
-    state = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float64)
-    by = state[1] * rounding
-    if shader is not None:
-        by += state[2] * shader
-    signed = tf.bitwise.bitwise_xor(tf.bitcast(by, tf.int64), _signs(array, state[0], number))
-    moved = array + tf.bitcast(signed, tf.float64)
-    return tf.where(tf.math.is_finite(by), moved, array)
+    signed = tf.bitwise.bitwise_xor(tf.bitcast(by, tf.int64), _signs(array, salt, number))
+    return array + tf.bitcast(signed, tf.float64)
 
 
 def _parts(array: Tensor) -> list[Tensor]:

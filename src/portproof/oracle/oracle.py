@@ -151,7 +151,10 @@ class Oracle:
                 state = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
                 value = tf.compat.v1.placeholder(tf.float64, [3], name="portproof_state")
                 tf.raw_ops.AssignVariableOp(resource=state, value=value, name="portproof_assign")
-        session = tf.compat.v1.Session(graph=graph)
+        config = tf.compat.v1.ConfigProto()
+        # What it rewrites is worth less than it takes, which is seconds: some calls are made.
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        session = tf.compat.v1.Session(graph=graph, config=config)
         large_weights.assign(session, self._large_weights)
         return session
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from portproof.bundle.manifest import DECIDING
-from portproof.bundle.report import Cell, Report
+from portproof.bundle.report import Cell, NotRun, Report
 from portproof.bundle.verdicts import GRADES, Verdict, worst
 
 
@@ -33,6 +33,21 @@ def overall(cells: Iterable[Cell]) -> Verdict:
     """The worst verdict of cells that have one; `absent` where none has."""
     verdicts = [cell.verdict for cell in cells if cell.verdict != "absent"]
     return worst(verdicts) if verdicts else "absent"
+
+
+def not_run_text(not_run: Sequence[NotRun]) -> str:
+    """What was left out, in a line, or nothing."""
+    slow = dict.fromkeys(entry.runtime for entry in not_run if entry.regime != "edge")
+    edge = [entry for entry in not_run if entry.regime == "edge"]
+    parts = []
+    if slow:
+        parts.append(f"some rows in {', '.join(slow)}, where a row takes long")
+    if edge:
+        left_out, runtimes = sum(len(e.cases) for e in edge), dict.fromkeys(e.runtime for e in edge)
+        where = next(iter(runtimes)) if len(runtimes) == 1 else f"{len(runtimes)} runtimes"
+        of = sum(entry.of for entry in edge)
+        parts.append(f"{left_out} of {of} edge cases in {where}: portproof verify --edge")
+    return "; ".join(parts)
 
 
 MAX_ULPS = 99  # beyond which they are more digits than anyone reads

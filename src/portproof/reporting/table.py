@@ -10,7 +10,14 @@ from rich.text import Text
 from portproof.bundle.report import Cell, Report
 from portproof.reporting.causes import Cause, causes, shortened
 from portproof.reporting.shipping import destinations, not_to_text
-from portproof.reporting.summary import accuracy, counts_text, deciding, nearness, overall
+from portproof.reporting.summary import (
+    accuracy,
+    counts_text,
+    deciding,
+    nearness,
+    not_run_text,
+    overall,
+)
 
 STYLES = {
     "exact": "green",
@@ -171,6 +178,8 @@ def _not_run(report: Report) -> Iterator[Text]:
     for artifacts in report.notes.values():
         if notes := artifacts.get("vectors"):
             yield Text(f"note: {_cut('; '.join(notes))}", "dim")
+    if text := not_run_text(report.not_run):
+        yield Text(f"not run: {_cut(text)}", "dim")
 
 
 def _cut(text: str) -> str:

@@ -14,6 +14,8 @@ from portproof.runtimes.environments.node import NodeEnvironment
 from portproof.runtimes.runtime import NO_ROWS, TFLITE, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
+# Of GPU backends where there is no GPU, and a browser computes what it would do.
+_SLOWNESS = {"webgl": 40.0, "webgpu": 300.0, "wasm": 4.0}
 NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
 APPLICATIONS = tuple(
     Path("/Applications", f"{name}.app", "Contents", "MacOS", name)
@@ -72,6 +74,7 @@ def _runtime(page: str, backend: str, version: str = "") -> Runtime:
         one_row=TFLITE,  # LiteRT.js takes no dynamic dimension
         shader=backend in ("webgl", "webgpu"),
         inspects=("tfjs-graph",) if page == "tfjs" else (),
+        slowness=_SLOWNESS[backend],
         options={"backend": backend},
         lacks=javascript.LACKS if page == "tfjs" else _LITERT_LACKS,
     )

@@ -33,6 +33,8 @@ def _on_tensorflow(version: str = "") -> Runtime:
 
 # What Keras imports on a backend without saying so.
 _UNDECLARED = {"jax": (), "torch": (), "openvino": ("scipy",)}
+# JAX compiles for each shape, OpenVINO at each call.
+_SLOWNESS = {"jax": 40.0, "torch": 4.0, "openvino": 100.0}
 
 
 def _on_other(backend: str, version: str = "", *, large: bool = False) -> Runtime:
@@ -47,6 +49,7 @@ def _on_other(backend: str, version: str = "", *, large: bool = False) -> Runtim
         at=partial(_on_other, backend, large=large),
         only_by_name=large,
         backend=backend,
+        slowness=_SLOWNESS[backend],
         lacks=_LACKS,
     )
 

@@ -10,6 +10,9 @@ _LACKS = (
     (r"Encountered unresolved custom op: (\w+)", r"\1"),
 )
 
+# The reference kernels are plain loops.
+_SLOWNESS = {"BUILTIN": 1.0, "BUILTIN_REF": 25.0}
+
 
 def _runtime(name: str, resolver: str, version: str = "") -> Runtime:
     packages = PythonEnvironment(
@@ -26,6 +29,7 @@ def _runtime(name: str, resolver: str, version: str = "") -> Runtime:
         environment=packages,
         at=partial(_runtime, name, resolver),
         backend=resolver,
+        slowness=_SLOWNESS[resolver],
         inspects=("tflite",),
         lacks=_LACKS,
     )

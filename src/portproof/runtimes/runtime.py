@@ -41,6 +41,8 @@ class Runtime:
             where the first dimension is dynamic.
         shader: Whether it computes in a GPU's shading language, which promises less precision for
             some functions.
+        slowness: How many times longer a row takes in it than in XNNPACK, roughly and where it is
+            slowest. The slower, the fewer rows it is asked for of a large model.
         inspects: The formats of which its runner can show the tensors inside.
         options: Goes into each request.
         lacks: What it says where it lacks something for an artifact: patterns of its messages, each
@@ -61,6 +63,7 @@ class Runtime:
     backend: str = ""
     one_row: tuple[str, ...] = ()
     shader: bool = False
+    slowness: float = 1.0
     inspects: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     lacks: tuple[tuple[str, str], ...] = ()

@@ -16,6 +16,7 @@ def _runtime(backend: str, version: str = "") -> Runtime:
         environment=packages,
         at=partial(_runtime, backend),
         backend=backend,
+        slowness=100.0 if backend == "cpu" else 4.0,
         inspects=("tfjs-graph",),
         lacks=javascript.LACKS,
     )

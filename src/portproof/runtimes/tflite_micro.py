@@ -33,6 +33,7 @@ def _runtime(version: str = "") -> Runtime:
         obstacle=_obstacle,
         at=_runtime,
         one_row=TFLITE,
+        slowness=25.0,
         lacks=_LACKS,
     )
 

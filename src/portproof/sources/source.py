@@ -81,12 +81,34 @@ class Source:
         return call(self.functions[signature], inputs)
 
     @property
+    def saved(self) -> SavedSource:
+        """What its SavedModel is converted with."""
+        return SavedSource(self.name, self.signatures, self.examples, self.generated_inputs)
+
+    @property
     def variables(self) -> list[Any]:
         """The model's variables; of a loaded SavedModel those that its signatures use."""
         if isinstance(own := getattr(self.model, "variables", None), tuple | list):
             return list(own)
         used = {v.ref(): v for name in self.functions for v in self.concrete(name).graph.variables}
         return sorted(used.values(), key=lambda variable: str(variable.name))
+
+
+@dataclass(frozen=True)
+class SavedSource:
+    """What is to be known of a source to convert its SavedModel, in any process.
+
+    Attributes:
+        name: The model's name.
+        signatures: Every signature by name.
+        examples: As of `Source`.
+        generated_inputs: As of `Source`.
+    """
+
+    name: str
+    signatures: Mapping[str, Signature]
+    examples: Examples
+    generated_inputs: frozenset[str] = frozenset()
 
 
 def check_examples(

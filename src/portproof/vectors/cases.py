@@ -14,6 +14,8 @@ from portproof.vectors import sweeps
 
 BATCHES = (1, 7, 1000)
 TRAINING_BATCHES = (1, 7, 32)
+# Rows that a case may have for each special value of a kind, of which there are up to eight.
+ROWS_PER_VALUE = 4
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ def cases(
 
     `batch` ends with its first case again: a stateful backend goes wrong on a later call. Where
     the first dimension is not dynamic there is one batch size, and `batch` is that call repeated.
-    Other dynamic dimensions are taken shorter and longer there. No case has more than `max_rows`
-    rows.
+    Other dynamic dimensions are taken shorter and longer there. No case that decides has more than
+    `max_rows` rows. What only gets reported (`edge`) costs less than that where rows are expensive:
+    of special values it has one in `ROWS_PER_VALUE` then, of a sweep's points as few as
+    `sweeps.FEW`.
     """
     rows, examples, chosen = signature.batched, *_at_most(signature, examples, max_rows)
     yield Case("typical", "typical", dict(examples), rows=chosen)
@@ -52,7 +56,7 @@ def cases(
     if rows:
         yield Case("edge", "edge-zero-rows", _resized(examples, 0))
     for kind in _kinds(signature):
-        yield from _edge_cases(signature, examples, kind, rows)
+        yield from _edge_cases(signature, examples, kind, max_rows)
     for name in signature.inputs:
         yield from _sweep_cases(examples, name, rows, max_rows)
 
@@ -159,11 +163,12 @@ def _kinds(signature: Signature) -> list[str]:
 
 
 def _edge_cases(
-    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], kind: str, rows: bool
+    signature: Signature, examples: Mapping[str, np.ndarray[Any, Any]], kind: str, max_rows: int
 ) -> Iterator[Case]:
     """Inputs filled with the special values of a kind; inputs that have none keep their examples.
 
-    Batched: one case, a row for each value. Otherwise: a case for each value.
+    Batched: one case, a row for each value, filled up to a batch size that there is anyway: many
+    runtimes compile for each size. Otherwise: a case for each value.
     """
     values = {
         name: special[kind]
@@ -171,7 +176,9 @@ def _edge_cases(
         if kind in (special := special_values(spec))
     }
     count = max(len(array) for array in values.values())
-    if rows:
+    count = min(count, max(max_rows // ROWS_PER_VALUE, 1))
+    if signature.batched:
+        count = next((size for size in BATCHES if count <= size <= max_rows), count)
         inputs = _resized(examples, count)
         for name, array in values.items():
             column = np.resize(array, count).reshape((count,) + (1,) * (inputs[name].ndim - 1))
@@ -196,5 +203,5 @@ def _sweep_cases(
             inputs = {**_resized(examples, len(points)), name: points}
             yield Case("edge", f"edge-sweep-{name}", inputs, name)
         return
-    for n, point in enumerate(sweeps.points(examples[name][None], sweeps.FEW)):
+    for n, point in enumerate(sweeps.points(examples[name][None], min(max_rows, sweeps.CALLS))):
         yield Case("edge", f"edge-sweep-{name}-{n}", {**examples, name: point}, name)

@@ -13,6 +13,7 @@ from portproof.bundle.tensors import Arrays
 from portproof.oracle.oracle import Deviations, Oracle, as_stored
 from portproof.sources.functions import call, concrete_of, named, signature_of
 from portproof.vectors.cases import Case
+from portproof.vectors.edge_bounds import edge_bound, scaled
 
 # Rows of the model's own data that are computed alone, to see whether they depend on each other.
 MAX_ROWS_ALONE = 32
@@ -90,16 +91,11 @@ class CaseComputer:
 
     def _arrays(self, case: Case, inputs: Arrays) -> Arrays:
         reference = self._function(inputs)
-        deviations = self._deviations(case, inputs)
-        exact = _float_outputs(deviations.exact)
-        groups = {
-            "inputs": inputs,
-            "reference": reference,
-            "oracle": exact,
-            "rounding": _bounds(deviations.correct, reference, exact),
-        }
-        if deviations.shader is not None:
-            groups["shader"] = _bounds(deviations.shader, reference, exact)
+        groups = {"inputs": inputs, "reference": reference}
+        if case.regime == "edge":
+            groups |= self._edge_groups(inputs, reference)
+        else:
+            groups |= self._derived_groups(case, inputs, reference)
         if case.regime == "typical" and self._function.labels:
             groups["labels"] = {
                 output: array[case.rows].astype(np.int64)
@@ -108,6 +104,26 @@ class CaseComputer:
         return {
             f"{group}/{key}": a for group, arrays in groups.items() for key, a in arrays.items()
         }
+
+    def _derived_groups(self, case: Case, inputs: Arrays, reference: Arrays) -> dict[str, Arrays]:
+        deviations = self._deviations(case, inputs)
+        exact = _float_outputs(deviations.exact)
+        groups = {"oracle": exact, "rounding": _bounds(deviations.correct, reference, exact)}
+        if deviations.shader is not None:
+            groups["shader"] = _bounds(deviations.shader, reference, exact)
+        return groups
+
+    def _edge_groups(self, inputs: Arrays, reference: Arrays) -> dict[str, Arrays]:
+        exact = _float_outputs(self.oracle(inputs))
+        by_row = self._function.signature.batched
+        bounds = {n: edge_bound(reference[n], array, by_row=by_row) for n, array in exact.items()}
+        groups = {"oracle": exact, "rounding": bounds}
+        if self._typical and self._typical.shader is not None:
+            correct, shader = named(self._typical.correct), named(self._typical.shader)
+            groups["shader"] = {
+                name: scaled(bound, correct[name], shader[name]) for name, bound in bounds.items()
+            }
+        return groups
 
     def _deviations(self, case: Case, inputs: Arrays) -> Deviations:
         """The oracle's deviations, taken from the typical case where they are the same.

@@ -1,11 +1,11 @@
 """How many rows a model's test vectors may have, so that a large one is proven in minutes too."""
 
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from portproof.bundle.signature import Signature
+from portproof.bundle.tensors import Arrays
 from portproof.graphs.freezing import freeze
 from portproof.oracle.op_table import rule_of
 from portproof.quiet import quiet
@@ -20,28 +20,40 @@ DISTURBING_COST = 50
 MIN_ROWS, MAX_ROWS = 4, 1000
 
 
-def row_limit(signature: Signature, concrete: Any, row: dict[str, np.ndarray[Any, Any]]) -> int:
-    """Rows that a case may have, between `MIN_ROWS` and `MAX_ROWS`; by counting, so always equal.
+@dataclass(frozen=True)
+class Cost:
+    """What one row costs, by counting, so that it is always equal.
+
+    Attributes:
+        operations: The model's floating-point operations.
+        results: The elements of all results that are rounded, each of which the oracle disturbs.
+    """
+
+    operations: float
+    results: int
+
+
+def row_limit(row: Arrays, cost: Cost) -> int:
+    """Rows that a case may have, between `MIN_ROWS` and `MAX_ROWS`.
 
     Args:
-        signature: The signature. One that is not batched has one row.
-        concrete: Its concrete function.
-        row: One row of example inputs.
+        row: One row of example inputs; of a signature that is not batched, the inputs of a call.
+        cost: What it costs.
     """
-    if not signature.batched:
-        return 1
     elements = sum(array.size for array in row.values())
-    operations = _operations(concrete, row)
+    operations = cost.operations + DISTURBING_COST * cost.results
     limit = min(MAX_ELEMENTS // max(elements, 1), int(MAX_OPERATIONS // max(operations, 1)))
     return min(max(limit, MIN_ROWS), MAX_ROWS)
 
 
-def _operations(concrete: Any, row: dict[str, np.ndarray[Any, Any]]) -> float:
-    """Floating-point operations for one row, as TensorFlow's profiler counts them in the graph.
+def cost_of(concrete: Any, row: Arrays) -> Cost:
+    """What one row of a concrete function costs; operations as TensorFlow's profiler counts them.
 
-    What it costs the oracle to disturb each element of each result is added.
+    Args:
+        concrete: The concrete function.
+        row: See `row_limit`.
     """
-    specs = {n: tf.TensorSpec((1, *a.shape[1:]), a.dtype, name=n) for n, a in row.items()}
+    specs = {n: tf.TensorSpec(a.shape, a.dtype, name=n) for n, a in row.items()}
     function = tf.function(lambda **inputs: concrete(**inputs), autograph=False)
     frozen = freeze(function.get_concrete_function(**specs))
     graph = tf.Graph()
@@ -57,4 +69,4 @@ def _operations(concrete: Any, row: dict[str, np.ndarray[Any, Any]]) -> float:
         if operation.outputs and rule_of(operation.type)
     ]
     results = sum(tensor.shape.num_elements() or 0 for tensor in rounded)
-    return float(profile.total_float_ops) + DISTURBING_COST * results
+    return Cost(float(profile.total_float_ops), results)

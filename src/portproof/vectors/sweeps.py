@@ -7,22 +7,22 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-FEW = 32  # points where each is a call of its own, or a row is expensive
+FEW = 8  # points, at the least
+CALLS = 32  # points where each is a call of its own, at the most
 
 
 def points(rows: Array, max_points: int) -> Array:
     """Inputs of growing magnitude, `[points, ...]`, made of example rows `[rows, ...]`.
 
     Floats: two example rows scaled by powers of two, which is exact, each time fourfold, or in
-    larger steps where `max_points` (at least `FEW`) are fewer. Integers, whose last bit is what a
-    float loses: rows full of one odd value and its negative, eight (or one, where `max_points` is
-    small) between one power of two and the next. Booleans have no magnitudes: no points.
+    larger steps where `max_points` are fewer. Integers, whose last bit is what a float loses: rows
+    full of one odd value and its negative, eight between one power of two and the next, or fewer.
+    Booleans have no magnitudes: no points. There are at least `FEW` points.
     """
     if rows.dtype == np.bool_ or not rows.size:
         return rows[:0]
-    if rows.dtype.kind in "iu":
-        return _whole(rows, 1 if max_points < 8 * np.iinfo(rows.dtype).bits else 8)
-    return _scaled(rows, max(max_points, FEW))
+    max_points = max(max_points, FEW)
+    return _whole(rows, max_points) if rows.dtype.kind in "iu" else _scaled(rows, max_points)
 
 
 def _scaled(rows: Array, max_points: int) -> Array:
@@ -43,13 +43,15 @@ def _scaled(rows: Array, max_points: int) -> Array:
     return np.array(scaled).astype(rows.dtype)
 
 
-def _whole(rows: Array, per_octave: int) -> Array:
+def _whole(rows: Array, max_points: int) -> Array:
     info = np.iinfo(rows.dtype)
+    per_octave = 1 if max_points < 8 * info.bits else 8
     values = {0}
     for octave in range(info.bits):
         for part in range(per_octave):
             value = 2**octave + (2**octave * part // per_octave) | 1
             values |= {n for n in (value, -value) if info.min <= n <= info.max}
     ordered = sorted(values, key=lambda n: (abs(n), n))
-    column = np.array(ordered, rows.dtype).reshape(-1, *[1] * (rows.ndim - 1))
-    return np.broadcast_to(column, (len(ordered), *rows.shape[1:])).copy()
+    chosen = np.linspace(0, len(ordered) - 1, min(max_points, len(ordered))).round().astype(int)
+    column = np.array(ordered, rows.dtype)[chosen].reshape(-1, *[1] * (rows.ndim - 1))
+    return np.broadcast_to(column, (len(column), *rows.shape[1:])).copy()

@@ -1,56 +1,164 @@
 """A trial's cells: each case is read, asked for and judged, and a regime's cases are merged."""
 
-from collections.abc import Iterator
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from portproof.bundle.errors import described
-from portproof.bundle.manifest import DECIDING, REGIMES, Vector
-from portproof.bundle.report import Cell
-from portproof.bundle.tensors import in_group
-from portproof.bundle.verdicts import Verdict
+from portproof.bundle.manifest import DECIDING, REGIMES, Regime, Vector
+from portproof.bundle.report import Cell, NotRun
+from portproof.bundle.tensors import Arrays, in_group
+from portproof.bundle.verdicts import PASSING, Verdict
 from portproof.comparing.judging import unexpected_names
 from portproof.runtimes.process import RunnerProcess
 from portproof.verifying.asking import ask
 from portproof.verifying.lacking import lack_text
 from portproof.verifying.outcomes import Outcome, merge, outcomes_of
+from portproof.verifying.selecting import Rows, rows_of
 from portproof.verifying.trial import Trial
 
 
-def run_trial(trial: Trial, runner: RunnerProcess) -> Iterator[Cell]:
-    """The cells of a trial, regime by regime. A regime that decides has cells in any case."""
-    vectors = trial.bundle.vectors(trial.signature_name)
-    typical: dict[str, Verdict] = {}
-    for regime in REGIMES:
-        cases = [vector for vector in vectors if vector.regime == regime]
-        if not cases and regime not in DECIDING:
-            continue
-        outcomes = [_run_case(trial, vector, runner) for vector in cases]
-        for output in trial.outputs:
+class Budget:
+    """Seconds that may be spent on what does not decide, by several threads."""
+
+    def __init__(self, seconds: float = math.inf) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+
+    def allows(self, seconds: float) -> bool:
+        with self._lock:
+            return seconds < self._seconds
+
+    def spend(self, seconds: float) -> None:
+        with self._lock:
+            self._seconds -= seconds
+
+
+@dataclass
+class TrialRun:
+    """One trial in its runner's process: first what decides, later the edge cases.
+
+    Attributes:
+        trial: The trial.
+        runner: The process.
+        not_run: What was left out so far.
+        seconds: By number of rows, how long the runtime computed, call by call.
+    """
+
+    trial: Trial
+    runner: RunnerProcess
+    not_run: list[NotRun] = field(default_factory=list)
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+    _opening: float = 0.0
+    _deciding: dict[str, dict[Regime, Cell]] = field(default_factory=dict)
+
+    def deciding(self) -> Iterator[Cell]:
+        """The cells that decide, which there are in any case."""
+        rows = Rows(self.trial)
+        for regime in DECIDING:
+            outcomes = [self._run_case(vector, rows.of) for vector in self._cases(regime)]
+            for cell in self._merged(regime, [outcome for outcome in outcomes if outcome]):
+                self._deciding.setdefault(cell.output, {})[regime] = cell
+                yield cell
+        self._note("batch", rows.left_out, len(self._cases("typical") + self._cases("batch")))
+
+    @property
+    def passed(self) -> bool:
+        """Whether something of the model's own data passed."""
+        return any(cells["typical"].verdict in PASSING for cells in self._deciding.values())
+
+    def edge(self, budget: Budget) -> Iterator[Cell]:
+        """The cells of the edge cases, as many as a budget allows, which this spends.
+
+        Where nothing of the model's own data ran, nothing else will.
+        """
+
+        outcomes: list[dict[str, Outcome]] = []
+
+        def affordable(vector: Vector) -> Arrays | None:
+            arrays = self.trial.bundle.read(vector)
+            opening = 0.0 if outcomes else self._opening  # another artifact was loaded since
+            return arrays if budget.allows(opening + self._expected_seconds(arrays)) else None
+
+        left_out = []
+        for vector in self._cases("edge"):
+            started = time.monotonic()
+            outcome = {}
+            if self.passed:
+                outcome = self._run_case(vector, affordable)
+            budget.spend(time.monotonic() - started)
+            if outcome:
+                outcomes.append(outcome)
+            else:
+                left_out.append(vector.case)
+        self._note("edge", left_out, len(self._cases("edge")))
+        if outcomes:
+            yield from self._merged("edge", outcomes)
+
+    def _cases(self, regime: Regime) -> list[Vector]:
+        vectors = self.trial.bundle.vectors(self.trial.signature_name)
+        return [vector for vector in vectors if vector.regime == regime]
+
+    def _expected_seconds(self, arrays: Arrays) -> float:
+        """By the call that took least for each of its rows."""
+        rates = [min(seconds) / max(rows, 1) for rows, seconds in self.seconds.items()]
+        return min(rates, default=0.0) * rows_of(arrays)
+
+    def _note(self, regime: Regime, left_out: list[str], of: int) -> None:
+        if left_out:
+            trial = self.trial
+            self.not_run.append(
+                NotRun(
+                    model=trial.bundle.manifest.model,
+                    format=trial.artifact.format,
+                    variant=trial.artifact.variant,
+                    runtime=trial.runtime.name,
+                    signature=trial.signature_name,
+                    regime=regime,
+                    cases=tuple(left_out),
+                    of=of,
+                )
+            )
+
+    def _merged(self, regime: Regime, outcomes: list[dict[str, Outcome]]) -> Iterator[Cell]:
+        for output in self.trial.outputs:
             of_output = [by_output[output] for by_output in outcomes]
-            cell = merge(trial, output, regime, of_output, typical.get(output, "faithful"))
-            if regime == "typical":
-                typical[output] = cell.verdict
-            yield cell
+            known = self._deciding.get(output, {}).get("typical")
+            typical = known.verdict if known else "faithful"
+            yield merge(self.trial, output, regime, of_output, typical)
 
+    def _run_case(
+        self, vector: Vector, read: Callable[[Vector], Arrays | None]
+    ) -> dict[str, Outcome]:
+        """Run one case and judge each output; nothing where `read` leaves the case out.
 
-def _run_case(trial: Trial, vector: Vector, runner: RunnerProcess) -> dict[str, Outcome]:
-    """Run one case and judge each of its outputs. An error costs this case and no other."""
+        An error costs this case and no other.
+        """
+        trial = self.trial
 
-    def all_outputs(verdict: Verdict, reason: str, lacks: str = "") -> dict[str, Outcome]:
-        outcome = Outcome(vector.case, verdict, reason, lacks=lacks)
-        return dict.fromkeys(trial.outputs, outcome)
+        def all_outputs(verdict: Verdict, reason: str, lacks: str = "") -> dict[str, Outcome]:
+            return dict.fromkeys(trial.outputs, Outcome(vector.case, verdict, reason, lacks=lacks))
 
-    try:
-        arrays = trial.bundle.read(vector)
-        result = ask(trial, in_group(arrays, "inputs"), runner)
-        if result.lacks:
-            return all_outputs("unsupported", lack_text(trial, result.lacks), result.lacks)
-        if result.error:
-            return all_outputs("failed", result.error)
-        if problem := unexpected_names(result.outputs, set(trial.outputs)):
-            return all_outputs("wrong", problem)
-        return outcomes_of(trial, vector, arrays, result)
-    except Exception as error:  # a full disk, a damaged vector
-        return all_outputs("failed", f"cannot be compared: {described(error)}")
+        try:
+            arrays = read(vector)
+            if arrays is None:
+                return {}
+            started = time.monotonic()
+            result = ask(trial, in_group(arrays, "inputs"), self.runner)
+            if not self.seconds:
+                self._opening = time.monotonic() - started - result.seconds
+            if result.lacks:
+                return all_outputs("unsupported", lack_text(trial, result.lacks), result.lacks)
+            if result.error:
+                return all_outputs("failed", result.error)
+            if problem := unexpected_names(result.outputs, set(trial.outputs)):
+                return all_outputs("wrong", problem)
+            self.seconds.setdefault(rows_of(arrays), []).append(result.seconds)
+            return outcomes_of(trial, vector, arrays, result)
+        except Exception as error:  # a full disk, a damaged vector
+            return all_outputs("failed", f"cannot be compared: {described(error)}")
 
 
 def absent_cells(trial: Trial, how_to_get: str) -> Iterator[Cell]:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.float_format import Array, is_float, spacing
 from portproof.bundle.report import Curve, Errors
 from portproof.bundle.tensors import Arrays, in_group
-from portproof.comparing.float_format import Array, is_float, spacing
 
 MAX_ELEMENTS = 160  # of an output, spread evenly over all
 MAX_OUTPUTS = 12  # of a signature, the first

@@ -1,26 +1,30 @@
 """What one case gave for one output, and how the outcomes of a regime become one cell."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from portproof.bundle.float_format import Array, is_float
 from portproof.bundle.manifest import DECIDING, Regime, Sweep, Vector
 from portproof.bundle.report import Cell, Envelope, Errors, WorstElement
 from portproof.bundle.signature import TensorSpec
 from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import PASSING, Verdict, worst
+from portproof.comparing.arrays import Expected
 from portproof.comparing.decisions import count_decisions, count_right, has_scores
 from portproof.comparing.envelopes import Point, envelope, magnitude
-from portproof.comparing.float_format import Array, is_float
 from portproof.comparing.floors import below_floor
 from portproof.comparing.judging import expected_of, judge, proves_nothing
 from portproof.comparing.metrics import NEGLIGIBLE, Metrics, merged
 from portproof.verifying.asking import CallResult
 from portproof.verifying.curves import is_plotted, ulp_errors
 from portproof.verifying.trial import Trial
+
+# The index of some rows -> their verdict and its reason.
+_Judge = Callable[[Any], tuple[Verdict, str]]
 
 
 @dataclass
@@ -81,11 +85,13 @@ def _outcome(
     if vector.sweep:
         outcome.sweep = vector.sweep
         swept = arrays[f"inputs/{vector.sweep.input}"]
-        for row in _sweep_rows(swept, expected.reference, spec, trial.signature.batched):
-            point = expected.rows(row)
-            point_verdict, point_reason, _ = judge(got[row], spec, point, allowance)
-            sizes = magnitude(swept[row]), magnitude(point.reference)
-            outcome.points.append(Point(*sizes, point_verdict, point_reason))
+
+        def judged(rows: Any) -> tuple[Verdict, str]:
+            return judge(got[rows], spec, expected.rows(rows), allowance)[:2]
+
+        for row, point in _sweep_points(swept, expected, spec, judged, trial.signature.batched):
+            sizes = magnitude(swept[row]), magnitude(expected.rows(row).reference)
+            outcome.points.append(Point(*sizes, *point))
     return outcome
 
 
@@ -115,12 +121,27 @@ def _decisions(trial: Trial, output: str, arrays: Arrays, got: Array) -> dict[st
     return counted
 
 
-def _sweep_rows(swept: Array, reference: Array, spec: TensorSpec, batched: bool) -> Iterator[Any]:
-    """The index of each point of a sweep; none where the output mixes all rows."""
+def _sweep_points(
+    swept: Array, expected: Expected, spec: TensorSpec, judged: _Judge, batched: bool
+) -> Iterator[tuple[Any, tuple[Verdict, str]]]:
+    """The index of each point of a sweep, and its verdict; none where the output mixes all rows."""
     if not batched:
-        yield ...
-    elif spec.shape[:1] == (None,) and len(reference) == len(swept):
-        yield from (slice(n, n + 1) for n in range(len(swept)))
+        yield ..., judged(...)
+    elif spec.shape[:1] == (None,) and len(expected.reference) == len(swept):
+        yield from _row_by_row(0, len(swept), judged)
+
+
+def _row_by_row(
+    first: int, end: int, judged: _Judge
+) -> Iterator[tuple[slice, tuple[Verdict, str]]]:
+    """Each row's verdict: that of many together where they are faithful, for then each one is."""
+    together = judged(slice(first, end))
+    if together[0] in ("exact", "faithful") or end - first == 1:
+        yield from ((slice(n, n + 1), together) for n in range(first, end))
+        return
+    middle = (first + end) // 2
+    yield from _row_by_row(first, middle, judged)
+    yield from _row_by_row(middle, end, judged)
 
 
 def merge(

@@ -1,22 +1,32 @@
 """Bundles -> Report: which processes run which cells, side by side and within limits."""
 
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+
+import psutil
 
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.manifest import Manifest
-from portproof.bundle.report import Cell, Performance, Report
+from portproof.bundle.report import Cell, NotRun, Performance, Report
 from portproof.comparing.floors import Floor
 from portproof.runtimes.process import Limits, RunnerProcess
 from portproof.runtimes.runtime import Runtime
-from portproof.verifying.cells import absent_cells, run_trial
+from portproof.verifying.cells import Budget, TrialRun, absent_cells
 from portproof.verifying.curves import curves_of
 from portproof.verifying.host import environment
 from portproof.verifying.timing import QUICK, measure_performance
-from portproof.verifying.trial import Trial, trials
+from portproof.verifying.trial import trials
+
+# Of the time that what decides took in a process, the share that its edge cases may take.
+EDGE_SHARE = 0.25
+# Of the machine's memory, what has to be free for a process to stay for its edge cases.
+_FREE_SHARE = 0.25
 
 OnCell = Callable[[Cell], None]
 OnRuntime = Callable[[str, Sequence[Cell]], None]
@@ -31,6 +41,7 @@ def run_cells(
     unknown_formats: Mapping[str, list[str]] | None = None,
     limits: Limits | None = None,
     strict: bool = False,
+    edge: bool = False,
     targets: Mapping[str, Sequence[str]] | None = None,
     floors: Mapping[str, Mapping[str, Floor]] | None = None,
     on_cell: OnCell = lambda _: None,
@@ -39,7 +50,9 @@ def run_cells(
     """Run every artifact in every runtime that knows its format, and judge each cell.
 
     Runtimes with the same command share one process, started once; as many processes are at work
-    as there are cores. Ctrl-C ends all processes at once, and gives the report so far.
+    as there are cores, those that take longest first. What decides is run in all of them before any
+    edge case, which then may take `EDGE_SHARE` of the time, the fastest runtimes first. Ctrl-C ends
+    all processes at once, and gives the report so far: a whole one if only edge cases are missing.
 
     Args:
         bundles: The bundles, each of another model.
@@ -48,7 +61,8 @@ def run_cells(
         refused: Goes into the report as it is.
         unknown_formats: Goes into the report as it is.
         limits: What each process may use.
-        strict: Whether edge cases count for the exit status.
+        strict: Whether edge cases count for the exit status, so that all are run.
+        edge: Whether to run all edge cases, however long they take.
         targets: By model, the runtimes that it ships to.
         floors: By model and variant, the floors that are not the default ones.
         on_cell: Called from the processes' threads, one call at a time.
@@ -63,23 +77,8 @@ def run_cells(
         _Worker(list(bundles), group, limits or Limits(), floors or {})
         for group in _groups(runtimes)
     ]
-    cells: dict[str, list[Cell]] = {runtime.name: [] for runtime in runtimes}
-    lock = threading.Lock()
-
-    def work(worker: _Worker) -> None:
-        try:
-            for runtime in worker.runtimes:
-                for cell in worker.cells(runtime):
-                    with lock:
-                        cells[cell.runtime].append(cell)
-                        on_cell(cell)
-                if worker.is_here and cells[runtime.name]:
-                    with lock:
-                        on_runtime(runtime.name, cells[runtime.name])
-        finally:
-            worker.stop()
-
-    interrupted = _run_side_by_side(work, workers)
+    schedule = _Schedule(workers, on_cell, on_runtime)
+    interrupted = schedule.run(math.inf if edge or strict else EDGE_SHARE, strict=strict)
     manifests = [bundle.manifest for bundle in bundles]
     return Report(
         bundle=digests,
@@ -103,7 +102,8 @@ def run_cells(
         },
         curves=[curve for bundle in bundles for curve in curves_of(bundle)],
         performance=[timed for worker in workers for timed in worker.performance],
-        cells=[cell for of_runtime in cells.values() for cell in of_runtime],
+        not_run=[entry for worker in workers for entry in worker.not_run],
+        cells=schedule.cells([runtime.name for runtime in runtimes]),
     ).finished()
 
 
@@ -119,9 +119,55 @@ def _notes(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     return {**notes, **({"vectors": tuple(of_vectors)} if of_vectors else {})}
 
 
+class _Schedule:
+    """The processes at work: first all that decides, then the edge cases."""
+
+    def __init__(self, workers: list["_Worker"], on_cell: OnCell, on_runtime: OnRuntime) -> None:
+        self._workers = sorted(workers, key=lambda worker: -worker.slowness)
+        self._on_cell, self._on_runtime = on_cell, on_runtime
+        self._cells: dict[str, list[Cell]] = {}
+        self._lock = threading.Lock()
+
+    def cells(self, runtimes: Sequence[str]) -> list[Cell]:
+        """The cells so far, in the order of the runtimes."""
+        return [cell for runtime in runtimes for cell in self._cells.get(runtime, [])]
+
+    def run(self, edge_share: float, *, strict: bool) -> bool:
+        """Run all. Whether Ctrl-C ended it before everything that counts was done."""
+        try:
+            if _run_side_by_side(self._decide, self._workers):
+                return True
+            budget = Budget(edge_share * sum(worker.seconds for worker in self._workers))
+            fastest_first = self._workers[::-1]
+            return _run_side_by_side(partial(self._inform, budget), fastest_first) and strict
+        finally:
+            for worker in self._workers:
+                worker.stop()
+
+    def _decide(self, worker: "_Worker") -> None:
+        for runtime in worker.runtimes:
+            for cell in worker.deciding(runtime):
+                self._take(cell)
+            if worker.is_here and runtime.name in self._cells:
+                with self._lock:
+                    self._on_runtime(runtime.name, self._cells[runtime.name])
+        if not _memory_is_ample():
+            worker.stop()
+
+    def _inform(self, budget: Budget, worker: "_Worker") -> None:
+        for cell in worker.edge(budget):
+            self._take(cell)
+        worker.stop()
+
+    def _take(self, cell: Cell) -> None:
+        with self._lock:
+            self._cells.setdefault(cell.runtime, []).append(cell)
+            self._on_cell(cell)
+
+
 def _run_side_by_side(work: Callable[["_Worker"], None], workers: list["_Worker"]) -> bool:
-    """Have as many workers at work as there are cores. Whether Ctrl-C ended it."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    """Have one worker more at work than there are cores, for some wait. Whether Ctrl-C ended it."""
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         futures = [pool.submit(work, worker) for worker in workers]
         try:
             for future in as_completed(futures):
@@ -135,6 +181,11 @@ def _run_side_by_side(work: Callable[["_Worker"], None], workers: list["_Worker"
                 raise
             return True
     return False
+
+
+def _memory_is_ample() -> bool:
+    memory = psutil.virtual_memory()
+    return bool(memory.available > _FREE_SHARE * memory.total)
 
 
 def _groups(runtimes: Sequence[Runtime]) -> list[list[Runtime]]:
@@ -165,19 +216,45 @@ class _Worker:
         if not self._missing:
             self._runner = first.runner(limits)
         self._closed = False
+        self.runs: list[TrialRun] = []
+        self.seconds = 0.0
         self.performance: list[Performance] = []
 
-    def cells(self, runtime: Runtime) -> Iterator[Cell]:
-        """All cells of one of these runtimes; ends early when closed."""
+    @property
+    def slowness(self) -> float:
+        """How long it takes, roughly, beside others."""
+        return sum(runtime.slowness for runtime in self.runtimes) if self._runner else 0.0
+
+    def deciding(self, runtime: Runtime) -> Iterator[Cell]:
+        """The cells of one of these runtimes that decide; ends early when closed."""
+        started = time.monotonic()
         for trial in trials(self._bundles, runtime, self._floors):
-            passed = False
-            for cell in self._run(trial):
+            if self._runner is None:
+                yield from absent_cells(trial, self._missing)
+                continue
+            self._runner.reset_peak_memory()
+            run = TrialRun(trial, self._runner)
+            for cell in run.deciding():
                 if self._closed:
                     return
-                passed = passed or (cell.regime == "typical" and cell.passed)
                 yield cell
-            if passed and self._runner:
-                self.performance.append(measure_performance(trial, self._runner, QUICK))
+            self.runs.append(run)
+            if run.passed:
+                timed = measure_performance(trial, self._runner, QUICK, run.seconds)
+                self.performance.append(timed)
+        self.seconds += time.monotonic() - started
+
+    def edge(self, budget: Budget) -> Iterator[Cell]:
+        """The cells of edge cases, as far as a budget goes that all processes share."""
+        for run in self.runs:
+            for cell in run.edge(budget):
+                if self._closed:
+                    return
+                yield cell
+
+    @property
+    def not_run(self) -> list[NotRun]:
+        return [entry for run in self.runs for entry in run.not_run]
 
     @property
     def is_here(self) -> bool:
@@ -186,12 +263,6 @@ class _Worker:
     def stop(self) -> None:
         if self._runner:
             self._runner.stop()
-
-    def _run(self, trial: Trial) -> Iterator[Cell]:
-        if self._runner is None:
-            return absent_cells(trial, self._missing)
-        self._runner.reset_peak_memory()
-        return run_trial(trial, self._runner)
 
     def close(self) -> None:
         self._closed = True

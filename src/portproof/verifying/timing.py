@@ -1,8 +1,9 @@
 """Times a runtime with an artifact: after warming up, single calls."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,31 @@ from portproof.verifying.trial import Trial
 class TimingPlan:
     """Calls to warm up, then the number of calls, which end early after so many seconds."""
 
-    warm_up: int = 1
-    calls: int = 7
-    seconds: float = 0.5
+    warm_up: int
+    calls: int
+    seconds: float
 
 
-QUICK, CAREFUL = TimingPlan(), TimingPlan(warm_up=5, calls=200, seconds=5.0)
+# What a verification notes in passing, after the calls that it judged; and what a benchmark does.
+QUICK = TimingPlan(warm_up=0, calls=3, seconds=0.25)
+CAREFUL = TimingPlan(warm_up=5, calls=200, seconds=5.0)
 
 
-def measure_performance(trial: Trial, runner: RunnerProcess, plan: TimingPlan) -> Performance:
-    """Time one row, and the batch of the model's own data."""
+def measure_performance(
+    trial: Trial,
+    runner: RunnerProcess,
+    plan: TimingPlan,
+    known: Mapping[int, Sequence[float]] = MappingProxyType({}),
+) -> Performance:
+    """Time one row, and the batch of the model's own data.
+
+    Args:
+        trial: The trial.
+        runner: Its process, which is warm where `known` has something.
+        plan: How many calls, and for how long.
+        known: By number of rows, the seconds of calls so far. Where these are long ones, no more
+            are made: the first one, which may have compiled something, is no measure.
+    """
     identity: dict[str, Any] = {
         "model": trial.bundle.manifest.model,
         "format": trial.artifact.format,
@@ -37,25 +53,30 @@ def measure_performance(trial: Trial, runner: RunnerProcess, plan: TimingPlan) -
         "signature": trial.signature_name,
     }
     try:
-        return _measure(trial, runner, plan, identity)
+        return _measure(trial, runner, plan, known, identity)
     except Exception as error:  # a full disk, a vector without inputs: no verdict is lost for it
         return Performance(**identity, error=described(error))
 
 
 def _measure(
-    trial: Trial, runner: RunnerProcess, plan: TimingPlan, identity: dict[str, Any]
+    trial: Trial,
+    runner: RunnerProcess,
+    plan: TimingPlan,
+    known: Mapping[int, Sequence[float]],
+    identity: dict[str, Any],
 ) -> Performance:
     timings, load = [], None
     for rows, inputs in _batches(trial):
-        seconds: list[float] = []
-        for result in _calls(trial, inputs, runner, plan):
-            if result.error:
-                return Performance(**identity, error=result.error)
-            seconds.append(result.seconds)
-            load = result.load if result.load is not None else load
-        low, median, high = np.quantile(seconds[plan.warm_up :], (0.1, 0.5, 0.9)).tolist()
-        count = len(seconds) - plan.warm_up
-        timings.append(Timing(rows=rows, calls=count, median=median, low=low, high=high))
+        seconds = list(known.get(rows, ()))[1:]
+        if not any(min(calls) > plan.seconds / 2 for calls in known.values()):
+            results = list(_calls(trial, inputs, runner, plan))
+            if error := next((result.error for result in results if result.error), ""):
+                return Performance(**identity, error=error)
+            seconds = [result.seconds for result in results[plan.warm_up :]]
+            load = next((r.load for r in results if r.load is not None), load)
+        if seconds:
+            low, median, high = np.quantile(seconds, (0.1, 0.5, 0.9)).tolist()
+            timings.append(Timing(rows=rows, calls=len(seconds), median=median, low=low, high=high))
     memory = runner.peak_memory or None
     return Performance(**identity, load=load, memory=memory, timings=tuple(timings))
 

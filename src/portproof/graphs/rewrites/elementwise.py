@@ -43,6 +43,21 @@ def one_hot(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     return tf.where(chosen, on, off)
 
 
+def cumulated(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
+    """`Cumsum` and `Cumprod` along an axis that is counted from the end, counted from the start.
+
+    TF.js takes -1 for an axis before the first (tfjs-core/src/ops/axis_util.ts,
+    `getAxesPermutation`).
+    """
+    x, axis = inputs
+    known = tf.get_static_value(axis)
+    if known is None or known >= 0 or x.shape.rank is None:
+        return None
+    compute = tf.math.cumsum if node.op == "Cumsum" else tf.math.cumprod
+    attrs = {name: node.attr[name].b for name in ("exclusive", "reverse")}
+    return compute(x, axis=int(known) + x.shape.rank, **attrs)
+
+
 def bias_add(node: Any, inputs: Sequence[Tensor]) -> Tensor | None:
     """`BiasAdd` to the second axis, which TF.js adds to the last one."""
     if node.attr["data_format"].s != b"NCHW":

@@ -11,7 +11,14 @@ from typing import Any
 from tensorflow.core.framework import graph_pb2
 
 from portproof.graphs.rewrites.einsum import einsum
-from portproof.graphs.rewrites.elementwise import band_part, bias_add, one_hot, softsign, transpose
+from portproof.graphs.rewrites.elementwise import (
+    band_part,
+    bias_add,
+    cumulated,
+    one_hot,
+    softsign,
+    transpose,
+)
 from portproof.graphs.rewrites.error_function import erf, erfc
 from portproof.graphs.rewrites.micro import select, tile
 from portproof.graphs.rewrites.pooling import average_pool_3d, max_pool_3d
@@ -45,6 +52,10 @@ TFJS: Table = {
     "OneHot": Row(
         one_hot, "OneHot of floats, to which WASM gives the bits of integers, by comparisons"
     ),
+    **{
+        op: Row(cumulated, f"{op} along an axis that TF.js would count wrongly")
+        for op in ("Cumsum", "Cumprod")
+    },
     "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
 }
 

@@ -1,0 +1,1 @@
+"""How long Portproof takes, beside what a person does by hand."""
