@@ -68,6 +68,7 @@ faults: $(INSTALLED)
 # Models that nobody here wrote, in every format and runtime: two hours. `make test-all` runs a part.
 zoo: $(INSTALLED)
 	python -m verify.zoo --write
+	python -m verify.zoo --trained --write
 
 # Keras's own layer tests as models, in every runtime on the CPU: three quarters of an hour.
 # scipy is what some of those tests import.

@@ -22,6 +22,7 @@ from portproof.bundle.errors import BundleError
 from portproof.bundle.report import Report
 from portproof.project import ModelSettings, Project
 from portproof.runtimes.listing import runtime_states
+from portproof.runtimes.table import needs_one_row
 
 # The settings, and the packages' versions, that decide what an export gives.
 _SETTINGS = ("source", "inputs", "labels", "signatures", "formats", "imports", "depends")
@@ -114,7 +115,8 @@ class ModelBuild:
         atomic.write_text(self.record_file, record.model_dump_json(indent=1) + "\n")
 
     def _settings_digest(self) -> str:
-        return _digest_of({key: getattr(self.settings, key) for key in _SETTINGS})
+        settings = {key: getattr(self.settings, key) for key in _SETTINGS}
+        return _digest_of({**settings, "one_row": needs_one_row(self.settings.targets)})
 
     def _report_digest(self, bundle: Bundle, runtimes: Sequence[str]) -> str:
         """Of all that the report depends on: the bundle, what judges it, the runtimes here."""

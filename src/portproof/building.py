@@ -8,6 +8,7 @@ from pathlib import Path
 from portproof.build_records import ModelBuild, runtimes_here
 from portproof.bundle.report import Report
 from portproof.project import Project
+from portproof.runtimes.table import needs_one_row
 from portproof.sources.names import is_reference
 from portproof.verification import Callbacks, VerifyOptions, verify_bundles
 
@@ -36,6 +37,7 @@ def export_model(project: Project, name: str, log: Log) -> Path:
         labels={output: read_labels(root / file) for output, file in settings.labels.items()},
         imports=settings.imports,
     )
+    source = replace(source, one_row=needs_one_row(settings.targets))
     formats = settings.formats or None
     bundle = export_source(source, project.bundle(name), log, select(formats), formats or ())
     ModelBuild(project, name).note_exported()

@@ -21,7 +21,7 @@ from portproof.formats.format import Format, Written
 from portproof.formats.table import select as formats_named
 from portproof.reporting.summary import not_run_text
 from portproof.runtimes.runtime import Runtime
-from portproof.runtimes.table import select
+from portproof.runtimes.table import needs_one_row, select
 from portproof.tflite.one_row import with_one_row
 from portproof.verifying import scheduling
 from portproof.verifying.scheduling import run_cells
@@ -155,6 +155,19 @@ def test_a_first_dimension_that_is_not_the_rows_is_converted_apart(tmp_path: Pat
     model = keras.Model(x, keras.ops.reshape(parts, (-1, 8)))
     dynamic, one_row = files_of(model, (8,), tmp_path / "m")
     assert with_one_row(dynamic) != one_row
+
+
+def test_a_file_of_one_row_is_made_for_those_who_run_it(tmp_path: Path) -> None:
+    assert needs_one_row([])
+    assert needs_one_row(["litert", "tflite-micro"])
+    assert not needs_one_row(["litert", "tfjs-node-wasm"])
+    source = replace(heads(), one_row=False)
+    bundle = export_source(source, tmp_path / "heads", formats=formats_named(["tflite"]))
+    assert [path.name for path in (bundle.path / "tflite").iterdir()] == ["heads.tflite"]
+    report = run_cells([bundle], select(["litert", "tflite-micro"], []))
+    by_runtime = {cell.runtime: cell for cell in report.cells if cell.format == "tflite"}
+    assert by_runtime["litert"].passed
+    assert by_runtime["tflite-micro"].lacks == "a dynamic number of rows"
 
 
 def test_a_card_stays_small(tmp_path: Path) -> None:

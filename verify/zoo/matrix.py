@@ -103,6 +103,10 @@ class Matrix:
         yield "batches and lengths (`close` within its declared budget, or a shader's). A training"
         yield "step, whose outputs are all the weights, counts as one cell, the worst."
         yield ""
+        yield from self.results()
+
+    def results(self) -> Iterator[str]:
+        """The counts and the tables."""
         yield from (f"- {line}" for line in self.summary())
         for artifact in dict.fromkeys(c.full_format for c in self.cells):
             yield from self._table(artifact)

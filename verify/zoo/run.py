@@ -10,7 +10,7 @@ from portproof.bundle.bundle import REPORT
 from portproof.bundle.manifest import DECIDING
 from portproof.bundle.report import Report
 from portproof.exporting import export_source
-from verify.zoo import applications, layers, weights
+from verify.zoo import applications, layers, trained, weights
 from verify.zoo.matrix import Matrix
 
 MODELS = {**layers.MODELS, **applications.MODELS}
@@ -21,9 +21,12 @@ MODELS_AT_ONCE = 12
 
 
 def export_model(name: str, folder: Path) -> Path:
-    """Export one model, with weights that make its outputs vary. Returns the bundle's folder."""
+    """Export one model, whose outputs must vary. Returns the bundle's folder."""
     keras.utils.clear_session()
-    source = weights.source(name, weights.with_random_weights(name, MODELS[name]()))
+    if name in trained.MODELS:
+        source = trained.MODELS[name].source(name, folder / ".packages")
+    else:
+        source = weights.source(name, weights.with_random_weights(name, MODELS[name]()))
     for output, spread in weights.output_spread(source).items():
         assert spread > weights.MINIMUM_SPREAD, (
             f"{name}: {output} is the same for every sample ({spread})"

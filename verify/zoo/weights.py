@@ -88,7 +88,8 @@ def source(name: str, model: keras.Model) -> Source:
 
 def output_spread(source: Source) -> dict[str, float]:
     """How much each output varies over the samples, relative to its largest value."""
-    outputs = call(source.functions[SIGNATURE], source.examples[SIGNATURE])
+    [(signature, function)] = source.functions.items()
+    outputs = call(function, source.examples[signature])
     return {name: _relative_spread(array.astype(np.float64)) for name, array in outputs.items()}
 
 

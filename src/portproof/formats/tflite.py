@@ -23,10 +23,11 @@ _VARIANT_DTYPES = {"float16": "FLOAT16", "dynamic-range": "INT8", "int8": "INT8"
 def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Written:
     """Write `root/folder/MODEL.tflite`, with all signatures under their own names.
 
-    Where one has a dynamic batch, `MODEL.1_row.tflite` beside it has them all with one row: LiteRT
-    in the browser takes no dynamic dimension, and TensorFlow Lite Micro prepares every signature of
-    a file, and few ops of unknown shapes. Where the dynamic ones do not convert (because of the
-    lists in a recurrent layer's loop of unknown length), only that file is there.
+    Where one has a dynamic batch, and files of one row are wanted, `MODEL.1_row.tflite` beside it
+    has them all with one row: LiteRT in the browser takes no dynamic dimension, and TensorFlow Lite
+    Micro prepares every signature of a file, and few ops of unknown shapes. Where the dynamic ones
+    do not convert (because of the lists in a recurrent layer's loop of unknown length), only that
+    file is there.
 
     Variants: `float16`, `dynamic-range` and `int8`, which has float inputs and outputs and is
     calibrated on the example inputs. Raises ExportError.
@@ -65,6 +66,8 @@ class _Files:
     def make(self, kernels: Kernels) -> None:
         """Convert, and run each file once. Raises ExportError where one does not run."""
         for one_row in (False, True) if self.batched else (False,):
+            if one_row and self.contents and not self._source.one_row:
+                continue
             try:
                 content, notes = self._converted(kernels, one_row)
             except Exception as error:

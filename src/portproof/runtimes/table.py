@@ -4,6 +4,7 @@ Runtimes from elsewhere are added by `add`, or by an entry point in the group `p
 that names a Runtime.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 
@@ -64,6 +65,11 @@ def select(names: list[str], servers: list[str]) -> tuple[Runtime, ...]:
         names = [*names, *(runtime.name for runtime in served)]
     chosen = tuple(_named(name, known) for name in dict.fromkeys(names))
     return chosen or tuple(known.values())
+
+
+def needs_one_row(targets: Sequence[str]) -> bool:
+    """Whether one of these runtimes runs files of one row; without any, whether one may."""
+    return any(runtime.one_row for runtime in select(list(targets), []))
 
 
 def _named(full_name: str, known: dict[str, Runtime]) -> Runtime:

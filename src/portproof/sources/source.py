@@ -41,6 +41,8 @@ class Source:
         structures: How the original nests inputs and outputs, of the signatures where it does.
         labels: By signature and output, the right class of each row of the examples, as integers.
         generated_inputs: The signatures whose examples were generated, because nobody gave any.
+        one_row: Whether TFLite files for exactly one row are wanted too, which double their size.
+            Browsers and microcontrollers run no others.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Source:
     structures: Mapping[str, Structure] = field(default_factory=dict)
     labels: Examples = field(default_factory=dict)
     generated_inputs: frozenset[str] = frozenset()
+    one_row: bool = True
 
     def __post_init__(self) -> None:
         if not self.functions:
@@ -83,7 +86,9 @@ class Source:
     @property
     def saved(self) -> SavedSource:
         """What its SavedModel is converted with."""
-        return SavedSource(self.name, self.signatures, self.examples, self.generated_inputs)
+        return SavedSource(
+            self.name, self.signatures, self.examples, self.generated_inputs, self.one_row
+        )
 
     @property
     def variables(self) -> list[Any]:
@@ -103,12 +108,14 @@ class SavedSource:
         signatures: Every signature by name.
         examples: As of `Source`.
         generated_inputs: As of `Source`.
+        one_row: Whether TFLite files for one row are wanted beside those for any number of rows.
     """
 
     name: str
     signatures: Mapping[str, Signature]
     examples: Examples
     generated_inputs: frozenset[str] = frozenset()
+    one_row: bool = True
 
 
 def check_examples(
