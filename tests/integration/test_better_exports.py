@@ -78,6 +78,17 @@ def test_ops_that_ran_in_no_tfjs_backend(name: str, function: Any, tmp_path: Pat
     proven(module(function, 5), tmp_path / name, rows(5), ["tfjs-graph"], TFJS)
 
 
+def test_names_with_capital_letters(tmp_path: Path) -> None:
+    """TensorFlow keeps the names of a function's specs in small letters, and no runtime does."""
+    x = keras.Input((4, 3), name="ImageX")
+    y = layers.Dense(2, name="LogitsY")(layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(x, {"LogitsY": y, "meanZ": layers.Average(name="meanZ")([y, y])})
+    formats = ["keras", "tflite", "tfjs-graph", "tfjs-layers"]
+    runtimes = [*TFJS, "tensorflow", "tensorflow-c", "keras", "litert", "tflite-micro", "openvino"]
+    report = proven(model, tmp_path / "Capital", rows(4, 3), formats, runtimes)
+    assert {cell.output for cell in report.cells} >= {"LogitsY", "meanZ", "loss"}
+
+
 def test_erf_is_written_for_tflite(tmp_path: Path) -> None:
     report = proven(module(tf.math.erf), tmp_path / "m", rows(3), ["tflite"], ["litert"])
     assert any("Erf" in note for note in report.notes["m"]["tflite"])

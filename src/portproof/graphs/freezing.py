@@ -167,10 +167,8 @@ def input_names(concrete: Any) -> list[str]:
     args, kwargs = concrete.structured_input_signature
     positional = [spec.name for spec in tf.nest.flatten(args)]
     arguments = [tensor for tensor in concrete.inputs if tensor.dtype != tf.resource]
-    by_keyword = {keyword: spec.name for keyword, spec in kwargs.items()}
     recorded = [
         tensor.op.node_def.attr["_user_specified_name"].s.decode()
         for tensor in arguments[len(positional) : len(positional) + len(kwargs)]
     ]
-    keywords = recorded if set(recorded) == set(by_keyword) else sorted(by_keyword)
-    return [*positional, *(by_keyword[keyword] for keyword in keywords)]
+    return [*positional, *(recorded if set(recorded) == set(kwargs) else sorted(kwargs))]

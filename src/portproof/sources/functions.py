@@ -57,13 +57,14 @@ def named(outputs: Any) -> dict[str, Any]:
 def signature_of(name: str, concrete: Any) -> Signature:
     """The signature of a flat graph. Raises ExportError for what a bundle cannot carry."""
     args, kwargs = concrete.structured_input_signature
-    inputs = [*args, *kwargs.values()]
-    for spec in inputs:
+    for spec in (*args, *kwargs.values()):
         if not isinstance(spec, tf.TensorSpec):
             raise ExportError(
                 f"{name}: every argument must be a dense tensor, and one is {spec}. "
                 f"{_INSTEAD['variant']}"
             )
+    # A keyword is the name of an input as it is; its spec's name is in small letters.
+    inputs = {**{spec.name: spec for spec in args}, **kwargs}
     outputs = named(concrete.structured_outputs)
     if not outputs:
         raise ExportError(f"{name} returns nothing: it must return a tensor or several.")
@@ -74,7 +75,7 @@ def signature_of(name: str, concrete: Any) -> Signature:
                 f"tensors. {_INSTEAD['variant']}"
             )
     return Signature(
-        inputs={spec.name: _spec(f"{name}: input {spec.name}", spec) for spec in inputs},
+        inputs={key: _spec(f"{name}: input {key}", spec) for key, spec in inputs.items()},
         outputs={key: _spec(f"{name}: output {key}", value) for key, value in outputs.items()},
     )
 
