@@ -143,6 +143,7 @@ def verify(
     targets: Mapping[str, Sequence[str]] | None = None,
     floors: Mapping[str, Mapping[str, Floor]] | None = None,
     recompute: bool = False,
+    edge: bool = False,
     key: str | Path | None = None,
     on_cell: Callable[[Cell], None] = lambda _: None,
     on_runtime: Callable[[str, Sequence[Cell]], None] = lambda _, __: None,
@@ -167,6 +168,7 @@ def verify(
             and what another one does is told and does not count.
         floors: By model and variant (`"int8"`), what the variant must keep of the model, where
             that is not the default.
+        edge: Whether to run all edge cases, however long they take. They do not count.
         recompute: Whether to make each reference, oracle and bound again from the bundle's
             SavedModel, and refuse a bundle whose test vectors are others. It needs TensorFlow.
         key: A public key in PEM, by whose owner published bundles must be signed.
@@ -191,6 +193,7 @@ def verify(
         targets=targets or {},
         floors=floors or {},
         recompute=recompute,
+        edge=edge,
         key=Path(key) if key else None,
     )
     names = [str(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]

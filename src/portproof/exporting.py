@@ -73,8 +73,8 @@ def export_source(
     """
     path, chosen = _replaceable(Path(path)), select() if formats is None else formats
     with ExitStack() as stack:
-        converters = stack.enter_context(converters_for(chosen))
         folder = stack.enter_context(atomic.folder(path))
+        converters = stack.enter_context(converters_for(chosen))
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         traced = tuple(traced_function(n, f) for n, f in source.functions.items())
         artifacts = _Artifacts(source, folder, chosen, required, log)
@@ -94,7 +94,9 @@ def export_source(
             source.draw_plots(folder / "plots")
         signatures = {function.name: function.signature for function in functions}
         on = MeasuredOn(folder, signatures, written.vectors, written.row_dependent)
-        artifacts.finish(on)
+        measuring = ThreadPoolExecutor(os.cpu_count())
+        stack.callback(measuring.shutdown, wait=False, cancel_futures=True)
+        artifacts.finish(on, measuring)
         manifest = Manifest(
             model=source.name,
             source=_origin(source),
@@ -153,7 +155,7 @@ class _Artifacts:
         self._required, self._log = required, log
         self._artifacts: dict[str, Artifact] = {}
         self._left_out: dict[str, LeftOut] = {}
-        self._pending: list[tuple[Format, Future[Written | Refusal]]] = []
+        self._pending: list[tuple[list[Format], Future[list[Written | Refusal]]]] = []
         self._variant_files: dict[tuple[str, str], list[File]] = {}
         self.training_steps: list[TestedFunction] = []
 
@@ -173,27 +175,31 @@ class _Artifacts:
         """Write what is made of the model, and begin to convert the SavedModel to the others."""
         [saved_model] = [f for f in self._formats if f.name == SAVEDMODEL]
         self._write(saved_model)
+        apart: dict[str, list[Format]] = {}
         for format_ in self._formats:
             if format_.of_saved_model:
-                assert converters
-                future = converters.start(format_, self._source.saved, self._folder, threads)
-                self._pending.append((format_, future))
+                apart.setdefault(format_.name, []).append(format_)
+        for formats in apart.values():
+            assert converters
+            future = converters.start(formats, self._source.saved, self._folder, threads)
+            self._pending.append((formats, future))
         for format_ in self._formats:
             if not format_.of_saved_model and format_ is not saved_model:
                 self._write(format_)
 
-    def finish(self, on: MeasuredOn) -> None:
+    def finish(self, on: MeasuredOn, threads: Executor) -> None:
         """Wait for what is being converted, and measure the variants that declare an error."""
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            measuring: dict[str, Future[Measured]] = {}
-            for format_, future in self._pending:
+        for formats, future in self._pending:
+            for format_, written in zip(formats, future.result(), strict=True):
                 self._log(f"{self._source.name}: {format_.full_name}")
-                self._add(format_, future.result())
-                artifact = self._artifacts.get(format_.full_name)
-                if artifact and artifact.format == "tflite" and artifact.variant:
-                    measuring[artifact.name] = threads.submit(measure_variant, artifact, on)
-            for name, measured in measuring.items():
-                self._add_measured(name, measured)
+                self._add(format_, written)
+        measuring = {
+            artifact.name: threads.submit(measure_variant, artifact, on)
+            for artifact in self.written
+            if artifact.format == "tflite" and artifact.variant and not artifact.budgets
+        }
+        for name, measured in measuring.items():
+            self._add_measured(name, measured)
 
     def with_variants(self, vector: Vector) -> Vector:
         """A case with the files of what variants give."""
@@ -233,9 +239,11 @@ class _Artifacts:
     def _add_measured(self, name: str, future: Future[Measured]) -> None:
         try:
             measured = future.result()
-        except KernelError as error:
+        except Exception as error:
             del self._artifacts[name]
-            reason = f"LiteRT does not run it on the test vectors: {error}"
+            told = isinstance(error, PortproofError | KernelError)
+            reason = str(error) if told else described(error)
+            reason = f"LiteRT does not run it on the test vectors: {reason}"
             self._leave_out(name, ExportError(f"{self._source.name} as {name}: {reason}"))
             return
         update = {"budgets": measured.budgets}

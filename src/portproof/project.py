@@ -54,7 +54,8 @@ class ModelSettings(_Table):
         imports: Modules with the model's own layers.
         depends: Patterns of more files that the source reads, such as its weights: where one
             changes, the model is exported again.
-        targets: The runtimes that it ships to, which then decide alone.
+        targets: The runtimes that it ships to, which then decide alone. TFLite files of one row are
+            made only if one of them runs such.
         floors: By variant, what it must keep.
         publish: Where `portproof publish` puts it.
     """

@@ -23,8 +23,9 @@ from portproof.reporting.summary import not_run_text
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import needs_one_row, select
 from portproof.tflite.one_row import with_one_row
-from portproof.verifying import scheduling
+from portproof.verifying import scheduling, selecting
 from portproof.verifying.scheduling import run_cells
+from portproof.verifying.trial import trials
 from tests.helpers.sources import heads
 
 LITERT = ("litert", "litert-reference")
@@ -126,6 +127,30 @@ def test_a_converter_that_ends_its_process_costs_one_format(tmp_path: Path) -> N
     with pytest.raises(ExportError, match="SIGABRT"):
         export_source(heads(), tmp_path / "other", formats=formats, required=["ending"])
     assert not (tmp_path / "other").exists()
+
+
+def test_a_writer_that_cannot_be_sent_to_another_process_is_told_so(tmp_path: Path) -> None:
+    local = Format("local", lambda *_: Written({}), of_saved_model=True)
+    saved_model, *_ = formats_named(["tflite"])
+    bundle = export_source(heads(), tmp_path / "heads", formats=[saved_model, local])
+    [left_out] = bundle.manifest.left_out
+    assert "its writer runs in another process, and cannot be sent there" in left_out.reason
+
+
+def test_a_cut_case_is_of_rows_all_over_and_in_no_plot(
+    bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [trial, *_] = trials([bundles["quadratic"]], slow("litert")[0])
+    monkeypatch.setattr(selecting, "MIN_ROWS", 3)
+    [typical, *_] = bundles["quadratic"].vectors(trial.signature_name)
+    whole = bundles["quadratic"].read(typical)
+    cut = selecting.Rows(trial).of(typical)
+    assert cut
+    np.testing.assert_array_equal(cut["inputs/x"], whole["inputs/x"][[0, 100, 200]])
+    oracle = f"oracle/{trial.outputs[0]}"
+    np.testing.assert_array_equal(cut[oracle], whole[oracle][[0, 100, 200]])
+    report = run_cells([bundles["quadratic"]], slow("litert"))
+    assert not any(cell.errors for cell in report.cells)
 
 
 def files_of(model: Any, shape: Sequence[int], folder: Path) -> tuple[bytes, bytes]:

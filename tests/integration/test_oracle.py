@@ -389,3 +389,20 @@ def test_a_models_bound_separates_float32_from_a_fault() -> None:
     model.set_weights(weights)
     wrong = np.abs(model(data(100, 12, 4), training=False).numpy() - exact)
     assert (wrong > allowed).any()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_infinite_operand_leaves_the_others_their_bounds(first: bool) -> None:
+    """log(0) + x, of which a sum of exponentials goes on with the rest of the row."""
+
+    def infinite(x: Any) -> Any:
+        log = tf.math.log(tf.nn.relu(x))  # -inf where x is negative
+        return tf.reduce_logsumexp(log + x if first else x + log, axis=1)
+
+    spec = tf.TensorSpec([None, 5], tf.float32, name="x")
+    function = tf.function(lambda x: {"y": infinite(x)}, input_signature=[spec], autograph=False)
+    rows = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    rows[:, 0] = -1.0
+    deviations = Oracle(function.get_concrete_function()).deviations({"x": rows})
+    bound, exact = deviations.correct["y"], deviations.exact["y"]
+    assert (bound[np.isfinite(exact)] > 0).mean() > 0.9

@@ -1,8 +1,8 @@
 """Formats that are made of the SavedModel alone, written in processes beside this one.
 
-TensorFlow's converters hold one core each and Python's lock, and some end their process. As a
-program, this is such a process: it reads pickled tasks from standard input, and writes what became
-of them to standard output.
+TensorFlow's converters hold one core each and Python's lock, and some end their process. `main` is
+such a process: it reads pickled tasks from standard input, and writes what became of them to
+standard output.
 """
 
 import atexit
@@ -12,10 +12,11 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,8 @@ from portproof.sources.source import SavedSource
 _TENSORFLOW, _COPIES = 1 << 30, 6
 # Seconds after which processes without work end.
 _IDLE = 30.0
-_PACKAGE = Path(__file__).parents[1]
+# Seconds that a process has to end by itself.
+_PATIENCE = 2.0
 
 
 class Converters:
@@ -38,7 +40,7 @@ class Converters:
     def __init__(self) -> None:
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         self._all: list[_Process] = []
-        self._add()
+        self._idle.put(self._new())
 
     def end(self) -> None:
         """End the processes, and what they were doing."""
@@ -46,33 +48,42 @@ class Converters:
             process.end()
 
     def start(
-        self, format_: Format, source: SavedSource, root: Path, threads: Executor
-    ) -> Future[Written | Refusal]:
-        """Begin to write a format.
+        self, formats: Sequence[Format], source: SavedSource, root: Path, threads: Executor
+    ) -> Future[list[Written | Refusal]]:
+        """Begin to write some formats, one after the other in one process.
 
         Args:
-            format_: The format, which is `of_saved_model`.
+            formats: Formats that are `of_saved_model`: those of one name, of which the later ones
+                begin where the first one ended.
             source: What the SavedModel is converted with.
             root: The bundle's folder.
-            threads: What waits for it. There are as many processes at work as it has threads.
+            threads: What waits for them. There are as many processes at work as it has threads.
         """
-        return threads.submit(self._convert, format_, source, root)
+        return threads.submit(self._convert, formats, source, root)
 
-    def _convert(self, format_: Format, source: SavedSource, root: Path) -> Written | Refusal:
-        try:
-            process = self._idle.get_nowait()
-        except queue.Empty:
-            self._add()
-            process = self._idle.get()
-        result = process.convert(format_, source, root)
-        if process.is_alive:
-            self._idle.put(process)
-        return result
+    def _convert(
+        self, formats: Sequence[Format], source: SavedSource, root: Path
+    ) -> list[Written | Refusal]:
+        process = self._living()
+        results = []
+        for format_ in formats:
+            results.append(process.convert(format_, source, root))
+            if not process.is_alive:
+                process = self._new()
+        self._idle.put(process)
+        return results
 
-    def _add(self) -> None:
+    def _living(self) -> "_Process":
+        with suppress(queue.Empty):
+            while not (process := self._idle.get_nowait()).is_alive:
+                process.end()
+            return process
+        return self._new()
+
+    def _new(self) -> "_Process":
         process = _Process()
         self._all.append(process)
-        self._idle.put(process)
+        return process
 
 
 def number_for(weights: int) -> int:
@@ -111,9 +122,10 @@ class _Shared:
         finally:
             with self._lock:
                 self._users -= 1
-                self._ending = threading.Timer(_IDLE, self.end)
-                self._ending.daemon = True
-                self._ending.start()
+                if not self._users:
+                    self._ending = threading.Timer(_IDLE, self.end)
+                    self._ending.daemon = True
+                    self._ending.start()
 
     def end(self) -> None:
         """End the processes, unless an export uses them."""
@@ -145,14 +157,18 @@ class _Process:
     """One process, which does one task after another."""
 
     def __init__(self) -> None:
-        paths = [str(_PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # A folder of its own, for what is left there if it is killed; and no GPU, of which
+        # TensorFlow takes all the memory that there is.
+        self._folder = tempfile.TemporaryDirectory(prefix="portproof-")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**os.environ, "TMPDIR": self._folder.name, "CUDA_VISIBLE_DEVICES": "-1"},
             start_new_session=True,  # so that Ctrl-C is ours
         )
+        with suppress(OSError):  # it is dead: the first task will tell
+            self._send(pickle.dumps(sys.path))
 
     @property
     def is_alive(self) -> bool:
@@ -160,32 +176,51 @@ class _Process:
 
     def convert(self, format_: Format, source: SavedSource, root: Path) -> Written | Refusal:
         """Write a format, which the end of the process refuses."""
-        assert self._process.stdin
+        try:
+            task = pickle.dumps((format_, source, root))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            reason = f"its writer runs in another process, and cannot be sent there: {error}"
+            return Refusal(reason, is_told=True)
         assert self._process.stdout
         try:
-            pickle.dump((format_, source, root), self._process.stdin)
-            self._process.stdin.flush()
+            self._send(task)
             result: Written | Refusal = pickle.load(self._process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
             self.end()
             return Refusal(f"TensorFlow's converter ended its process ({self._cause()})")
         return result
 
+    def _send(self, content: bytes) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(content)
+        self._process.stdin.flush()
+
     def _cause(self) -> str:
         status = self._process.wait()
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
     def end(self) -> None:
-        """End the process, if it has not ended by itself."""
+        """End the process, if it has not ended by itself, and remove what it left."""
         if self._process.stdin:
-            self._process.stdin.close()
+            with suppress(OSError):  # what was not written can no longer be
+                self._process.stdin.close()
         try:
-            self._process.wait(1.0)
+            self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
+        self._folder.cleanup()
+
+
+# The process has the paths of the one that starts it, as a person's script may have set them.
+_PROGRAM = """
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from portproof.formats.converting import main
+main()
+"""
 
 
 def main() -> None:
@@ -205,7 +240,3 @@ def main() -> None:
             return
         pickle.dump(attempt(format_, source, root), answers)
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -57,7 +57,8 @@ class Format:
             cannot be written, it raises ExportError, and the format is left out of the bundle with
             that reason.
         of_saved_model: Whether it is made of the SavedModel in `root` alone. `write` then takes a
-            SavedSource, and is run in a process beside the one that has the model.
+            SavedSource, and is run in a process beside the one that has the model, which must be
+            able to import it.
         variant: An option that changes numbers and declares a budget of error for that.
         graph: For a format of weights alone, the folder of the artifact whose graph they belong to.
         of_keras: Whether it is made of a Keras form, which not every source has.

@@ -97,7 +97,8 @@ def _same_for_one_row(kernels: Kernels, source: SavedSource, dynamic: bytes) -> 
         inner = kernels.inner_tensors(content, name, row)
     except KernelError:
         return None
-    return content if all(a.shape == expected.get(n) for n, a in inner.items()) else None
+    right = [array.shape == expected.get(tensor) for tensor, array in inner.items()]
+    return content if right and all(right) else None
 
 
 def _missing_form(path: str) -> str:

@@ -68,18 +68,20 @@ class MeasuredOn:
 def measure_variant(artifact: Artifact, on: MeasuredOn) -> Measured:
     """Run a variant of TFLite on the cases that decide, and keep an int8 variant's numbers."""
     measured = Measured()
+    own: list[tuple[Vector, Arrays]] = []
     with borrowed() as kernels:
         for signature in artifact.endpoints:
             of_signature = _SignatureMeasurement(artifact, signature, on, kernels)
             for vector in on.vectors:
                 if vector.signature != signature or vector.regime == "edge":
                     continue
-                outputs = of_signature.run(tensors.read(on.folder / vector.file.path))
-                if artifact.variant == "int8":
-                    path = vector.file.path.replace(".safetensors", ".int8.safetensors")
-                    tensors.write(on.folder / path, {f"int8/{n}": a for n, a in outputs.items()})
-                    measured.files[signature, vector.case] = file_record(on.folder, path)
+                arrays = tensors.read(on.folder / vector.file.path)
+                own.append((vector, of_signature.run(arrays)))
             measured.budgets[signature] = of_signature.budgets()
+    for vector, outputs in own if artifact.variant == "int8" else ():
+        path = vector.file.path.replace(".safetensors", ".int8.safetensors")
+        tensors.write(on.folder / path, {f"int8/{n}": a for n, a in outputs.items()})
+        measured.files[vector.signature, vector.case] = file_record(on.folder, path)
     return measured
 
 

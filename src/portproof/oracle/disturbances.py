@@ -72,8 +72,8 @@ class Library:
             state = _state()
             rounding = _rounding(rule, inputs, result, dtype, state[1])
             if bias is not None:
-                first = tf.abs(inputs[bias])
-                rounding += state[1] * arguments[-2] * tf.cast(first, rounding.dtype)
+                first = tf.cast(_size(inputs[bias]), rounding.dtype)
+                rounding += state[1] * arguments[-2] * first
             shader = _shader_error(rule, (*inputs, result), dtype, state[2])
             return _move(result, _sum(rounding, shader), number, state[0])
 
@@ -132,7 +132,8 @@ def _size(array: Tensor, floor: float = 0.0) -> Tensor:
 def _largest_operand(inputs: list[Tensor], result: Tensor) -> Tensor:
     """Of a sum or a difference, which may have broadcast the first of two or the second."""
     if len(inputs) == 2:
-        return tf.maximum(_size(inputs[0]), _size(result - inputs[0]))
+        # Two infinities have no difference.
+        return tf.maximum(_size(inputs[0]), _size(_finite(result - inputs[0])))
     return _size(tf.reduce_max(tf.abs(tf.stack(inputs)), axis=0))
 
 

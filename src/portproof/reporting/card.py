@@ -59,6 +59,12 @@ class Example:
         return dtypes <= {"float32", "int32"}
 
     @property
+    def takes_one_row(self) -> bool:
+        """Whether there is a file without a dynamic first dimension."""
+        dynamic = any(input_.shape != input_.one_row for input_ in self.inputs)
+        return self.endpoint.one_row is not None or not dynamic
+
+    @property
     def numpy(self) -> bool:
         """Whether NumPy has the dtypes of all inputs without an extension."""
         return all(input_.dtype != "bfloat16" for input_ in self.inputs)

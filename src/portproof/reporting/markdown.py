@@ -6,7 +6,7 @@ from portproof.bundle.report import Cell, Report
 from portproof.reporting.causes import causes
 from portproof.reporting.overview import Matrix, Overview
 from portproof.reporting.shipping import not_to_text
-from portproof.reporting.summary import counts_text
+from portproof.reporting.summary import counts_text, not_run_text
 
 # So that no verdict is shown by its colour alone.
 SIGNS = {
@@ -48,8 +48,11 @@ def failures(cells: Iterable[Cell]) -> Iterator[str]:
 def verdicts(report: Report) -> list[str]:
     """The counts, the tables and where it does not ship, of one model's report, for its card."""
     lines = [counts_text(report), "", *matrices(Overview(report))]
-    not_to = not_to_text(report)
-    return [*lines, f"Not to: {not_to}.", ""] if not_to else lines
+    if not_to := not_to_text(report):
+        lines += [f"Not to: {not_to}.", ""]
+    if not_run := not_run_text(report.not_run):
+        lines += [f"Not run: {not_run}.", ""]
+    return lines
 
 
 def summary(report: Report) -> Iterator[str]:

@@ -14,7 +14,7 @@ from portproof.reporting.causes import Cause, causes
 from portproof.reporting.error_plot import SERIES, Plot, plot
 from portproof.reporting.overview import Overview
 from portproof.reporting.shipping import not_to_text
-from portproof.reporting.summary import counts, deciding
+from portproof.reporting.summary import counts, deciding, not_run_text
 
 MAX_PLOTS = 12
 
@@ -85,5 +85,9 @@ def render_page(bundle: Bundle, report: Report) -> str:
     )
     page = Page(report, bundle)
     return templates.get_template("report.html.j2").render(
-        page=page, report=report, manifest=bundle.manifest, series=range(len(SERIES))
+        not_run=not_run_text(report.not_run),
+        page=page,
+        report=report,
+        manifest=bundle.manifest,
+        series=range(len(SERIES)),
     )

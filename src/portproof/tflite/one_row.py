@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 # Ops that compute with shapes or keep functions apart, which a conversion for one row may leave
 # out; and those that TensorFlow Lite Micro lacks, which such a conversion may write otherwise.
-_OF_SHAPES = ("SHAPE", "RANK", "WHILE", "IF", "CALL_ONCE")
+_OF_SHAPES = ("SHAPE", "RANK", "WHILE", "IF", "CALL_ONCE", "WHERE", "UNIQUE")
 _NOT_IN_MICRO = ("TILE", "SELECT", "SELECT_V2")
 _OTHERS = frozenset(getattr(schema.BuiltinOperator, name) for name in _OF_SHAPES + _NOT_IN_MICRO)
 # The offset of `shape_signature` in a Tensor's vtable (tensorflow/compiler/mlir/lite/schema/

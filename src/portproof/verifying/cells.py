@@ -43,26 +43,30 @@ class TrialRun:
     Attributes:
         trial: The trial.
         runner: The process.
-        not_run: What was left out so far.
         seconds: By number of rows, how long the runtime computed, call by call.
     """
 
     trial: Trial
     runner: RunnerProcess
-    not_run: list[NotRun] = field(default_factory=list)
     seconds: dict[int, list[float]] = field(default_factory=dict)
     _opening: float = 0.0
+    _rows_left: list[str] = field(default_factory=list)
+    _edge_left: list[str] = field(default_factory=list)
     _deciding: dict[str, dict[Regime, Cell]] = field(default_factory=dict)
 
     def deciding(self) -> Iterator[Cell]:
         """The cells that decide, which there are in any case."""
         rows = Rows(self.trial)
+        self._edge_left = [vector.case for vector in self._cases("edge")]
         for regime in DECIDING:
             outcomes = [self._run_case(vector, rows.of) for vector in self._cases(regime)]
             for cell in self._merged(regime, [outcome for outcome in outcomes if outcome]):
+                if regime == "typical" and rows.cut:
+                    # A plot shows them beside the reference's, which are of all rows.
+                    cell = cell.model_copy(update={"errors": ()})
                 self._deciding.setdefault(cell.output, {})[regime] = cell
                 yield cell
-        self._note("batch", rows.left_out, len(self._cases("typical") + self._cases("batch")))
+        self._rows_left = rows.left_out
 
     @property
     def passed(self) -> bool:
@@ -82,18 +86,16 @@ class TrialRun:
             opening = 0.0 if outcomes else self._opening  # another artifact was loaded since
             return arrays if budget.allows(opening + self._expected_seconds(arrays)) else None
 
-        left_out = []
+        if not self.passed:
+            self._edge_left = []
+            return
         for vector in self._cases("edge"):
             started = time.monotonic()
-            outcome = {}
-            if self.passed:
-                outcome = self._run_case(vector, affordable)
+            outcome = self._run_case(vector, affordable)
             budget.spend(time.monotonic() - started)
             if outcome:
                 outcomes.append(outcome)
-            else:
-                left_out.append(vector.case)
-        self._note("edge", left_out, len(self._cases("edge")))
+                self._edge_left.remove(vector.case)
         if outcomes:
             yield from self._merged("edge", outcomes)
 
@@ -106,21 +108,29 @@ class TrialRun:
         rates = [min(seconds) / max(rows, 1) for rows, seconds in self.seconds.items()]
         return min(rates, default=0.0) * rows_of(arrays)
 
-    def _note(self, regime: Regime, left_out: list[str], of: int) -> None:
-        if left_out:
-            trial = self.trial
-            self.not_run.append(
-                NotRun(
-                    model=trial.bundle.manifest.model,
-                    format=trial.artifact.format,
-                    variant=trial.artifact.variant,
-                    runtime=trial.runtime.name,
-                    signature=trial.signature_name,
-                    regime=regime,
-                    cases=tuple(left_out),
-                    of=of,
-                )
+    @property
+    def not_run(self) -> list[NotRun]:
+        """What was left out so far."""
+        deciding = len(self._cases("typical")) + len(self._cases("batch"))
+        entries: list[tuple[Regime, list[str], int]] = [
+            ("batch", self._rows_left, deciding),
+            ("edge", self._edge_left, len(self._cases("edge"))),
+        ]
+        trial = self.trial
+        return [
+            NotRun(
+                model=trial.bundle.manifest.model,
+                format=trial.artifact.format,
+                variant=trial.artifact.variant,
+                runtime=trial.runtime.name,
+                signature=trial.signature_name,
+                regime=regime,
+                cases=tuple(cases),
+                of=of,
             )
+            for regime, cases, of in entries
+            if cases
+        ]
 
     def _merged(self, regime: Regime, outcomes: list[dict[str, Outcome]]) -> Iterator[Cell]:
         for output in self.trial.outputs:
@@ -155,7 +165,8 @@ class TrialRun:
                 return all_outputs("failed", result.error)
             if problem := unexpected_names(result.outputs, set(trial.outputs)):
                 return all_outputs("wrong", problem)
-            self.seconds.setdefault(rows_of(arrays), []).append(result.seconds)
+            rows = rows_of(arrays) if trial.signature.batched else 1
+            self.seconds.setdefault(rows, []).append(result.seconds)
             return outcomes_of(trial, vector, arrays, result)
         except Exception as error:  # a full disk, a damaged vector
             return all_outputs("failed", f"cannot be compared: {described(error)}")

@@ -134,7 +134,10 @@ def _sweep_points(
 def _row_by_row(
     first: int, end: int, judged: _Judge
 ) -> Iterator[tuple[slice, tuple[Verdict, str]]]:
-    """Each row's verdict: that of many together where they are faithful, for then each one is."""
+    """Each row's verdict: that of many together where they are faithful, which is much cheaper.
+
+    Each element of them is within its bound then. (On average a single row may be beyond it.)
+    """
     together = judged(slice(first, end))
     if together[0] in ("exact", "faithful") or end - first == 1:
         yield from ((slice(n, n + 1), together) for n in range(first, end))

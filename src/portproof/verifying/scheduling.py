@@ -23,7 +23,7 @@ from portproof.verifying.host import environment
 from portproof.verifying.timing import QUICK, measure_performance
 from portproof.verifying.trial import trials
 
-# Of the time that what decides took in a process, the share that its edge cases may take.
+# Of the time that what decides took in all processes, the share that all edge cases may take.
 EDGE_SHARE = 0.25
 # Of the machine's memory, what has to be free for a process to stay for its edge cases.
 _FREE_SHARE = 0.25
@@ -49,10 +49,11 @@ def run_cells(
 ) -> Report:
     """Run every artifact in every runtime that knows its format, and judge each cell.
 
-    Runtimes with the same command share one process, started once; as many processes are at work
-    as there are cores, those that take longest first. What decides is run in all of them before any
-    edge case, which then may take `EDGE_SHARE` of the time, the fastest runtimes first. Ctrl-C ends
-    all processes at once, and gives the report so far: a whole one if only edge cases are missing.
+    Runtimes with the same command share one process, started once; one process more is at work
+    than there are cores, those that take longest first. What decides is run in all of them before
+    any edge case, which then may take `EDGE_SHARE` of the time, the fastest runtimes first. Ctrl-C
+    ends all processes at once, and gives the report so far: a whole one if only edge cases are
+    missing.
 
     Args:
         bundles: The bundles, each of another model.
@@ -126,6 +127,7 @@ class _Schedule:
         self._workers = sorted(workers, key=lambda worker: -worker.slowness)
         self._on_cell, self._on_runtime = on_cell, on_runtime
         self._cells: dict[str, list[Cell]] = {}
+        self._decided: list[_Worker] = []
         self._lock = threading.Lock()
 
     def cells(self, runtimes: Sequence[str]) -> list[Cell]:
@@ -151,8 +153,10 @@ class _Schedule:
             if worker.is_here and runtime.name in self._cells:
                 with self._lock:
                     self._on_runtime(runtime.name, self._cells[runtime.name])
+        self._decided.append(worker)
         if not _memory_is_ample():
-            worker.stop()
+            for finished in self._decided:
+                finished.stop()
 
     def _inform(self, budget: Budget, worker: "_Worker") -> None:
         for cell in worker.edge(budget):

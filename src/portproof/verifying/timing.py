@@ -68,7 +68,7 @@ def _measure(
     timings, load = [], None
     for rows, inputs in _batches(trial):
         seconds = list(known.get(rows, ()))[1:]
-        if not any(min(calls) > plan.seconds / 2 for calls in known.values()):
+        if not any(len(c) > 1 and min(c) > plan.seconds / 2 for c in known.values()):
             results = list(_calls(trial, inputs, runner, plan))
             if error := next((result.error for result in results if result.error), ""):
                 return Performance(**identity, error=error)
@@ -77,6 +77,8 @@ def _measure(
         if seconds:
             low, median, high = np.quantile(seconds, (0.1, 0.5, 0.9)).tolist()
             timings.append(Timing(rows=rows, calls=len(seconds), median=median, low=low, high=high))
+    if not timings:
+        return Performance(**identity, error="no call of it could be timed twice")
     memory = runner.peak_memory or None
     return Performance(**identity, load=load, memory=memory, timings=tuple(timings))
 
