@@ -76,7 +76,7 @@ conformance: $(INSTALLED)
 	uv pip install --quiet --python .venv scipy
 	python -m verify.conformance --write
 
-# How long it takes, beside plain scripts that do the same by hand: an hour. It writes BENCHMARKS.md.
+# How long it takes, beside plain scripts that do the same by hand: half an hour. It writes BENCHMARKS.md.
 bench: verify
 	python -m benchmarks --write
 

@@ -1,6 +1,7 @@
 """A part of the zoo (`make zoo` runs all of it); the zoo has every layer of Keras."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 
 from portproof.bundle.report import Cell
 from tests.conftest import REPOSITORY
-from verify.zoo import layers
+from verify.zoo import layers, trained
 from verify.zoo.known import KNOWN_LIMITS
 from verify.zoo.matrix import Matrix, passing_share
 from verify.zoo.run import MODELS, SUBSET, run
@@ -129,6 +130,21 @@ def test_the_committed_page_is_complete_and_quoted_in_the_readme() -> None:
     assert "not explained" not in page
     for name in MODELS:
         assert f"| {name} |" in page
+
+
+@pytest.mark.slow
+def test_a_trained_model_is_fetched_and_proven(tmp_path: Path) -> None:
+    matrix = run(["mtcnn_rnet"], tmp_path, lambda _: None)
+    assert not matrix.unexplained
+    assert passing_share(matrix.own_precision) == 1.0
+
+
+def test_the_trained_models_are_of_wheels_that_are_named_by_their_digest() -> None:
+    assert len(trained.MODELS) >= 8
+    for model in trained.MODELS.values():
+        assert re.fullmatch(r"[0-9a-f]{64}", model.sha256)
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9.]+", model.package)
+        assert model.licence
 
 
 def test_the_zoo_has_the_applications() -> None:
