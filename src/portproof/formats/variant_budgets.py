@@ -32,6 +32,11 @@ from portproof.tflite.one_row import with_one_row
 # that is little (0.02 there), and a weight's scale that is off by 1/127 is much (0.24).
 LSB, MEAN_LSB = 5.0, 0.125
 MARGIN = 3.0  # dB: as much noise again
+# A runtime may round what goes into a `dynamic-range` layer to 8 bits, or not: LiteRT does where
+# its kernels take it. The noise of that is 6.02 * 8 + 4.77 - 20 log10(4) dB down where the largest
+# value is four times the root mean square (B. Widrow and I. Kollar, "Quantization Noise", 2008), so
+# none need be quieter.
+_DYNAMIC_RANGE_SQNR = 40.0
 _FLOAT16_ROUNDOFF = 2.0**-11
 
 
@@ -130,7 +135,8 @@ class _SignatureMeasurement:
         if self._artifact.variant == "int8":
             path = self._folder / self._artifact.endpoints[self._name].path
             steps = output_steps(str(path), self._name)
-        return {name: _budget(noise, steps.get(name)) for name, noise in self._noise.items()}
+        quietest = _DYNAMIC_RANGE_SQNR if self._artifact.variant == "dynamic-range" else math.inf
+        return {n: _budget(noise, steps.get(n), quietest) for n, noise in self._noise.items()}
 
 
 @dataclass
@@ -220,8 +226,10 @@ class _OutputNoise:
                 self.sqnr = min(self.sqnr, ratio)
 
 
-def _budget(noise: _OutputNoise, step: float | None) -> Budget:
-    sqnr = math.floor(noise.sqnr - MARGIN) if math.isfinite(noise.sqnr) else None
+def _budget(noise: _OutputNoise, step: float | None, quietest: float = math.inf) -> Budget:
+    sqnr = None
+    if math.isfinite(noise.sqnr):
+        sqnr = math.floor(min(noise.sqnr - MARGIN, quietest))
     if step:
         lsb = max(LSB, math.ceil(2 * noise.max_between / step))
         mean = max(MEAN_LSB, math.ceil(200 * noise.mean_between / step) / 100)

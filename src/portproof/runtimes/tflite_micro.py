@@ -12,6 +12,7 @@ _LACKS = (
     (r"Node (\w+) \(number \d+\) failed to prepare", r"this kind of \1"),
     (r"Type '?(\w+)'? .*?not supported by (\w+)", r"\2 of \1"),
     (r"[Tt]ype (\w+) \(\d+\) not supported\. Node (\w+)", r"\2 of \1"),
+    (r"input->type != expected_type \((\w+) != \w+\)\s*Node (\w+)", r"\2 of \1"),
     (r"Dimension mismatch", "a dynamic dimension beside the batch"),
     (r"runs only the first signature", "a second signature"),
 )
