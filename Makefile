@@ -77,7 +77,9 @@ conformance: $(INSTALLED)
 	python -m verify.conformance --write
 
 # How long it takes, beside plain scripts that do the same by hand: half an hour. It writes BENCHMARKS.md.
+# scipy is what Keras's spectrogram makes its windows of.
 bench: verify
+	uv pip install --quiet --python .venv scipy
 	python -m benchmarks --write
 
 # Many versions of the runtimes, each in an environment of its own: ten minutes, and 15 GB of cache.

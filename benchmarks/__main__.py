@@ -4,6 +4,7 @@ import argparse
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,7 @@ def exports(bench: Bench) -> Iterator[str]:
             python("benchmarks.by_hand.convert", file, inputs, bench.folder / "by_hand"),
         )
         rows.append((name, pair))
+        print(name, pair.seconds, file=sys.stderr, flush=True)
     yield "## Export to every format\n"
     yield "By hand: the conversions alone, one after the other, without any test vectors.\n"
     yield from table(rows)
@@ -118,12 +120,12 @@ def parts(bench: Bench) -> Iterator[str]:
     hand, part = bench.folder / "by_hand", bench.folder / "part"
 
     def export(format_: str) -> Command:
-        return portproof("export", file, "--inputs", inputs, "--format", format_, "-o", part)
+        return portproof("export", file, "--inputs", inputs, "--format", format_, "--output", part)
 
     run(export("savedmodel"), bench.folder)
     saved_model = bench.folder / "saved_model"
     shutil.copytree(part / "mobilenet_v2" / "savedmodel", saved_model)
-    run(portproof("export", file, "--inputs", inputs, "-o", bench.folder), bench.folder)
+    run(portproof("export", file, "--inputs", inputs, "--output", bench.folder), bench.folder)
     bundle = bench.folder / "mobilenet_v2"
     rows = {
         "SavedModel and vectors, beside Keras's `export`": (
