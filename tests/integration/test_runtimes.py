@@ -35,11 +35,11 @@ def pids_with_tensorflow() -> set[int]:
     """Processes below this one that have TensorFlow's Python extension in memory."""
     pids = set()
     for process in psutil.Process().children(recursive=True):
-        if "portproof.formats.converting" in process.cmdline():
-            continue  # an export's, which stays for a while
         try:
+            if any("portproof.formats.converting" in word for word in process.cmdline()):
+                continue  # an export's, which stays for a while
             maps = Path(f"/proc/{process.pid}/maps").read_text()
-        except OSError:
+        except (OSError, psutil.Error):
             continue
         if "_pywrap_tensorflow" in maps:
             pids.add(process.pid)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from portproof.bundle.errors import ExportError
 from portproof.formats import litert_kernels
 from portproof.formats.format import Format, Refusal, Written
 from portproof.quiet import check_tensorflow, start_tensorflow
@@ -40,10 +41,14 @@ class Converters:
     def __init__(self) -> None:
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         self._all: list[_Process] = []
+        self._ended = False
+        self._lock = threading.Lock()
         self._idle.put(self._new())
 
     def end(self) -> None:
-        """End the processes, and what they were doing."""
+        """End the processes, and what they were doing. None is started any more."""
+        with self._lock:
+            self._ended = True
         for process in self._all:
             process.end()
 
@@ -64,12 +69,12 @@ class Converters:
     def _convert(
         self, formats: Sequence[Format], source: SavedSource, root: Path
     ) -> list[Written | Refusal]:
+        results: list[Written | Refusal] = []
         process = self._living()
-        results = []
         for format_ in formats:
-            results.append(process.convert(format_, source, root))
             if not process.is_alive:
-                process = self._new()
+                process = self._living()
+            results.append(process.convert(format_, source, root))
         self._idle.put(process)
         return results
 
@@ -81,9 +86,12 @@ class Converters:
         return self._new()
 
     def _new(self) -> "_Process":
-        process = _Process()
-        self._all.append(process)
-        return process
+        with self._lock:
+            if self._ended:
+                raise ExportError("the export has ended")
+            process = _Process()
+            self._all.append(process)
+            return process
 
 
 def number_for(weights: int) -> int:
