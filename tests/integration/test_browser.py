@@ -85,8 +85,13 @@ def test_a_model_that_crashes_the_page_fails_only_its_own_cells(
     # The crashing model first: it must not affect the one after it.
     report = run_cells([crashing, right], select(ALL_TFJS, []), limits=limits)
     before, after = verdicts(report.of_model("right")), verdicts(report.of_model("ruin"))
-    assert before.keys() == after.keys()
+    # Where the model's own data did not run, no edge case is tried.
+    not_tried = {key for key in before if key[1:] == ("tfjs-graph", "edge")}
+    assert not_tried
+    assert before.keys() - after.keys() == not_tried
     for key, verdict in before.items():
+        if key in not_tried:
+            continue
         if key[1] == "tfjs-graph":
             assert after[key] == "failed", key
             assert verdict in ("exact", "faithful"), key

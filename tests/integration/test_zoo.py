@@ -135,8 +135,14 @@ def test_the_committed_page_is_complete_and_quoted_in_the_readme() -> None:
 @pytest.mark.slow
 def test_a_trained_model_is_fetched_and_proven(tmp_path: Path) -> None:
     matrix = run(["mtcnn_rnet"], tmp_path, lambda _: None)
+    own = matrix.own_precision
     assert not matrix.unexplained
-    assert passing_share(matrix.own_precision) == 1.0
+    # TF.js on WASM has no gradient of a convolution, so that it cannot train the network.
+    assert {(cell.runtime, cell.lacks) for cell in own if not cell.passed} == {
+        ("tfjs-node-wasm", "Conv2DBackpropFilter"),
+        ("tfjs-chromium-wasm", "Conv2DBackpropFilter"),
+    }
+    assert passing_share(own) > 0.9
 
 
 def test_the_trained_models_are_of_wheels_that_are_named_by_their_digest() -> None:

@@ -86,7 +86,7 @@ class TrialRun:
             opening = 0.0 if outcomes else self._opening  # another artifact was loaded since
             return arrays if budget.allows(opening + self._expected_seconds(arrays)) else None
 
-        if not self.passed:
+        if not self.seconds:
             self._edge_left = []
             return
         for vector in self._cases("edge"):

@@ -22,6 +22,10 @@ LOCKS = Path(__file__).parent / "locks"
 RUNNER_PACKAGES = ("ml-dtypes", "numpy", "pydantic", "safetensors")
 _START = Path(__file__).parent.parent / "python" / "start.py"
 
+# Python fills this dictionary at the first call and shows it to other threads half full
+# (`get_config_vars` in Lib/sysconfig.py), which `uv.find_uv_bin` and `get_path` read in ours.
+sysconfig.get_config_vars()
+
 
 @dataclass(frozen=True)
 class PythonEnvironment(Environment):
