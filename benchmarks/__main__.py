@@ -21,6 +21,7 @@ EXPORTED = (
     "vision_transformer",
     "lstm",
     "audio",
+    "audio_10_s",
     "dense_500_mb",
 )
 # The others take a quarter of an hour together.

@@ -282,13 +282,13 @@ def _origin(source: Source) -> Origin:
     sha = hashlib.sha256()
     for name, signature in sorted(source.signatures.items()):
         sha.update(f"{name}{signature}\n".encode())
-    values = [np.asarray(variable) for variable in source.variables]
-    for value in values:
+    parameters = 0
+    for variable in source.variables:  # one after the other: all of them may fill the memory
+        value = np.asarray(variable)
         sha.update(f"{value.dtype}{value.shape}\n".encode())
-        sha.update(value.tobytes())
-    return Origin(
-        kind=_kind(source.model), digest=sha.hexdigest(), parameters=sum(v.size for v in values)
-    )
+        sha.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+        parameters += value.size
+    return Origin(kind=_kind(source.model), digest=sha.hexdigest(), parameters=parameters)
 
 
 def _kind(model: Any) -> str:

@@ -64,12 +64,14 @@ def _svg(curve: Curve, series: Sequence[Series]) -> str:
         figure = Figure(figsize=(5.2, 3.2), layout="constrained")
         axes = figure.add_subplot()
         axes.set_yscale("log", base=2)
+        # Plain numbers: setting the powers of 2 as formulas takes half of the time.
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
         _points(axes, curve, curve.reference, facecolors="none", edgecolors=_INK, linewidths=0.8)
         for line in series:
             looks = {"marker": line.marker, "color": SERIES[line.colour], "linewidths": 0}
             _points(axes, curve, line.errors, **looks)
         axes.set_xlabel(curve.axis or "element", parse_math=False)
-        axes.set_ylabel("error against float64, ULP")
+        axes.set_ylabel("error against float64, ULP", parse_math=False)
         axes.spines[["top", "right"]].set_visible(False)
         written = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -1,6 +1,6 @@
 """A real browser: TF.js on WebGL, WebGPU and WASM, and LiteRT.js on WASM, in headless Chromium.
 
-Each artifact and backend has a page of its own in the browser.
+One page at a time, in which one artifact after the other is loaded until one fails.
 """
 
 import os

@@ -61,7 +61,7 @@ class TrialRun:
         for regime in DECIDING:
             outcomes = [self._run_case(vector, rows.of) for vector in self._cases(regime)]
             for cell in self._merged(regime, [outcome for outcome in outcomes if outcome]):
-                if regime == "typical" and rows.cut:
+                if regime == "typical" and rows.left_out:
                     # A plot shows them beside the reference's, which are of all rows.
                     cell = cell.model_copy(update={"errors": ()})
                 self._deciding.setdefault(cell.output, {})[regime] = cell

@@ -26,12 +26,10 @@ class Rows:
     Attributes:
         trial: The trial.
         left_out: In words, what was not asked for.
-        cut: The cases of which only some rows are asked for.
     """
 
     trial: Trial
     left_out: list[str] = field(default_factory=list)
-    cut: set[str] = field(default_factory=set)
     _known: set[tuple[tuple[int, ...], ...]] = field(default_factory=set)
 
     def of(self, vector: Vector) -> Arrays | None:
@@ -46,7 +44,6 @@ class Rows:
                 self.left_out.append(f"{vector.case} ({rows} rows)")
                 return None
             self.left_out.append(f"{vector.case}: {rows - limit} of {rows} rows")
-            self.cut.add(vector.case)
         self._known.add(_shapes(arrays))
         return arrays
 

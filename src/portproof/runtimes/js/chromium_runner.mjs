@@ -1,6 +1,8 @@
-// Runs TF.js or LiteRT.js models in pages of a headless Chromium, one page an artifact and backend.
+// Runs TF.js or LiteRT.js models in a page of a headless Chromium. A page stays, with its shaders and
+// compiled libraries, for as long as its backend is wanted and nothing in it fails.
 // The argument is the page: tfjs or litert. A request's options name the backend.
 import { basename } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { launch } from "./browser.mjs";
 import { redirectConsole, serve } from "./loop.mjs";
 import { environment, requireFrom } from "./packages.mjs";
@@ -15,21 +17,27 @@ let open = null;
 // Artifacts that a GPU backend ran only with TF.js's default of computing small tensors on the CPU.
 const forwarding = new Set();
 
-/** A fresh page with the artifact loaded, in a context of its own. */
-async function openPage(key, request) {
+/** A fresh page that computes in one way, in a context of its own. */
+async function openPage(how) {
+  await open?.context.close();
   const context = await browser.newContext();
   const opened = await context.newPage();
   opened.on("crash", () => (open ? (open.crashed = true) : null));
   opened.on("console", (message) => console.error(`page: ${message.text()}`));
-  open = { key, page: opened, context, crashed: false };
+  open = { page: opened, context, crashed: false, how, artifact: null };
   await opened.goto(`${origin}/page/${page}.html`);
-  const model = `/artifact/${encodeURIComponent(basename(request.artifact))}`;
-  const how = { backend: request.options.backend, format: request.format, forward: forwarding.has(key) };
-  open.seconds = await opened.evaluate(async ([address, how]) => {
+  await opened.evaluate((how) => window.portproof.start(how), how);
+}
+
+/** Loads the artifact into the page in place of the one that is there. */
+async function load({ artifact, format }) {
+  const address = `/artifact/${encodeURIComponent(basename(artifact))}`;
+  open.seconds = await open.page.evaluate(async ([address, format]) => {
     const started = performance.now();
-    await window.portproof.load(address, how);
+    await window.portproof.load(address, format);
     return (performance.now() - started) / 1000;
-  }, [model, how]);
+  }, [address, format]);
+  open.artifact = artifact;
 }
 
 async function answer(request) {
@@ -54,10 +62,9 @@ async function answer(request) {
 
 async function attempt(key, request) {
   try {
-    if (open?.key !== key) {
-      await open?.context.close();
-      await openPage(key, request);
-    }
+    const how = { backend: request.options.backend, forward: forwarding.has(key) };
+    if (!isDeepStrictEqual(open?.how, how)) await openPage(how);
+    if (open.artifact !== request.artifact) await load(request);
     const { signature, by_row: byRow, inspect, timed } = request;
     const answer = await open.page.evaluate((what) => window.portproof.run(what), { signature, byRow, inspect, timed });
     return { ...answer, load: open.seconds };

@@ -1,15 +1,19 @@
 // Runs one signature of a TF.js graph model on named tensors, on whichever backend is set.
 // In Node and in pages, which import TF.js in different ways: it is passed in as `tf`.
-import { clocked, collect, feed, profiled } from "./tensors.mjs";
+import { clocked, collect, feed, freed, profiled } from "./tensors.mjs";
 
-/** Loads a model from an IOHandler or an address, and returns `run(inputs, { inspect, timed })`. */
+/** Loads a model from an IOHandler or an address: `run(inputs, { inspect, timed })`, and `dispose()`. */
 export async function load(tf, source) {
   const model = await tf.loadGraphModel(source);
   const signature = model.modelSignature;
   if (!signature?.inputs || !signature?.outputs) throw new Error("model.json has no signature");
-  return (inputs, { inspect, timed }) => {
-    const feeds = graphInputs(tf, signature, inputs);
-    return inspect ? inner(tf, model, feeds) : run(tf, model, signature, feeds, timed);
+  return {
+    run: (inputs, { inspect, timed }) =>
+      freed(tf, () => {
+        const feeds = graphInputs(tf, signature, inputs);
+        return inspect ? inner(tf, model, feeds) : infer(tf, model, signature, feeds, timed);
+      }),
+    dispose: () => model.dispose(),
   };
 }
 
@@ -23,7 +27,7 @@ function graphInputs(tf, signature, inputs) {
   return feeds;
 }
 
-function run(tf, model, signature, feeds, timed) {
+function infer(tf, model, signature, feeds, timed) {
   const names = Object.keys(signature.outputs);
   const fetches = names.map((name) => signature.outputs[name].name);
   const compute = async () => collect(names, [await model.executeAsync(feeds, fetches)].flat());

@@ -1,18 +1,24 @@
 // Runs a TF.js layers model on named tensors, and trains it for one step.
 // In Node and in pages, which import TF.js in different ways: it is passed in as `tf`.
-import { clocked, collect, feed, profiled } from "./tensors.mjs";
+import { clocked, collect, feed, freed, profiled } from "./tensors.mjs";
 
 // As formats/training_steps.py has it.
 const LEARNING_RATE = 0.01;
 
-/** Loads a model from an IOHandler or an address, and returns `run(inputs, { train, timed })`. */
+/** Loads a model from an IOHandler or an address: `run(inputs, { train, timed })`, and `dispose()`. */
 export async function load(tf, source) {
   registerChainedOps(tf);
   const model = await tf.loadLayersModel(source);
   const start = model.getWeights().map((weight) => weight.clone());
-  return (inputs, { train, timed }) => {
-    const how = timed ? clocked : profiled;
-    return train ? step(tf, model, start, inputs, how) : infer(tf, model, inputs, how);
+  return {
+    run(inputs, { train, timed }) {
+      const how = timed ? clocked : profiled;
+      return freed(tf, () => (train ? step(tf, model, start, inputs, how) : infer(tf, model, inputs, how)));
+    },
+    dispose() {
+      model.dispose();
+      start.forEach((weight) => weight.dispose());
+    },
   };
 }
 

@@ -3,6 +3,14 @@
 const DTYPES = { F32: "float32", I32: "int32", BOOL: "bool" };
 const NAMES = { float32: "F32", int32: "I32", bool: "BOOL" };
 
+/** Runs `compute`, and frees all tensors that it made. After an error the backend is not used again. */
+export async function freed(tf, compute) {
+  tf.engine().startScope();
+  const result = await compute();
+  tf.engine().endScope();
+  return result;
+}
+
 /** {name: {dtype, shape, data}} -> {name: tensor}. */
 export function feed(tf, inputs) {
   const tensors = Object.entries(inputs).map(([name, { dtype, shape, data }]) => [
@@ -43,13 +51,11 @@ export async function profiled(tf, compute) {
   return { outputs, seconds, backend: tf.getBackend(), kernels: proven(tf, kernels) };
 }
 
-/** Runs `compute` for the time it takes, without the profiler, and frees what it made. */
+/** Runs `compute` for the time it takes, without the profiler. */
 export async function clocked(tf, compute) {
-  tf.engine().startScope();
   const started = performance.now();
   const outputs = await compute();
   const seconds = (performance.now() - started) / 1000;
-  tf.engine().endScope();
   return { outputs, seconds, backend: tf.getBackend(), kernels: [] };
 }
 

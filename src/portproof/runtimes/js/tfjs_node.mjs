@@ -43,13 +43,15 @@ async function answer(request) {
     if (loaded?.path !== request.artifact) {
       const { load } = request.format === "tfjs-layers" ? layers : graph;
       const started = performance.now();
-      const run = await load(tf, fromDisk(request.artifact));
-      loaded = { path: request.artifact, run, seconds: (performance.now() - started) / 1000 };
+      loaded?.model.dispose();
+      loaded = null;
+      const model = await load(tf, fromDisk(request.artifact));
+      loaded = { path: request.artifact, model, seconds: (performance.now() - started) / 1000 };
     }
     const inputs = parse(await readFile(request.inputs));
     const { inspect, timed } = request;
     const how = { train: request.signature.endsWith("train_step"), inspect, timed };
-    const { outputs, seconds, backend, kernels } = await loaded.run(inputs, how);
+    const { outputs, seconds, backend, kernels } = await loaded.model.run(inputs, how);
     await writeFile(request.outputs, serialize(outputs));
     return { seconds, load: loaded.seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
   } catch (error) {

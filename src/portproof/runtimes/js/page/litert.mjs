@@ -45,10 +45,13 @@ function joined(rows) {
 }
 
 window.portproof = {
-  async load(address, { backend: accelerator }) {
+  async start({ backend }) {
     await loadLiteRt("/node_modules/@litertjs/core/wasm/");
-    model = await loadAndCompile(address, { accelerator });
-    this.backend = accelerator;
+    this.backend = backend;
+  },
+  async load(address) {
+    model?.delete();
+    model = await loadAndCompile(address, { accelerator: this.backend });
   },
   async run({ signature, byRow }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));

@@ -3,7 +3,7 @@ import * as graph from "/graph_model.mjs";
 import * as layers from "/layers_model.mjs";
 import { parse, serialize } from "/safetensors.mjs";
 
-let run = null;
+let model = null;
 
 async function setBackend(backend, forward) {
   if (!tf.findBackendFactory(backend)) throw new Error(`this TF.js has no backend ${backend}`);
@@ -16,15 +16,18 @@ async function setBackend(backend, forward) {
 }
 
 window.portproof = {
-  async load(address, { backend, format, forward }) {
+  async start({ backend, forward }) {
     await setBackend(backend, forward);
     this.note = forward ? "small tensors on the CPU, as by default; " : "";
-    run = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
+  },
+  async load(address, format) {
+    model?.dispose();
+    model = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
   },
   async run({ signature, inspect, timed }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
     const how = { train: signature.endsWith("train_step"), inspect, timed };
-    const { outputs, seconds, backend, kernels } = await run(inputs, how);
+    const { outputs, seconds, backend, kernels } = await model.run(inputs, how);
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     return { seconds, backend, note: `${this.note}kernels on ${backend}: ${kernels.join(", ")}` };
   },
