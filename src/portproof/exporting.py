@@ -286,7 +286,7 @@ def _origin(source: Source) -> Origin:
     for variable in source.variables:  # one after the other: all of them may fill the memory
         value = np.asarray(variable)
         sha.update(f"{value.dtype}{value.shape}\n".encode())
-        sha.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+        sha.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         parameters += value.size
     return Origin(kind=_kind(source.model), digest=sha.hexdigest(), parameters=parameters)
 
