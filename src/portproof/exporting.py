@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,12 @@ from portproof.bundle.manifest import (
     Vector,
     folder_name,
 )
-from portproof.formats.converting import Converters, converters_for, number_for
+from portproof.formats.converting import (
+    Converters,
+    converters_for,
+    fits_beside_oracle,
+    number_for,
+)
 from portproof.formats.format import Format, Refusal, Written
 from portproof.formats.litert_kernels import KernelError
 from portproof.formats.refusals import attempt, refused
@@ -78,9 +83,13 @@ def export_source(
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         traced = tuple(traced_function(n, f) for n, f in source.functions.items())
         artifacts = _Artifacts(source, folder, chosen, required, log)
-        threads = ThreadPoolExecutor(number_for(_bytes_of(source)))
+        weights = _bytes_of(source)
+        threads = ThreadPoolExecutor(number_for(weights))
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         artifacts.write(converters, threads)
+        if converters and not fits_beside_oracle(weights):
+            artifacts.wait()
+            converters.end_idle()
         functions = [
             TestedFunction(n, f, source.examples[n], source.labels.get(n, {}))
             for n, f in source.functions.items()
@@ -186,6 +195,10 @@ class _Artifacts:
         for format_ in self._formats:
             if not format_.of_saved_model and format_ is not saved_model:
                 self._write(format_)
+
+    def wait(self) -> None:
+        """Wait until nothing is being converted any more."""
+        wait([future for _, future in self._pending])
 
     def finish(self, on: MeasuredOn, threads: Executor) -> None:
         """Wait for what is being converted, and measure the variants that declare an error."""

@@ -9,10 +9,12 @@ from typing import Any
 
 import keras
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 
 import portproof
+from portproof import exporting
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import ExportError
 from portproof.bundle.report import Cell, Report
@@ -23,6 +25,7 @@ from portproof.reporting.summary import not_run_text
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import needs_one_row, select
 from portproof.tflite.one_row import with_one_row
+from portproof.vectors import writing
 from portproof.verifying import scheduling, selecting
 from portproof.verifying.scheduling import run_cells
 from portproof.verifying.trial import trials
@@ -203,3 +206,28 @@ def test_a_card_stays_small(tmp_path: Path) -> None:
     card = bundle.path / "README.md"
     assert card.stat().st_size < 16_000
     assert "full(1.0, 2, 224, 224, 3)" in card.read_text()
+
+
+def test_where_memory_is_short_conversions_end_before_test_vectors_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[bool] = []
+    write_vectors = writing.write_vectors
+
+    def seen(*arguments: Any) -> Any:
+        converted = [*tmp_path.glob(".bundle*/tflite/*.tflite")]
+        started.append(bool(converted) and not children_named("portproof.formats.converting"))
+        return write_vectors(*arguments)
+
+    monkeypatch.setattr(exporting, "write_vectors", seen)
+    monkeypatch.setattr(exporting, "fits_beside_oracle", lambda _: False)
+    export_source(heads(), tmp_path / "bundle", formats=formats_named(["tflite"]))
+    assert started == [True]
+
+
+def children_named(words: str) -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.status() != "zombie" and words in " ".join(child.cmdline())
+    ]

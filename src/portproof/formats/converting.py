@@ -27,8 +27,9 @@ from portproof.formats.format import Format, Refusal, Written
 from portproof.quiet import check_tensorflow, start_tensorflow
 from portproof.sources.source import SavedSource
 
-# Bytes that a process may take: TensorFlow's own, and so many times the model's weights.
-_TENSORFLOW, _COPIES = 1 << 30, 6
+# Bytes that a process may take: TensorFlow's own, and so many times the model's weights. Measured
+# with 0.5 and 2.4 GB of weights: a conversion took 10 times, the oracle 6 to 7 times.
+_TENSORFLOW, _COPIES, _ORACLE_COPIES = 1 << 30, 10, 7
 # Seconds after which processes without work end.
 _IDLE = 30.0
 # Seconds that a process has to end by itself.
@@ -51,6 +52,12 @@ class Converters:
             self._ended = True
         for process in self._all:
             process.end()
+
+    def end_idle(self) -> None:
+        """End the processes that have nothing to do, and hold memory all the same."""
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().end()
 
     def start(
         self, formats: Sequence[Format], source: SavedSource, root: Path, threads: Executor
@@ -101,6 +108,16 @@ def number_for(weights: int) -> int:
     """
     fitting = int(psutil.virtual_memory().available // (_TENSORFLOW + _COPIES * weights))
     return max(1, min((os.cpu_count() or 1) - 1, fitting))
+
+
+def fits_beside_oracle(weights: int) -> bool:
+    """Whether there is memory for a conversion while the test vectors are computed.
+
+    Args:
+        weights: The bytes of the model's weights.
+    """
+    needed = _TENSORFLOW + (_COPIES + _ORACLE_COPIES) * weights
+    return bool(psutil.virtual_memory().available > needed)
 
 
 class _Shared:
