@@ -14,6 +14,8 @@ const [packages, library] = { tfjs: ["tfjs", "@tensorflow/tfjs-core"], litert: [
 const { origin, current } = await start(environment(packages));
 let browser = await launch();
 let open = null;
+// Bytes that a page may keep of artifacts that were unloaded.
+const MAX_KEPT = 256 * 2 ** 20;
 // Artifacts that a GPU backend ran only with TF.js's default of computing small tensors on the CPU.
 const forwarding = new Set();
 
@@ -29,8 +31,10 @@ async function openPage(how) {
   await opened.evaluate((how) => window.portproof.start(how), how);
 }
 
-/** Loads the artifact into the page in place of the one that is there. */
+/** Loads the artifact in place of the one that is there, into a fresh page where that keeps too much. */
 async function load({ artifact, format }) {
+  const kept = open.artifact ? await open.page.evaluate(() => window.portproof.unload()) : 0;
+  if (kept > MAX_KEPT) await openPage(open.how);
   const address = `/artifact/${encodeURIComponent(basename(artifact))}`;
   open.seconds = await open.page.evaluate(async ([address, format]) => {
     const started = performance.now();

@@ -49,8 +49,12 @@ window.portproof = {
     await loadLiteRt("/node_modules/@litertjs/core/wasm/");
     this.backend = backend;
   },
-  async load(address) {
+  unload() {
     model?.delete();
+    model = null;
+    return 0;
+  },
+  async load(address) {
     model = await loadAndCompile(address, { accelerator: this.backend });
   },
   async run({ signature, byRow }) {

@@ -20,8 +20,14 @@ window.portproof = {
     await setBackend(backend, forward);
     this.note = forward ? "small tensors on the CPU, as by default; " : "";
   },
-  async load(address, format) {
+  /** Unloads the model; how many bytes the backend keeps all the same, for tensors of equal shapes. */
+  unload() {
     model?.dispose();
+    model = null;
+    const { numBytesInGPUAllocated, numBytesAllocatedInGPU } = tf.memory(); // of WebGL, of WebGPU
+    return numBytesInGPUAllocated ?? numBytesAllocatedInGPU ?? 0;
+  },
+  async load(address, format) {
     model = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
   },
   async run({ signature, inspect, timed }) {
