@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=EXPORTED, help="of those that are exported")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     arguments = parser.parse_args()
-    lines = [HEAD, f"{machine()} Each pair was run {arguments.pairs} times.", ""]
+    times = "once" if arguments.pairs == 1 else f"{arguments.pairs} times"
+    lines = [HEAD, f"{machine()} Each pair was run {times}.", ""]
     with tempfile.TemporaryDirectory(prefix="portproof-") as folder:
         bench = Bench(Path(folder), arguments.pairs, arguments.models)
         for name in arguments.parts or SECTIONS:
