@@ -77,7 +77,7 @@ def test_an_old_runner_is_refused_with_a_clear_message() -> None:
     code = "print('{\"ready\": {}}', flush=True); input()"
     runner = RunnerProcess([sys.executable, "-c", code], {}, Limits(start=30))
     with pytest.raises(RunnerError, match=r"version 1 of the protocol.*update the package"):
-        runner.ask(EXAMPLE_REQUEST)
+        runner.compute(EXAMPLE_REQUEST, {})
 
 
 def test_every_runner_speaks_this_version() -> None:

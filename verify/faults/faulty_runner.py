@@ -19,32 +19,39 @@ from portproof.bundle import tensors
 
 def main() -> None:
     fault, *command = sys.argv[1:]
-    runner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    runner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert runner.stdin
     assert runner.stdout
-    print(runner.stdout.readline(), end="", flush=True)
+    say(runner.stdout.readline())
     first_outputs: tensors.Arrays = {}
     number, current_artifact = 0, None
     sizes: set[int] = set()
-    for line in sys.stdin:
+    while line := sys.stdin.buffer.readline():
         request = json.loads(line)
         artifact = (request["artifact"], request["format"])
         number = number + 1 if artifact == current_artifact else 0
         first_outputs, current_artifact = (first_outputs if number else {}), artifact
         sizes = sizes if number else set()
-        runner.stdin.write(line)
+        runner.stdin.write(line + sys.stdin.buffer.read(request["size"]))
         runner.stdin.flush()
         answer = json.loads(runner.stdout.readline())
+        content = b""
         if "error" not in answer:
-            outputs = tensors.read(request["outputs"])
+            outputs = tensors.from_bytes(runner.stdout.read(answer["size"]))
             first_outputs = first_outputs or outputs
             size = next(iter(outputs.values())).size
             if fault == "second call of a size" and size in sizes:
                 outputs = {name: array + 1 for name, array in outputs.items()}
             sizes.add(size)
             answer = add_fault(fault, number, outputs, first_outputs, answer)
-            tensors.write(request["outputs"], outputs)
-        print(json.dumps(answer), flush=True)
+            content = tensors.to_bytes(outputs)
+            answer["size"] = len(content)
+        say(json.dumps(answer).encode() + b"\n" + content)
+
+
+def say(content: bytes) -> None:
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def add_fault(

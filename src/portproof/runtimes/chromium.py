@@ -62,11 +62,16 @@ def _runtime(page: str, backend: str, version: str = "") -> Runtime:
         browser = installed()
         return {**packages.variables(), **({"CHROME": browser} if browser else {})}
 
+    def readable() -> list[Path]:
+        browser = shutil.which(installed() or "")
+        return [Path(browser).resolve().parent] if browser else []
+
     return Runtime(
         name=f"{page}-chromium-{backend}",
         formats=TFJS if page == "tfjs" else TFLITE,
         command=partial(javascript.command, "chromium_runner.mjs", page),
         variables=variables,
+        readable=readable,
         environment=packages,
         obstacle=_obstacle,
         at=partial(_runtime, page, backend),

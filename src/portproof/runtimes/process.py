@@ -1,23 +1,25 @@
 """A runner's process: a request in, an answer out, and an end in every case."""
 
 import contextlib
+import math
 import os
-import queue
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
 import psutil
 
-from portproof.bundle import tensors
+from portproof.bundle import temporary, tensors
 from portproof.bundle.tensors import Arrays
+from portproof.bundle.text import printable
+from portproof.runtimes.channel import Channel, ChannelError
 from portproof.runtimes.protocol import (
     Answer,
     ProtocolError,
@@ -29,20 +31,45 @@ from portproof.runtimes.protocol import (
 
 # In the environment of every process that a runner started: a browser leaves its parent's group.
 _MARK = "PORTPROOF_RUNNER"
-_POLL = 0.2  # seconds between two looks at a runner's memory
+# Bytes of standard error that a runner may write, and those of them in which its last line is.
+_MAX_STDERR, _LAST_WORDS = 64 << 20, 1 << 16
+# A sandbox ends with the thread that started it (PR_SET_PDEATHSIG), so this one thread starts all.
+_SPAWNER = ThreadPoolExecutor(1, "spawner")
 
 
 class RunnerError(Exception):
     """A request that got no answer; its text is the reason in one line."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(reason))
+
+
+class RunnerTimeoutError(RunnerError):
+    """A request that was not answered in time."""
+
 
 @dataclass(frozen=True)
 class Limits:
-    """What a runner may use: seconds to start, seconds for one request, GiB of memory in all."""
+    """What a runner may use.
+
+    Attributes:
+        start: Seconds to start.
+        request: Seconds for one request.
+        memory: GiB of memory in all.
+        until: The moment of `time.monotonic` at which it must have ended.
+    """
 
     start: float = 180.0
     request: float = 120.0
     memory: float = 8.0
+    until: float = math.inf
+
+    def left(self, seconds: float) -> float:
+        """So many seconds, or those that are left. Raises RunnerTimeoutError where none are."""
+        left = min(seconds, self.until - time.monotonic())
+        if left <= 0:
+            raise RunnerTimeoutError("the time for all of it was over")
+        return left
 
 
 class RunnerProcess:
@@ -50,28 +77,48 @@ class RunnerProcess:
 
     Args:
         command: The program and its arguments.
-        environment: Variables in addition to this process's own.
+        environment: Variables in addition to this process's own; all, where it is confined.
         limits: What it may use.
+        confined: Whether the command runs the program in a sandbox.
     """
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], limits: Limits) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        limits: Limits,
+        *,
+        confined: bool = False,
+    ) -> None:
         self._command, self._environment, self._limits = command, environment, limits
+        self._confined = confined
         self._process: _Process | None = None
         self._closed = False
         self.versions: dict[str, str] = {}
 
-    def ask(self, request: Request) -> Answer | Refusal:
-        """Send one request and wait for its answer.
+    def compute(self, request: Request, inputs: Arrays) -> tuple[Answer | Refusal, Arrays]:
+        """Have a request computed for these arrays: the answer, and the outputs where there are.
 
-        Raises RunnerError where there is none; the process is gone then.
+        Args:
+            request: The request, without its size.
+            inputs: Arrays by the artifact's own names.
+
+        Raises RunnerError where there is no answer; the process is gone then.
         """
+        content = tensors.to_bytes(inputs)
+        line = request.model_copy(update={"size": len(content)}).to_line()
+        outputs: Arrays = {}
         try:
             if self._process is None:
                 self._start()
             assert self._process is not None
-            self._process.send(request.to_line())
-            answer = read_answer(self._process.receive(self._limits.request, self._limits.memory))
-        except ProtocolError as error:
+            seconds = self._limits.left(self._limits.request)
+            self._process.send(line.encode(), content, seconds)
+            answer = read_answer(self._process.line(seconds))
+            if isinstance(answer, Answer):
+                content = self._process.content(answer.size, seconds)
+                outputs = tensors.from_bytes(content) if content else {}
+        except (ProtocolError, ValueError) as error:
             self.stop()
             raise RunnerError(str(error)) from None
         except RunnerError:
@@ -79,36 +126,25 @@ class RunnerProcess:
             raise
         if answer.restart:
             self.stop()
-        return answer
-
-    def compute(self, request: Request, inputs: Arrays) -> tuple[Answer | Refusal, Arrays]:
-        """Have a request computed for these arrays: the answer, and the outputs where there are.
-
-        Args:
-            request: The request, without its files.
-            inputs: Arrays by the artifact's own names.
-
-        Raises RunnerError as `ask` does.
-        """
-        with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
-            files = {key: str(Path(scratch, f"{key}.safetensors")) for key in ("inputs", "outputs")}
-            tensors.write(Path(files["inputs"]), inputs)
-            answer = self.ask(request.model_copy(update=files))
-            return answer, {} if isinstance(answer, Refusal) else tensors.read(
-                Path(files["outputs"])
-            )
+        return answer, outputs
 
     def _start(self) -> None:
         if self._closed:
             raise RunnerError("stopped")
         try:
-            self._process = _Process(self._command, self._environment)
+            self._process = _SPAWNER.submit(
+                _Process,
+                self._command,
+                self._environment,
+                self._limits.memory,
+                confined=self._confined,
+            ).result()
         except OSError as error:
             raise RunnerError(f"the runner cannot be started: {error.strerror}") from None
         if self._closed:  # from another thread, while it was being started
             raise RunnerError("stopped")
-        line = self._process.receive(self._limits.start, self._limits.memory)
-        self.versions = read_hello(line).ready
+        seconds = self._limits.left(self._limits.start)
+        self.versions = read_hello(self._process.line(seconds)).ready
 
     @property
     def peak_memory(self) -> int:
@@ -138,68 +174,89 @@ class RunnerProcess:
 class _Process:
     """One process, with a folder of its own for all temporary files."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="portproof-", ignore_cleanup_errors=True)
+    def __init__(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        gibibytes: float,
+        *,
+        confined: bool,
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(dir=temporary.root(), ignore_cleanup_errors=True)
         self._mark = uuid.uuid4().hex
+        self._gibibytes, self._confined = gibibytes, confined
         self.peak_memory = 0
-        added = {"TMPDIR": self._folder.name, _MARK: self._mark}
+        self._channel = Channel(self._has_ended)
+        marked = {"TMPDIR": self._folder.name, _MARK: self._mark}
+        variables = environment if confined else {**os.environ, **environment, **marked}
         self._stderr = Path(self._folder.name, "stderr").open("w+b")  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdin=self._channel.theirs.fileno(),
+                stdout=self._channel.theirs.fileno(),
                 stderr=self._stderr,
-                env={**os.environ, **environment, **added},
-                encoding="utf-8",
-                errors="replace",
+                env=variables,
                 start_new_session=True,  # so that Ctrl-C is ours, and its group ends with it
             )
         except OSError:
+            self._channel.close()
             self._stderr.close()
             self._folder.cleanup()
             raise
-        assert self._process.stdin
-        assert self._process.stdout
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        finally:
+            self._channel.theirs.close()
 
-    def _read(self) -> None:
-        for line in self._stdout:
-            self._lines.put(line)
-        self._lines.put(None)
+    def _has_ended(self) -> bool:
+        """Whether it has ended, though what it started may hold its standard output open.
 
-    def send(self, line: str) -> None:
-        """Send a line. Raises ProtocolError where the runner printed one without being asked.
-
-        It would be taken for the answer to this request, and each later answer for the next one's.
+        Raises RunnerError where it takes too much memory, or prints too much.
         """
-        if not self._lines.empty() and (unasked := self._lines.queue[0]) is not None:
-            raise ProtocolError(f"printed what no request asked for: {unasked.strip()[:200]}")
-        with contextlib.suppress(OSError):  # it is gone: `receive` finds out why
-            self._stdin.write(line)
-            self._stdin.flush()
+        if self._process.poll() is not None:
+            return True
+        if self.measure_memory() > self._gibibytes * 2**30:
+            raise RunnerError(f"passed the memory limit of {self._gibibytes:g} GiB")
+        if os.fstat(self._stderr.fileno()).st_size > _MAX_STDERR:
+            raise RunnerError(f"wrote more than {_MAX_STDERR:,} bytes to standard error")
+        return False
 
-    def receive(self, seconds: float, gibibytes: float) -> str:
+    def send(self, line: bytes, content: bytes, seconds: float) -> None:
+        """Send a line and what follows it.
+
+        Raises ProtocolError where the runner wrote something without being asked. It would be taken
+        for the answer to this request, and each later answer for the next one's.
+        """
+        if unasked := self._channel.unasked():
+            said = unasked[:200].decode(errors="replace").strip()
+            raise ProtocolError(f"printed what no request asked for: {said}")
+        try:
+            self._channel.send(line, seconds)
+            self._channel.send(content, seconds)
+        except TimeoutError:
+            raise RunnerTimeoutError(f"passed the time limit of {seconds:.3g} s") from None
+        except OSError:  # it is gone: `line` finds out why
+            pass
+
+    def line(self, seconds: float) -> str:
         """The next line. Raises RunnerError where there is none within the limits."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                line = self._lines.get(timeout=min(_POLL, left))
-            except queue.Empty:
-                # What it started may hold its standard output open after it has died.
-                if self._process.poll() is not None and self._lines.empty():
-                    line = None
-                elif self.measure_memory() > gibibytes * 2**30:
-                    raise RunnerError(f"passed the memory limit of {gibibytes:g} GiB") from None
-                else:
-                    continue
-            if line is None:
-                raise RunnerError(self._cause_of_death())
-            return line
-        raise RunnerError(f"passed the time limit of {seconds:g} s")
+        return self._received(self._channel.line, seconds).decode(errors="replace")
+
+    def content(self, size: int, seconds: float) -> bytes:
+        """So many bytes. Raises as `line` does."""
+        if size > self._gibibytes * 2**30:
+            raise RunnerError(f"announced an answer of {size:,} bytes")
+        return self._received(partial(self._channel.content, size), seconds)
+
+    def _received(self, receive: Callable[[float], bytes | None], seconds: float) -> bytes:
+        try:
+            received = receive(seconds)
+        except TimeoutError:
+            raise RunnerTimeoutError(f"passed the time limit of {seconds:.3g} s") from None
+        except ChannelError as error:
+            raise RunnerError(str(error)) from None
+        if received is None:
+            raise RunnerError(self._cause_of_death())
+        return received
 
     def measure_memory(self) -> int:
         """Bytes that the process and all that it started have in memory."""
@@ -219,8 +276,13 @@ class _Process:
             return []
 
     def _marked(self) -> list[psutil.Process]:
-        """What the process started and left to others by dying first: a browser, say."""
-        marked = []
+        """What the process started and left to others by dying first: a browser, say.
+
+        In a sandbox nothing outlives the first process.
+        """
+        marked: list[psutil.Process] = []
+        if self._confined:
+            return marked
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if process.environ().get(_MARK) == self._mark:
@@ -232,10 +294,14 @@ class _Process:
             status = self._process.wait(5)
         except subprocess.TimeoutExpired:
             return "the runner closed its standard output"
+        if self._confined and status - 128 in set(signal.Signals):
+            status = 128 - status  # what runs it in the sandbox says it as a shell does
         end = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return f"the runner ended ({end})" + (f": {lines[-1].strip()[:300]}" if lines else "")
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _LAST_WORDS))
+        lines = self._stderr.read(_LAST_WORDS).decode(errors="replace").strip().splitlines()
+        last = f": {lines[-1].strip()[:300]}" if lines else ""
+        return f"the runner ended ({end}){last}"
 
     def kill(self) -> None:
         for process in self._family():
@@ -251,11 +317,6 @@ class _Process:
             with contextlib.suppress(psutil.Error):
                 process.kill()
                 process.wait(5)
-        self._reader.join(5)
-        streams: list[IO[Any]] = [self._stdin, self._stderr]
-        if not self._reader.is_alive():  # else the pipe is held by a process that we may not end
-            streams.append(self._stdout)
-        for stream in streams:
-            with contextlib.suppress(OSError):  # what was not written can no longer be
-                stream.close()
+        self._channel.close()
+        self._stderr.close()
         self._folder.cleanup()

@@ -1,24 +1,32 @@
 """The messages between Portproof and a runner.
 
-A runner is a program that drives one runtime. It prints a `Hello` and then answers each line of
-standard input, a `Request`, with a line on standard output: an `Answer` after it wrote the outputs,
-or a `Refusal`. Tensors are in safetensors files, under the artifact's own names. Everything else
-that a library prints belongs on standard error; its last line is quoted when the runner dies.
+A runner is a program that drives one runtime. It writes a `Hello` and then answers each `Request`
+on standard input with an `Answer` or a `Refusal` on standard output. A message is a line of JSON.
+Tensors follow the line of a request and of an answer, as many bytes of safetensors as its `size`
+says, under the artifact's own names. What a library prints belongs on standard error; its last line
+is quoted when the runner dies.
+
+Standard input and output are one socket: unlike a pipe or a file, it cannot be opened once more by
+a path, which is all that a model with operations for files could do.
 
 A runner that dies, hangs, passes its limits or says something else loses that one request, and a
 fresh one gets the next. Its temporary files go into a folder that is removed with it.
 """
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from portproof.bundle.text import printable
 
 # What a request asks for instead of the outputs; see `Request.inspect`.
 Inspect = Literal["", "tensors", "oracle"]
 
+# What a person reads of a message, which a model may have made up.
+Shown = Annotated[str, AfterValidator(printable)]
 # Raised with every change that a runner has to know of.
-VERSION = 2
+VERSION = 3
 
 
 class ProtocolError(Exception):
@@ -40,7 +48,7 @@ class Hello(_Message):
         protocol: The version of this protocol that it speaks.
     """
 
-    ready: dict[str, str]
+    ready: dict[Shown, Shown]
     protocol: int = 1
 
 
@@ -59,8 +67,7 @@ class Request(_Message):
             outputs, `oracle` (of TensorFlow's runner) for their right values. Only formats in
             the runtime's `inspects` are asked for them.
         timed: Whether the runner may leave out what proves the backend and costs time.
-        inputs: The safetensors file to read.
-        outputs: The safetensors file to write.
+        size: How many bytes of safetensors follow, which are the inputs.
     """
 
     artifact: str
@@ -72,8 +79,7 @@ class Request(_Message):
     options: dict[str, Any]
     inspect: Inspect
     timed: bool
-    inputs: str = ""
-    outputs: str = ""
+    size: int = 0
 
 
 class Node(_Message):
@@ -85,7 +91,7 @@ class Node(_Message):
 
 
 class Answer(_Message):
-    """What came of a request. The outputs are in its file.
+    """What came of a request.
 
     Attributes:
         seconds: How long the runtime computed.
@@ -95,15 +101,17 @@ class Answer(_Message):
         restart: Whether the runner asks to be replaced before the next request.
         nodes: Of `oracle`, the nodes in the order of computation.
         output_nodes: Of `oracle`, the node of each output.
+        size: How many bytes of safetensors follow, which are the outputs.
     """
 
     seconds: float = Field(ge=0, allow_inf_nan=False)
     load: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     backend: str = ""
-    note: str = ""
+    note: Shown = ""
     restart: bool = False
     nodes: tuple[Node, ...] = ()
     output_nodes: dict[str, str] = Field(default_factory=dict)
+    size: int = Field(default=0, ge=0)
 
 
 class Refusal(_Message):
@@ -115,7 +123,7 @@ class Refusal(_Message):
             after an error its backends may give wrong answers.
     """
 
-    error: str = Field(min_length=1)
+    error: Annotated[Shown, Field(min_length=1)]
     restart: bool = False
 
 
@@ -154,7 +162,7 @@ def read_answer(line: str) -> Answer | Refusal:
 def _object(line: str) -> dict[str, Any]:
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise ProtocolError(f"answered with what is not a JSON object: {line.strip()[:200]}")
@@ -173,8 +181,7 @@ EXAMPLE_REQUEST = Request(
     options={},
     inspect="",
     timed=False,
-    inputs="/run/inputs.safetensors",
-    outputs="/run/outputs.safetensors",
+    size=88,
 )
-EXAMPLE_ANSWER = Answer(seconds=0.0004, load=0.02, backend="BUILTIN")
+EXAMPLE_ANSWER = Answer(seconds=0.0004, load=0.02, backend="BUILTIN", size=88)
 EXAMPLE_REFUSAL = Refusal(error="the reason in one line")

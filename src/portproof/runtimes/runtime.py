@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from portproof.runtimes.environments.environment import Environment
     from portproof.runtimes.process import Limits, RunnerProcess
+    from portproof.sandbox.sandbox import Sandbox
 
 # `Runtime.lacks` of the runtimes that run one row at a time.
 NO_ROWS = (r"takes a row at a time, and this batch has none", "a batch of no rows")
@@ -29,6 +32,8 @@ class Runtime:
         variables: Gives variables of the runner's environment, in addition to this process's own.
         environment: What it needs, which `portproof setup` makes; None: nothing.
         version: Gives its version; None: that of its own environment.
+        readable: Gives files and folders that the runner reads beside its environment, where it is
+            kept in a sandbox.
         obstacle: Gives the reason why it cannot run here whatever is set up, and what to do, or
             nothing.
         server: How to name the server that it asks, where none was named; else empty.
@@ -56,6 +61,7 @@ class Runtime:
     variables: Callable[[], Mapping[str, str]] = dict
     environment: Environment | None = None
     version: Callable[[], str] | None = None
+    readable: Callable[[], Sequence[Path]] = tuple
     obstacle: Callable[[], str] = str
     server: str = ""
     at: Callable[[str], Runtime] | None = None
@@ -88,8 +94,23 @@ class Runtime:
         """What decides which runtimes share a process."""
         return (*self.command(), *self.variables().items())
 
-    def runner(self, limits: Limits) -> RunnerProcess:
-        """Its process, which starts at the first request."""
+    def runner(self, limits: Limits, sandbox: Sandbox | None = None) -> RunnerProcess:
+        """Its process, which starts at the first request; in a sandbox, if there is one."""
         from portproof.runtimes.process import RunnerProcess
+        from portproof.sandbox.sandbox import variables_of
 
-        return RunnerProcess(self.command(), self.variables(), limits)
+        command, variables = self.command(), dict(self.variables())
+        if sandbox:
+            own = self.environment.folders if self.environment else _programs(command)
+            readable = (*own, *self.readable())
+            network = "serving" in self.options
+            command = sandbox.command(command, readable, network=network)
+            variables = variables_of(variables)
+        return RunnerProcess(command, variables, limits, confined=sandbox is not None)
+
+
+def _programs(command: Sequence[str]) -> list[Path]:
+    """What a runtime without an environment is run with: its programs, and Python's packages."""
+    packages = [Path(entry).resolve() for entry in sys.path if Path(entry).is_dir()]
+    named = [Path(word) for word in command if Path(word).is_absolute() and Path(word).exists()]
+    return [*named, *(folder for folder in packages if folder != Path.cwd())]

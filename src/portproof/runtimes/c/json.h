@@ -113,20 +113,20 @@ static const char *json_get(const char *object, const char *wanted) {
   return NULL;
 }
 
-// A text as a JSON string, on standard output.
-static void json_print(const char *text) {
-  putchar('"');
+// A text as a JSON string.
+static void json_print(FILE *file, const char *text) {
+  putc('"', file);
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;
     if (c == '"' || c == '\\') {
-      printf("\\%c", c);
+      fprintf(file, "\\%c", c);
     } else if (c < 0x20) {
-      putchar(' ');
+      putc(' ', file);
     } else {
-      putchar(c);
+      putc(c, file);
     }
   }
-  putchar('"');
+  putc('"', file);
 }
 
 #endif

@@ -1,15 +1,16 @@
 // Runs SavedModels through TensorFlow's C API: the one that the Go, Rust, Java and C# bindings wrap.
-// A JSON line in, a JSON line out, tensors in safetensors files, and no Python.
+// A JSON line and tensors in, a JSON line and tensors out, and no Python.
 #include <stdarg.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "signature_def.h"
 #include "tensorflow/c/c_api.h"
 
 #define MAX_TENSORS 64
-#define PROTOCOL 2  // as runtimes/protocol.py has it, which describes the messages
+#define PROTOCOL 3  // as runtimes/protocol.py has it, which describes the messages
 
 static char problem[1024];
 
@@ -34,19 +35,6 @@ static const struct {
 };
 enum { DTYPE_COUNT = sizeof DTYPES / sizeof *DTYPES };
 
-static char *read_file(const char *path, size_t *size) {
-  FILE *file = fopen(path, "rb");
-  if (!file) return NULL;
-  fseek(file, 0, SEEK_END);
-  *size = (size_t)ftell(file);
-  rewind(file);
-  char *content = malloc(*size + 1);
-  *size = fread(content, 1, *size, file);
-  content[*size] = 0;
-  fclose(file);
-  return content;
-}
-
 static TF_Tensor *tensor_from(const char *info, const char *data, size_t size) {
   char *dtype = json_string(json_get(info, "dtype"));
   int known = 0;
@@ -66,20 +54,27 @@ static TF_Tensor *tensor_from(const char *info, const char *data, size_t size) {
   return tensor;
 }
 
-static int write_tensors(const char *path, int count, char **names, TF_Tensor **tensors) {
-  FILE *file = fopen(path, "wb");
-  if (!file) return fail("cannot write %s", path);
-  size_t capacity = 16;
+// The header, its length in front of it, to be freed; NULL where a tensor cannot be carried. The
+// sizes are those of the header and of the tensors.
+static char *header_of(int count, char **names, TF_Tensor **tensors, size_t *size, size_t *data) {
+  size_t capacity = 24;
   for (int i = 0; i < count; i++) {
-    if (strpbrk(names[i], "\"\\")) return fail("output %s has a name that needs escaping", names[i]);
+    if (strpbrk(names[i], "\"\\")) {
+      fail("output %s has a name that needs escaping", names[i]);
+      return NULL;
+    }
     capacity += strlen(names[i]) + 64 + 24 * (size_t)(TF_NumDims(tensors[i]) + 2);
   }
-  char *header = malloc(capacity);
+  char *content = malloc(capacity), *header = content + 8;
   size_t length = (size_t)sprintf(header, "{"), offset = 0;
   for (int i = 0; i < count; i++) {
     int known = 0;
     while (known < DTYPE_COUNT && DTYPES[known].type != TF_TensorType(tensors[i])) known++;
-    if (known == DTYPE_COUNT) return fail("output %s has a dtype that cannot be carried", names[i]);
+    if (known == DTYPE_COUNT) {
+      fail("output %s has a dtype that cannot be carried", names[i]);
+      free(content);
+      return NULL;
+    }
     length += (size_t)sprintf(header + length, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[",
                               i ? "," : "", names[i], DTYPES[known].name);
     for (int d = 0; d < TF_NumDims(tensors[i]); d++) {
@@ -92,14 +87,11 @@ static int write_tensors(const char *path, int count, char **names, TF_Tensor **
   }
   length += (size_t)sprintf(header + length, "}");
   while (length % 8) header[length++] = ' ';
-  uint64_t size = length;  // every machine that TensorFlow supports is little-endian
-  fwrite(&size, sizeof size, 1, file);
-  fwrite(header, 1, length, file);
-  for (int i = 0; i < count; i++) {
-    fwrite(TF_TensorData(tensors[i]), 1, TF_TensorByteSize(tensors[i]), file);
-  }
-  free(header);
-  return fclose(file) == 0 ? 1 : fail("cannot write %s", path);
+  uint64_t said = length;  // every machine that TensorFlow supports is little-endian
+  memcpy(content, &said, sizeof said);
+  *size = 8 + length;
+  *data = offset;
+  return content;
 }
 
 // ---- the model
@@ -169,12 +161,10 @@ static void release(Tensors *tensors) {
   }
 }
 
-static int read_inputs(const char *path, Bytes signature, Tensors *inputs) {
-  size_t size;
-  char *content = read_file(path, &size);
-  if (!content) return fail("cannot read %s", path);
-  uint64_t length;
-  memcpy(&length, content, sizeof length);
+static int read_inputs(const char *content, size_t size, Bytes signature, Tensors *inputs) {
+  uint64_t length = 0;
+  if (size >= 8) memcpy(&length, content, sizeof length);
+  if (size < 8 || length > size - 8) return fail("the inputs are not whole");
   const char *data = content + 8 + length, *value;
   char *header = strndup(content + 8, length), *key;
   const char *at = header;
@@ -194,7 +184,6 @@ static int read_inputs(const char *path, Bytes signature, Tensors *inputs) {
     free(key);
   }
   free(header);
-  free(content);
   return good;
 }
 
@@ -211,25 +200,38 @@ static int find_outputs(Bytes signature, Tensors *outputs) {
   return outputs->count ? 1 : fail("the signature has no outputs");
 }
 
-static int infer(const char *wanted, const char *given, const char *made, TF_Status *status,
-                 double *seconds) {
+static FILE *answers;
+
+static int answer(Tensors *outputs, double seconds) {
+  size_t size, data;
+  char *header = header_of(outputs->count, outputs->names, outputs->tensors, &size, &data);
+  if (!header) return 0;
+  fprintf(answers,
+          "{\"seconds\": %.9f, \"load\": %.9f, \"backend\": \"libtensorflow\", \"size\": %zu}\n",
+          seconds, model.seconds, size + data);
+  fwrite(header, 1, size, answers);
+  for (int i = 0; i < outputs->count; i++) {
+    TF_Tensor *tensor = outputs->tensors[i];
+    fwrite(TF_TensorData(tensor), 1, TF_TensorByteSize(tensor), answers);
+  }
+  free(header);
+  return 1;
+}
+
+static int infer(const char *wanted, const char *content, size_t size, TF_Status *status) {
   Bytes meta = {model.meta->data, model.meta->length};
   Bytes signature = proto_map_get(meta, 5, wanted);
   if (!signature.data) return fail("the SavedModel has no signature %s", wanted);
   static Tensors inputs, outputs;
   memset(&inputs, 0, sizeof inputs);
   memset(&outputs, 0, sizeof outputs);
-  int good = read_inputs(given, signature, &inputs) && find_outputs(signature, &outputs);
+  int good = read_inputs(content, size, signature, &inputs) && find_outputs(signature, &outputs);
   if (good) {
     double started = now();
     TF_SessionRun(model.session, NULL, inputs.at, inputs.tensors, inputs.count, outputs.at,
                   outputs.tensors, outputs.count, NULL, 0, NULL, status);
-    *seconds = now() - started;
-    if (TF_GetCode(status) != TF_OK) {
-      good = fail("%s", TF_Message(status));
-    } else {
-      good = write_tensors(made, outputs.count, outputs.names, outputs.tensors);
-    }
+    double seconds = now() - started;
+    good = TF_GetCode(status) == TF_OK ? answer(&outputs, seconds) : fail("%s", TF_Message(status));
   }
   release(&inputs);
   release(&outputs);
@@ -237,28 +239,28 @@ static int infer(const char *wanted, const char *given, const char *made, TF_Sta
 }
 
 int main(void) {
-  printf("{\"ready\": {\"libtensorflow\": \"%s\"}, \"protocol\": %d}\n", TF_Version(), PROTOCOL);
-  fflush(stdout);
+  answers = fdopen(dup(1), "wb");
+  dup2(2, 1);  // what the model prints is no answer
+  fprintf(answers, "{\"ready\": {\"libtensorflow\": \"%s\"}, \"protocol\": %d}\n", TF_Version(),
+          PROTOCOL);
+  fflush(answers);
   TF_Status *status = TF_NewStatus();
   char *line = NULL;
   size_t capacity = 0;
   while (getline(&line, &capacity, stdin) > 0) {
     char *path = json_string(json_get(line, "artifact"));
     char *signature = json_string(json_get(line, "signature"));
-    char *given = json_string(json_get(line, "inputs"));
-    char *made = json_string(json_get(line, "outputs"));
-    double seconds = 0;
+    size_t size = strtoull(json_get(line, "size"), NULL, 10);
+    char *content = malloc(size + 1);
     TF_SetStatus(status, TF_OK, "");
-    if (load(path, status) && infer(signature, given, made, status, &seconds)) {
-      printf("{\"seconds\": %.9f, \"load\": %.9f, \"backend\": \"libtensorflow\"}\n", seconds,
-             model.seconds);
-    } else {
-      printf("{\"error\": ");
-      json_print(problem);
-      printf("}\n");
+    int whole = fread(content, 1, size, stdin) == size || fail("the inputs are not whole");
+    if (!whole || !load(path, status) || !infer(signature, content, size, status)) {
+      fprintf(answers, "{\"error\": ");
+      json_print(answers, problem);
+      fprintf(answers, "}\n");
     }
-    fflush(stdout);
-    free(path), free(signature), free(given), free(made);
+    fflush(answers);
+    free(path), free(signature), free(content);
   }
   return 0;
 }

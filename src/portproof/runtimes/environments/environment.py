@@ -90,6 +90,12 @@ class Environment(ABC):
         return environments_folder() / f"{self.name}-{self.version}-{digest}"
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of it and of what it needs, but for what is in this process's own Python."""
+        own = () if self.in_place else (self.folder,)
+        return (*own, *(folder for needed in self.needs for folder in needed.folders))
+
+    @property
     def is_made(self) -> bool:
         return self.in_place or (self.folder / RECORD).is_file()
 

@@ -44,9 +44,9 @@ async function load({ artifact, format }) {
   open.artifact = artifact;
 }
 
-async function answer(request) {
+async function answer(request, inputs) {
   const key = JSON.stringify([request.artifact, request.options]);
-  Object.assign(current, { artifact: request.artifact, inputs: request.inputs, outputs: request.outputs });
+  Object.assign(current, { artifact: request.artifact, inputs, outputs: null });
   try {
     return await attempt(key, request);
   } catch (error) {
@@ -71,7 +71,7 @@ async function attempt(key, request) {
     if (open.artifact !== request.artifact) await load(request);
     const { signature, by_row: byRow, inspect, timed } = request;
     const answer = await open.page.evaluate((what) => window.portproof.run(what), { signature, byRow, inspect, timed });
-    return { ...answer, load: open.seconds };
+    return { ...answer, load: open.seconds, outputs: current.outputs };
   } catch (error) {
     // A page that failed once is not used again, and after a crash neither is the browser.
     error.restart = open?.crashed || !browser.isConnected();

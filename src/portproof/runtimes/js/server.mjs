@@ -1,6 +1,6 @@
 // Serves pages, libraries and the artifact on loopback, as a site would.
 import { createReadStream } from "node:fs";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, extname, join, normalize, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,7 +16,7 @@ const TYPES = {
 
 /**
  * Starts a server whose `current` says what lies behind /artifact/ (the folder of the file that
- * is asked for), GET /inputs and PUT /outputs. /node_modules/ is that of `packages`. Everything else
+ * is asked for) and has the bytes of GET /inputs and PUT /outputs. /node_modules/ is that of `packages`. Everything else
  * is a file below this folder.
  */
 export async function start(packages) {
@@ -31,11 +31,10 @@ export async function start(packages) {
 async function answer(current, packages, request, response) {
   const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
   if (request.method === "PUT" && path === "/outputs") {
-    const parts = await Array.fromAsync(request);
-    await writeFile(current.outputs, Buffer.concat(parts));
+    current.outputs = Buffer.concat(await Array.fromAsync(request));
     return response.writeHead(204).end();
   }
-  if (path === "/inputs") return response.end(await readFile(current.inputs));
+  if (path === "/inputs") return response.end(current.inputs);
   const [root, relative] = located(path, current.artifact, packages);
   const file = normalize(join(root, relative));
   if (!file.startsWith(normalize(root + sep))) return response.writeHead(403).end();

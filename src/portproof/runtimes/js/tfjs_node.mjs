@@ -1,5 +1,5 @@
 // Runs TF.js models in Node. The argument is the backend: cpu or wasm.
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import * as graph from "./graph_model.mjs";
 import * as layers from "./layers_model.mjs";
@@ -15,12 +15,19 @@ const { loadGraphModel } = require("@tensorflow/tfjs-converter");
 const { loadLayersModel } = require("@tensorflow/tfjs-layers");
 const tf = { ...require("@tensorflow/tfjs-core"), loadGraphModel, loadLayersModel };
 
+/** The path of an artifact's file. */
+function inside(folder, file) {
+  const path = join(folder, file);
+  if (!path.startsWith(folder + sep)) throw new Error(`${file} is outside of the artifact`);
+  return path;
+}
+
 /** A TF.js IOHandler for a model folder on disk. */
 function fromDisk(path) {
   const weights = async (manifest) => {
     const specs = manifest.flatMap((group) => group.weights);
     const files = manifest.flatMap((group) => group.paths);
-    const parts = await Promise.all(files.map((file) => readFile(join(dirname(path), file))));
+    const parts = await Promise.all(files.map((file) => readFile(inside(dirname(path), file))));
     const whole = Buffer.concat(parts);
     return [specs, whole.buffer.slice(whole.byteOffset, whole.byteOffset + whole.byteLength)];
   };
@@ -38,7 +45,7 @@ async function setBackend(backend) {
 
 let loaded = null;
 
-async function answer(request) {
+async function answer(request, content) {
   try {
     if (loaded?.path !== request.artifact) {
       const { load } = request.format === "tfjs-layers" ? layers : graph;
@@ -48,12 +55,12 @@ async function answer(request) {
       const model = await load(tf, fromDisk(request.artifact));
       loaded = { path: request.artifact, model, seconds: (performance.now() - started) / 1000 };
     }
-    const inputs = parse(await readFile(request.inputs));
+    const inputs = parse(content);
     const { inspect, timed } = request;
     const how = { train: request.signature.endsWith("train_step"), inspect, timed };
     const { outputs, seconds, backend, kernels } = await loaded.model.run(inputs, how);
-    await writeFile(request.outputs, serialize(outputs));
-    return { seconds, load: loaded.seconds, backend, note: `kernels on ${backend}: ${kernels.join(", ")}` };
+    const note = `kernels on ${backend}: ${kernels.join(", ")}`;
+    return { seconds, load: loaded.seconds, backend, note, outputs: serialize(outputs) };
   } catch (error) {
     // After one failure a TF.js backend may give wrong answers to what follows.
     error.restart = true;

@@ -1,10 +1,8 @@
-"""The loop of a Python runner: a request in, an answer out, tensors in safetensors files."""
+"""The loop of a Python runner: a request in, an answer out."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from portproof.bundle import tensors
@@ -19,27 +17,31 @@ def serve(
     backend: Callable[[], str] = lambda: "",
 ) -> None:
     """See `portproof.serve`, which documents it."""
-    # What a library prints must not be taken for an answer: standard output becomes standard error.
-    answers = os.fdopen(os.dup(1), "w")
+    # What a library prints must not be taken for an answer, and it has nothing to read.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
 
-    def say(message: Hello | Answer | Refusal) -> None:
-        answers.write(message.to_line())
+    def say(message: Hello | Answer | Refusal, content: bytes = b"") -> None:
+        answers.write(message.to_line().encode())
+        answers.write(content)
         answers.flush()
 
     say(Hello(ready=versions, protocol=VERSION))
     loaded = _Loaded(load)
-    for line in sys.stdin:
+    while line := requests.readline():
         request = Request.model_validate_json(line)
+        content = requests.read(request.size)
         try:
             infer = loaded.infer(request)
-            arrays = tensors.read(Path(request.inputs))
+            arrays = tensors.from_bytes(content)
             started = time.perf_counter()
             outputs = (row_by_row(infer) if request.by_row else infer)(arrays)
             seconds = time.perf_counter() - started
-            tensors.write(Path(request.outputs), outputs)
+            content = tensors.to_bytes(outputs)
             fields = getattr(infer, "answer_fields", {})
-            say(Answer(seconds=seconds, load=loaded.seconds, backend=backend(), **fields))
+            fields = {"load": loaded.seconds, "backend": backend(), "size": len(content), **fields}
+            say(Answer(seconds=seconds, **fields), content)
         except Exception as error:
             loaded.forget()
             say(Refusal(error=described(error, 400)))

@@ -1,0 +1,1 @@
+"""Keeps a stranger's model from everything but what it needs to compute."""

