@@ -8,20 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from portproof.bundle import temporary
+
 
 @contextmanager
 def folder(target: Path) -> Iterator[Path]:
     """A new folder beside `target` that takes its place when the block ends without an exception.
 
-    What was at `target` stays until then, and is put back if the last rename fails.
+    What was at `target` stays until then, and is put back if the last rename fails. What killed
+    processes left of the same target is removed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     previous = target.with_name(f".{target.name}.previous")
     if previous.exists() and not target.exists():  # killed between the two renames below
         previous.rename(target)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    staging.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would go with the rename
-    try:
+    with temporary.folder(target.parent, f".{target.name}.new-") as staging:
+        staging.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would go with the rename
         yield staging
         shutil.rmtree(previous, ignore_errors=True)
         if target.exists():
@@ -33,13 +35,18 @@ def folder(target: Path) -> Iterator[Path]:
                 previous.rename(target)
             raise
         shutil.rmtree(previous, ignore_errors=True)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager
 def file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place when the block ends without an exception."""
+    """A file to write that takes its place when the block ends without an exception.
+
+    A device or a pipe is written into, and stays what it is.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as stream:
+            yield stream
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     staging = Path(name)

@@ -4,12 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
-
 from portproof.bundle import atomic, tensors
 from portproof.bundle.digest import File, paths_in, sha256_of
 from portproof.bundle.errors import BundleError, UsageError
 from portproof.bundle.manifest import Manifest, Vector
+from portproof.bundle.reading import MANIFEST_LIMIT, parsed, read_file
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -19,11 +18,19 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk. `digest` is the SHA-256 of its manifest, which holds all other digests."""
+    """A bundle on disk.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it says of itself.
+        digest: The SHA-256 of its manifest, which holds all other digests.
+        artifacts: The folder from which runtimes load the artifacts; None: its own.
+    """
 
     path: Path
     manifest: Manifest
     digest: str
+    artifacts: Path | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> "Bundle":
@@ -41,19 +48,17 @@ class Bundle:
         """Read the manifest alone. Raises BundleError where there is none or it is not one."""
         path = Path(path)
         try:
-            text = (path / MANIFEST).read_bytes()
+            text = read_file(path / MANIFEST, MANIFEST_LIMIT)
         except OSError as error:
             raise BundleError(
                 f"{path} is not a bundle: {MANIFEST} cannot be read ({error.strerror}). "
                 "Make one with `portproof export`."
             ) from error
         try:
-            manifest = Manifest.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            manifest = parsed(Manifest, text)
+        except ValueError as error:
             raise BundleError(
-                f"{path / MANIFEST} is damaged or of another version: {field}: {first['msg']}. "
+                f"{path / MANIFEST} is damaged or of another version: {error}. "
                 "Export the model again."
             ) from error
         return cls(path, manifest, hashlib.sha256(text).hexdigest())
@@ -103,16 +108,38 @@ class Bundle:
             if artifact.graph is not None and artifact.graph not in folders:
                 raise BundleError(f"{self.path}: {artifact.graph} is no artifact of this bundle.")
 
+    def artifact_path(self, path: str) -> Path:
+        """From where a runtime loads what an endpoint names."""
+        return (self.artifacts or self.path).resolve() / path
+
     def vectors(self, signature: str) -> list[Vector]:
         """The cases of a signature, in the order in which they are to be run."""
         return [v for v in self.manifest.vectors if v.signature == signature]
 
     def read(self, vector: Vector) -> tensors.Arrays:
-        """The arrays `inputs/NAME`, `reference/NAME` and the others of a case."""
-        arrays = tensors.read(self.path / vector.file.path)
-        for file in vector.variants:
-            arrays |= tensors.read(self.path / file.path)
+        """The arrays `inputs/NAME`, `reference/NAME` and the others of a case.
+
+        Raises BundleError where a file is no longer what it was when the bundle was opened.
+        """
+        arrays: tensors.Arrays = {}
+        for file in (vector.file, *vector.variants):
+            try:
+                content = read_file(self.path / file.path, file.size)
+            except OSError as error:
+                raise BundleError(f"{self.path}: {file.path}: {error.strerror}") from error
+            if hashlib.sha256(content).hexdigest() != file.sha256:
+                raise BundleError(f"{self.path}: {file.path} was changed while it was read.")
+            try:
+                arrays |= _not_empty(tensors.from_bytes(content))
+            except ValueError as error:
+                raise BundleError(f"{self.path}: {file.path}: {error}") from error
         return arrays
+
+
+def _not_empty(arrays: tensors.Arrays) -> tensors.Arrays:
+    if not arrays:
+        raise ValueError("it holds no arrays")
+    return arrays
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -127,3 +154,15 @@ def find_bundles(folder: Path) -> list[Path]:
     if not paths:
         raise UsageError(f"there is no bundle in {folder}. Make one with `portproof export`.")
     return paths
+
+
+def replaceable(path: Path) -> Path:
+    """The path, resolved. Raises UsageError where something is there that is no bundle."""
+    path = path.resolve()
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise UsageError(
+            f"{path} is a folder that holds something else than a bundle: name another."
+        )
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file: name a folder for the bundle.")
+    return path

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from portproof.bundle.text import printable
+
 # Of a message of TensorFlow's: a frame of the stack in which a node was made, and the node again.
 _FRAME = re.compile(r'\n\s*File ".*", line \d+, in .*')
 _COLOUR = re.compile(r"\x1b\[\d+m")
@@ -14,6 +16,9 @@ class PortproofError(Exception):
     """Base of all errors that end a command with one message and no traceback."""
 
     exit_status = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, lines=True))
 
 
 class UsageError(PortproofError):
@@ -47,7 +52,7 @@ def one_line(error: BaseException, max_length: int = 500) -> str:
     message = _FRAME.sub("", _COLOUR.sub("", str(error))).replace(
         " defined at (most recent call last)", ""
     )
-    return " ".join(_NODE.sub("", message).split())[:max_length]
+    return printable(" ".join(_NODE.sub("", message).split())[:max_length])
 
 
 def described(error: BaseException, max_length: int = 500) -> str:

@@ -1,8 +1,8 @@
 """What a bundle says of itself: `manifest.json`, as artifacts/README.md describes it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from portproof.bundle.digest import File
 from portproof.bundle.signature import Record, Signature
@@ -21,6 +21,13 @@ TRAINING_STEP = "_train_step"
 def is_training(signature: str) -> bool:
     """Whether a signature, by its name, is a training step."""
     return signature.endswith(TRAINING_STEP)
+
+
+# What folders, YAML and tables take as it is.
+_PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+_Variant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]*$")]
+# A tensor of a graph: an op and which of its outputs.
+_TensorName = Annotated[str, StringConstraints(pattern=r"^[^:]+:[0-9]+$")]
 
 
 class Endpoint(Record):
@@ -44,8 +51,8 @@ class Endpoint(Record):
     outputs: dict[str, str]
     one_row: str | None = None
     dynamic: bool = True
-    feeds: dict[str, str] = Field(default_factory=dict)
-    fetches: dict[str, str] = Field(default_factory=dict)
+    feeds: dict[str, _TensorName] = Field(default_factory=dict)
+    fetches: dict[str, _TensorName] = Field(default_factory=dict)
 
 
 class Budget(Record):
@@ -110,13 +117,19 @@ class Artifact(Record):
         notes: What was done to make it that a plain conversion does not do.
     """
 
-    format: str
-    variant: str = ""
+    format: _PlainName
+    variant: _Variant = ""
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     files: tuple[File, ...] = Field(min_length=1)
     graph: str | None = None
     budgets: Budgets = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _declares_no_error_unless_variant(self) -> "Artifact":
+        if self.budgets and not self.variant:
+            raise ValueError(f"{self.format} declares an error, which only a variant may")
+        return self
 
     @property
     def name(self) -> str:
@@ -215,7 +228,7 @@ class Manifest(Record):
         plots: The training's plots.
     """
 
-    schema_: Literal["portproof/manifest/3"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["portproof/manifest/3"] = Field(alias="schema")
     model: str
     source: Origin
     packages: dict[str, str]

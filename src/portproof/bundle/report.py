@@ -216,13 +216,21 @@ class NotRun(_Record):
     of: int
 
 
+# `Environment.sandbox` where the runners had all rights of the person who started them.
+NO_SANDBOX = "none"
+
+
 class Environment(BaseModel):
-    """Where a report was made. `runtimes` has the versions that each runner reported."""
+    """Where a report was made.
+
+    `runtimes` has the versions that each runner reported, `sandbox` the tool that kept them.
+    """
 
     platform: str
     processor: str
     python: str
     portproof: str
+    sandbox: str = NO_SANDBOX
     runtimes: dict[str, dict[str, str]]
 
 
@@ -245,6 +253,9 @@ class Report(BaseModel):
         targets: By model, the runtimes that it ships to, which then decide alone.
         strict: Whether `edge` counts for the exit status.
         sizes: By model and artifact, bytes.
+        unvouched: The models whose test vectors nobody is known to vouch for: fetched, without the
+            key of a publisher whom the person trusts, and not made again here.
+        shortcomings: By model and signature, why its test vectors prove nothing.
         performance: Load times, latencies and memory.
         curves: The reference's errors, for plots.
         not_run: What was left out, of cells that are there and of edge cases.
@@ -267,10 +278,19 @@ class Report(BaseModel):
     targets: dict[str, tuple[str, ...]] = {}
     strict: bool = False
     sizes: dict[str, dict[str, int]] = {}
+    unvouched: tuple[str, ...] = ()
+    shortcomings: dict[str, dict[str, str]] = {}
     performance: list[Performance] = []
     curves: list[Curve] = []
     not_run: list[NotRun] = []
     cells: list[Cell]
+
+    @property
+    def outcome(self) -> str:
+        """The verdict of all of it, in words."""
+        if not self.ok:
+            return "not proven"
+        return "agrees with its own test vectors" if self.unvouched else "proven"
 
     @property
     def exit_status(self) -> int:
@@ -318,6 +338,8 @@ class Report(BaseModel):
             "left_out": only(self.left_out),
             "notes": only(self.notes),
             "sizes": only(self.sizes),
+            "shortcomings": only(self.shortcomings),
+            "unvouched": tuple(name for name in self.unvouched if name == model),
             "unknown_formats": only(self.unknown_formats),
             "targets": only(self.targets),
             "curves": [curve for curve in self.curves if curve.model == model],
@@ -343,11 +365,21 @@ class Report(BaseModel):
 def joined(reports: Sequence[Report]) -> Report:
     """Reports of different models as one. `requested` and the environment are the last one's."""
     last = reports[-1]
-    by_model = ("bundle", "left_out", "notes", "unknown_formats", "sizes", "targets", "refused")
+    by_model = (
+        "bundle",
+        "left_out",
+        "notes",
+        "unknown_formats",
+        "sizes",
+        "shortcomings",
+        "targets",
+        "refused",
+    )
     update: dict[str, Any] = {
         name: {key: value for report in reports for key, value in getattr(report, name).items()}
         for name in (*by_model, "unwritten")
     }
+    update["unvouched"] = tuple(model for report in reports for model in report.unvouched)
     for name in ("curves", "performance", "not_run", "cells"):
         update[name] = [item for report in reports for item in getattr(report, name)]
     update["interrupted"] = any(report.interrupted for report in reports)

@@ -1,5 +1,6 @@
 """Named inputs and outputs with dtype and shape, as in a SavedModel's SignatureDef."""
 
+import math
 from typing import Any
 
 import ml_dtypes
@@ -33,6 +34,10 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+# Elements that a tensor may have: those of 4 GiB of float32.
+_MAX_ELEMENTS = 1 << 30
+
+
 class TensorSpec(Record):
     """A tensor's dtype (a key of `DTYPES`) and shape; `None` is a dynamic dimension."""
 
@@ -45,6 +50,14 @@ class TensorSpec(Record):
         if dtype not in DTYPES:
             raise ValueError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
         return dtype
+
+    @field_validator("shape")
+    @classmethod
+    def _is_possible(cls, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        sizes = [size for size in shape if size is not None]
+        if any(size < 0 for size in sizes) or math.prod(sizes) > _MAX_ELEMENTS:
+            raise ValueError(f"no tensor has the shape {list(shape)}")
+        return shape
 
     def accepts(self, array: np.ndarray[Any, Any]) -> bool:
         """Whether `array` has this dtype and a shape that this one allows."""

@@ -14,6 +14,7 @@ from portproof.bundle import atomic
 from portproof.bundle.bundle import MANIFEST
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
+from portproof.bundle.reading import MANIFEST_LIMIT
 from portproof.publishing import signing
 from portproof.publishing.release import (
     INDEX,
@@ -28,6 +29,7 @@ from portproof.publishing.release import (
 
 SCHEMA = "portproof/index/1"
 _CHUNK = 1 << 20
+_KEPT_FREE = 1 << 30  # bytes of a disk that nothing fetched may take
 
 
 class Folders:
@@ -96,13 +98,11 @@ class Folders:
             if listed is None:
                 raise BundleError(f"{self.url} holds no published bundle: it has no {SUMS}.")
             (folder / SUMS).write_bytes(listed)
-            for line in listed.decode().splitlines():
+            for line in listed.decode(errors="replace").splitlines():
                 path, _ = parse_sum(line)
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    self._fs.get_file(f"{self._root}/{prefix}{path}", str(folder / path))
-                except FileNotFoundError:
-                    raise BundleError(f"{self.url}: {path} is in {SUMS} and not there.") from None
+                if not self._copy(f"{prefix}{path}", folder / path):
+                    raise BundleError(f"{self.url}: {path} is in {SUMS} and not there.")
             if (signature := self._read(f"{prefix}{SIGNATURE}")) is not None:
                 (folder / SIGNATURE).write_bytes(signature)
             return version
@@ -113,7 +113,7 @@ class Folders:
             index: dict[str, Any] = json.loads(text)
             if is_name(index["latest"]) and all(map(is_name, index["versions"])):
                 return index
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             pass
         raise BundleError(f"{self.url}: {INDEX} is damaged.")
 
@@ -124,10 +124,38 @@ class Folders:
         return isinstance(self._fs, LocalFileSystem)
 
     def _read(self, path: str) -> bytes | None:
+        """A small file; None where there is none. Raises BundleError where it is no small one."""
         try:
-            return bytes(self._fs.cat_file(f"{self._root}/{path}"))
+            content = b""
+            with self._stream(path) as stream:
+                while chunk := stream.read(_CHUNK):  # a server sends as much at a time as it likes
+                    content += chunk
+                    if len(content) > MANIFEST_LIMIT:
+                        limit = f"{MANIFEST_LIMIT:,} bytes"
+                        raise BundleError(f"{self.url}: {path} has more than {limit}.")
         except FileNotFoundError:
             return None
+        return content
+
+    def _stream(self, path: str) -> Any:
+        """A file as it comes: whatever a server says of its size, and however it has to be read."""
+        is_http = "http" in self._fs.protocol
+        # Without blocks fsspec reads on, and asks for no part of a file.
+        return self._fs.open(f"{self._root}/{path}", "rb", block_size=0 if is_http else None)
+
+    def _copy(self, path: str, target: Path) -> bool:
+        """Copy a file here. False where there is none; BundleError where the disk would be full."""
+        room = shutil.disk_usage(target.parent).free - _KEPT_FREE
+        try:
+            with self._stream(path) as stream, target.open("wb") as copy:
+                while chunk := stream.read(_CHUNK):
+                    room -= len(chunk)
+                    if room < 0:
+                        raise BundleError(f"{self.url}: {path} is larger than the disk has room.")
+                    copy.write(chunk)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _is_there(self, path: str, local: Path) -> bool:
         """Whether the same bytes are there, from a publication that did not come to its end."""

@@ -30,6 +30,8 @@ _REFERENCE = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
 )
 _CHUNKED = 64 << 20  # bytes, above which a layer is sent in parts
+# What registries accept at most (OCI distribution specification, "Pushing Manifests").
+_MAX_MANIFEST = 4 << 20
 _LOGIN = "{0} wants a login: docker login {0}, or oras login {0}."
 _TIMEOUT = (10, 300)  # seconds to connect, and to wait for an answer
 
@@ -121,10 +123,10 @@ class Registry:
             manifest = client.manifest(self.tag or "latest")
             if not manifest or manifest.get("artifactType") != ARTIFACT_TYPE:
                 raise BundleError(f"{self.url} holds no published bundle.")
-            client.download(manifest["config"]["digest"], folder / MANIFEST)
+            client.download(manifest["config"], folder / MANIFEST)
             for layer in manifest["layers"]:
                 archive = folder / ".layer.tar"
-                client.download(layer["digest"], archive)
+                client.download(layer, archive)
                 unpack(archive, folder)
                 archive.unlink()
             return self.tag if self.tag and self.tag != "latest" else ""
@@ -231,10 +233,16 @@ class _Client:
 
     def manifest(self, reference: str) -> dict[str, Any] | None:
         headers = {"Accept": _MANIFEST_TYPE}
-        answer = self._oras.do_request(self._url(reference), "GET", headers=headers)
-        if answer.status_code == 404:
-            return None
-        manifest: dict[str, Any] = self._checked(answer).json()
+        answer = self._oras.do_request(self._url(reference), "GET", headers=headers, stream=True)
+        with answer:
+            if answer.status_code == 404:
+                return None
+            content = b""
+            for chunk in self._checked(answer).iter_content(1 << 16):
+                content += chunk
+                if len(content) > _MAX_MANIFEST:
+                    raise BundleError(f"the registry's manifest of {reference} is too large.")
+        manifest: dict[str, Any] = json.loads(content)
         return manifest
 
     def tag(self, reference: str, manifest: dict[str, Any]) -> None:
@@ -257,13 +265,16 @@ class _Client:
         self._checked(answer)
         return descriptor
 
-    def download(self, digest: str, target: Path) -> None:
-        """A blob into a file. Raises BundleError where it is not what its digest says."""
-        sha256 = hashlib.sha256()
+    def download(self, descriptor: dict[str, Any], target: Path) -> None:
+        """A blob into a file. Raises BundleError where it is not what its descriptor says."""
+        sha256, digest, left = hashlib.sha256(), str(descriptor["digest"]), descriptor["size"]
         with self._oras.get_blob(self._container, digest, stream=True) as answer:
             self._checked(answer)
             with target.open("wb") as stream:
                 for chunk in answer.iter_content(1 << 20):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise BundleError(f"{digest} is larger than the registry says.")
                     sha256.update(chunk)
                     stream.write(chunk)
         if f"sha256:{sha256.hexdigest()}" != digest:

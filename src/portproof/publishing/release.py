@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.digest import paths_in, sha256_of
 from portproof.bundle.errors import BundleError, UsageError
+from portproof.bundle.reading import (
+    MANIFEST_LIMIT,
+    REPORT_LIMIT,
+    STATEMENT_LIMIT,
+    parsed,
+    read_file,
+)
 from portproof.bundle.report import Report
+from portproof.comparing.yardstick import CHECKS
 from portproof.publishing import signing
 
 # Every file of a release but this one and the signature, as `sha256sum --check` reads it.
@@ -98,6 +104,8 @@ def is_name(name: str) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
+    if source.is_symlink():  # to a file that nobody meant to publish
+        raise BundleError(f"{source} is a link: put the file itself there.")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
 
@@ -105,8 +113,8 @@ def _copy(source: Path, target: Path) -> None:
 def _read_report(folder: Path) -> Report | None:
     """The report; None where there is none that can be read."""
     try:
-        return Report.model_validate_json((folder / REPORT).read_bytes())
-    except (OSError, ValidationError):
+        return parsed(Report, read_file(folder / REPORT, REPORT_LIMIT))
+    except (OSError, ValueError):
         return None
 
 
@@ -156,6 +164,11 @@ def _statement(bundle: Bundle, version: str, report: Report | None) -> dict[str,
             "version": version,
             "result": "PASSED" if report else "UNVERIFIED",
             "strict": bool(report and report.strict),
+            # What the test vectors were held to, and by signature where they fall short of it.
+            "test_vectors": {
+                "checked": list(CHECKS),
+                "shortcomings": report.shortcomings if report else None,
+            },
             "environment": report.environment.model_dump() if report else None,
             "cells": [c.model_dump(include=_CELL_FIELDS) for c in report.cells] if report else [],
         },
@@ -179,7 +192,11 @@ def check_release(folder: Path, key: Path | None, version: str = "") -> None:
     for path in paths_in(folder):
         if path not in listed and path not in (SUMS, SIGNATURE):
             raise BundleError(f"{path} is not in {SUMS}: it was not published.")
-    statement = signing.read_statement((folder / STATEMENT).read_bytes(), key)
+    try:
+        content = read_file(folder / STATEMENT, STATEMENT_LIMIT)
+    except OSError as error:
+        raise BundleError(f"the statement {STATEMENT} cannot be read: {error.strerror}.") from None
+    statement = signing.read_statement(content, key)
     released = statement["predicate"].get("version")
     if version and released != version:
         raise BundleError(f"this is version {released}, and {version} was asked for.")
@@ -187,7 +204,11 @@ def check_release(folder: Path, key: Path | None, version: str = "") -> None:
 
 def read_sums(folder: Path) -> Iterator[tuple[str, str]]:
     """The published files and their SHA-256. Raises BundleError where a line is damaged."""
-    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+    try:
+        content = read_file(folder / SUMS, MANIFEST_LIMIT)
+    except OSError as error:
+        raise BundleError(f"{SUMS} cannot be read: {error.strerror}.") from None
+    for line in content.decode(errors="replace").splitlines():
         yield parse_sum(line)
 
 

@@ -50,17 +50,24 @@ def envelope(statement: bytes, key: Path) -> bytes:
 
 
 def read_statement(content: bytes, key: Path | None) -> dict[str, Any]:
-    """The statement in a file. With a `key` it must be signed by its owner. Raises BundleError."""
+    """The statement in a file, with a `predicate`; with a `key` it must be signed by its owner.
+
+    Raises BundleError.
+    """
     try:
-        document: dict[str, Any] = json.loads(content)
+        document = json.loads(content)
         signed = "payload" in document
-        if not key:
-            return json.loads(base64.b64decode(document["payload"])) if signed else document
-        if not signed:
+        if key and not signed:
             raise BundleError("the statement about the verification is not signed.")
-        return _verified(document, key)
-    except (KeyError, TypeError, ValueError):
-        raise BundleError("the statement about the verification is damaged.") from None
+        if key:
+            document = _verified(document, key)
+        elif signed:
+            document = json.loads(base64.b64decode(document["payload"]))
+        if isinstance(document["predicate"], dict):
+            return dict(document)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        pass
+    raise BundleError("the statement about the verification is damaged.")
 
 
 def _verified(document: dict[str, Any], key: Path) -> dict[str, Any]:

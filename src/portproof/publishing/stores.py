@@ -1,10 +1,14 @@
 """Publishes bundles, and fetches what was published."""
 
+import queue
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.publishing.folders import Folders
@@ -41,7 +45,7 @@ def publish_bundle(
     """
     bundle = Bundle.open(path)
     target = store_at(destination)
-    with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
+    with tempfile.TemporaryDirectory(dir=temporary.root()) as scratch:
         folder = Path(scratch, "release")
         folder.mkdir()
         if isinstance(target, Registry) and target.tag:
@@ -75,17 +79,49 @@ def _difference(published: Published, new: Published) -> str:
     return "signed" if published.signed else "without a signature"
 
 
+# Seconds for all of a bundle, where nobody says how many.
+FETCH_SECONDS = 3600.0
+
+
 @contextmanager
-def fetched(address: str, key: Path | None = None) -> Iterator[Path]:
+def fetched(
+    address: str, key: Path | None = None, seconds: float = FETCH_SECONDS
+) -> Iterator[Path]:
     """A folder with the bundle that was published at an address, while the block lasts.
 
     Its signature (with a public `key`) and its digests are checked before anything parses it.
-    Raises BundleError, and UsageError where the address cannot be read.
+    Raises BundleError, and UsageError where the address cannot be read in so many seconds.
     """
     source = store_at(address)
-    with tempfile.TemporaryDirectory(prefix="portproof-") as scratch:
+    with tempfile.TemporaryDirectory(dir=temporary.root()) as scratch:
         folder = Path(scratch, "bundle")
         folder.mkdir()
-        version = source.fetch(folder)
+        version = _within(seconds, address, partial(source.fetch, folder))
         check_release(folder, key, version)
         yield folder
+
+
+def _within(seconds: float, address: str, fetch: Callable[[], str]) -> str:
+    """The version that was fetched. Raises UsageError where that takes longer.
+
+    A server that sends a byte now and then is late for no single read.
+    """
+    outcome: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcome.put(fetch())
+        except BaseException as error:  # for the thread that waits
+            outcome.put(error)
+
+    # One that is late is left to itself: nothing waits for it when the process ends.
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        result = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise UsageError(
+            f"{address} was not fetched within {seconds:g} s: give it more, with --total-limit."
+        ) from None
+    if isinstance(result, BaseException):
+        raise result
+    return result

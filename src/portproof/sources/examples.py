@@ -1,13 +1,11 @@
 """Example inputs as arrays by signature and input: a person's own, or else generated."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from portproof.bundle.errors import UsageError, one_line
@@ -48,15 +46,19 @@ def complete_examples(
 
 def read_examples(path: Path) -> dict[str, Any] | np.ndarray[Any, Any]:
     """Arrays of a `.npz`, `.safetensors` or `.npy` file. Raises UsageError."""
+    if path.suffix not in (".npz", ".npy", ".safetensors"):
+        raise UsageError(f"{path}: example inputs are read from .npz, .npy or .safetensors.")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file.")
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        if path.suffix not in (".npz", ".npy"):
-            raise UsageError(f"{path}: example inputs are read from .npz, .npy or .safetensors.")
         with path.open("rb") as stream:
             loaded = np.load(stream, allow_pickle=False)
             return dict(loaded) if path.suffix == ".npz" else loaded
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
+    except MemoryError:
+        raise UsageError(f"{path} holds more than there is memory for.") from None
+    except Exception as error:  # what zipfile, zlib and NumPy raise of a damaged file
         reason = getattr(error, "strerror", None) or one_line(error)
         raise UsageError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from None
 

@@ -16,7 +16,11 @@ def is_reference(name: str) -> bool:
 def check_name(name: str) -> None:
     """Raises UsageError where a name can be no model, before anything slow is done."""
     path = Path(name)
-    if is_reference(name) or path.is_dir():
+    if is_reference(name):
+        return
+    if not (path.resolve().name if path.is_dir() else path.stem).strip("."):
+        raise UsageError(f"{name} gives no name to a bundle: rename it.")
+    if path.is_dir():
         return
     if not path.exists():
         raise UsageError(f"there is no {name}: give {KINDS}.")
@@ -25,5 +29,7 @@ def check_name(name: str) -> None:
             f"{path} is in Keras's old format, which does not load everywhere: load it with the "
             "Keras that wrote it, and save it with model.save('model.keras')."
         )
+    if not path.is_file():
+        raise UsageError(f"{path} is no regular file.")
     if path.suffix != ".keras":
         raise UsageError(f"{path} is a file that cannot be exported: give {KINDS}.")

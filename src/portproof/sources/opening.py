@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from portproof.bundle.errors import ExportError, PortproofError, UsageError, described, one_line
+from portproof.bundle.reading import MANIFEST_LIMIT
 from portproof.sources.examples import complete_labels
 from portproof.sources.keras_models import from_keras, lambda_message
 from portproof.sources.modules import from_module, from_saved_model
@@ -97,18 +98,11 @@ def _load(reference: str) -> tuple[str, Any]:
 
 def _load_keras_file(path: Path) -> keras.Model:
     """A model from a `.keras` file, in safe mode: nothing in the file is run as code."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            config = json.loads(file.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError):
-        raise UsageError(
-            f"{path} is not a whole .keras file: save it again with model.save('{path.name}')."
-        ) from None
-    if lambdas := _lambda_layers(config):
+    if lambdas := _lambda_layers_in(path):
         raise ExportError(lambda_message(path.name, lambdas))
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (TypeError, ValueError, OSError) as error:
+    except Exception as error:  # of Keras, h5py, and whatever a layer calls
         unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", str(error))
         if unknown:
             raise UsageError(
@@ -117,6 +111,24 @@ def _load_keras_file(path: Path) -> keras.Model:
                 "--import package.module."
             ) from None
         raise ExportError(f"{path} does not load: {one_line(error)}") from None
+
+
+def _lambda_layers_in(path: Path) -> list[str]:
+    """The names of Lambda layers in a file. Raises UsageError where it has no config to read."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            # Not `read`, which believes the size that the file states of itself.
+            text = file.open("config.json").read(MANIFEST_LIMIT + 1)
+        names = _lambda_layers(json.loads(text)) if len(text) <= MANIFEST_LIMIT else None
+    except RecursionError:
+        raise UsageError(f"{path} has a config.json that is nested too deeply.") from None
+    except Exception:  # what zipfile and zlib raise of a damaged or locked file is no one kind
+        raise UsageError(
+            f"{path} is not a whole .keras file: save it again with model.save('{path.name}')."
+        ) from None
+    if names is None:
+        raise UsageError(f"{path} has a config.json of more than {MANIFEST_LIMIT:,} bytes.")
+    return names
 
 
 def _lambda_layers(config: Any) -> list[str]:

@@ -1,0 +1,66 @@
+"""The one way in which a file that a stranger may have made is read."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from portproof.bundle.text import is_printable, printable, strings_in
+
+MANIFEST_LIMIT = 64 << 20
+REPORT_LIMIT = 256 << 20
+CARD_LIMIT = 1 << 20
+# It has a line for each cell.
+STATEMENT_LIMIT = 64 << 20
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: The file. It is no link, and nothing that is not a file: a pipe would be waited for,
+            a device may never end.
+        limit: How many bytes it may have at most.
+
+    Raises OSError, with the reason, where it is something else or larger.
+    """
+    # Opening a pipe to read it waits for somebody to write, unless it is told not to.
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as stream:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "it is no regular file", str(path))
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(0, f"it has more than {limit:,} bytes", str(path))
+    return content
+
+
+def parsed(model: type[_Model], content: bytes) -> _Model:
+    """A JSON document as a model, of which every string can be shown to a person.
+
+    Args:
+        model: What the document is to be.
+        content: The document.
+
+    Raises ValueError, with the reason in a line, where it is something else.
+    """
+    try:
+        document = model.model_validate_json(content)
+        # Not of what pydantic made of it: names of fields count too.
+        strings = list(strings_in(json.loads(content)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ValueError(f"{field}: {first['msg']}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    for text in strings:
+        if not is_printable(text):
+            raise ValueError(f"it has characters that are not shown: {printable(text)[:100]}")
+    return document
