@@ -1,22 +1,31 @@
 """Paths and addresses -> Report, written beside each bundle: the one place that runs all of it."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import BundleError, UsageError
 from portproof.bundle.report import Report
+from portproof.bundle.text import printable
 from portproof.comparing.floors import Floor
-from portproof.publishing.stores import fetched, is_address
+from portproof.publishing.stores import FETCH_SECONDS, fetched, is_address
 from portproof.quiet import check_tensorflow, start_tensorflow
 from portproof.reporting.files import write_beside_bundles
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.setup import set_up_named
 from portproof.runtimes.table import select
+from portproof.sandbox.sandbox import Sandbox, obstacle, run_module, sandbox
+from portproof.verifying.first_look import check_ops
 from portproof.verifying.scheduling import OnCell, OnRuntime, run_cells
+
+Log = Callable[[str], None]
+# Seconds that making the test vectors again may take, where nobody says how many.
+_RECOMPUTE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -27,23 +36,27 @@ class VerifyOptions:
         runtimes: The names of the only runtimes to use; empty: all that are here.
         servers: URLs of running TensorFlow Servings.
         limits: What each runtime may use.
+        total_limit: Seconds for all of it; None: in proportion to what there is to run.
         strict: Whether edge cases count for the exit status.
         edge: Whether to run all edge cases, however long they take.
         targets: By model, the runtimes that it ships to.
         floors: By model and variant, the floors that are not the default ones.
         recompute: Whether to make the test vectors again, and refuse a bundle whose own differ.
         key: The public key by whose owner published bundles must be signed.
+        trust: Whether to run artifacts outside of a sandbox.
     """
 
     runtimes: Sequence[str] = ()
     servers: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
+    total_limit: float | None = None
     strict: bool = False
     edge: bool = False
     targets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     floors: Mapping[str, Mapping[str, Floor]] = field(default_factory=dict)
     recompute: bool = False
     key: Path | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,10 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
         raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
     runtimes = select(list(options.runtimes), list(options.servers))
     with ExitStack() as stack:
-        bundles, refused = _open(names, options, callbacks.log, stack)
+        missing = "" if options.trust else obstacle()
+        confined = None if options.trust or missing else stack.enter_context(sandbox())
+        opening = _Opening(options, stack, confined, missing, callbacks.log)
+        bundles, refused = opening.all(names)
         # A server that was named is requested too, though it excludes no other runtime.
         served = [runtime.name for runtime in runtimes if "serving" in runtime.options]
         requested = list(dict.fromkeys([*options.runtimes, *served]))
@@ -84,40 +100,100 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
             refused=refused,
             unknown_formats={} if options.runtimes else _unknown_formats(bundles, runtimes),
             limits=options.limits,
+            total_limit=options.total_limit,
             strict=options.strict,
             edge=options.edge,
             targets=options.targets,
             floors=options.floors,
+            sandbox=confined,
             on_cell=callbacks.cell,
             on_runtime=callbacks.runtime,
         )
+        report = report.model_copy(update={"unvouched": tuple(opening.unvouched)})
         return report.model_copy(update={"unwritten": write_beside_bundles(report, bundles)})
 
 
-def _open(
-    names: Sequence[str], options: VerifyOptions, log: Callable[[str], None], stack: ExitStack
-) -> tuple[list[Bundle], dict[str, str]]:
-    """The bundles, and by name why one is refused."""
-    bundles, refused = [], {}
-    for name in names:
-        try:
-            address = is_address(name)
-            path = stack.enter_context(fetched(name, options.key)) if address else Path(name)
-            bundle = Bundle.open(path)
-            if options.recompute:
-                _check_vectors(bundle, log)
-            bundles.append(bundle)
-        except BundleError as error:
-            refused[name] = f"{name}: {error}" if is_address(name) else str(error)
-    return bundles, refused
+@dataclass
+class _Opening:
+    """Opens bundles by path and address: what is not as it should be is refused by itself.
+
+    Attributes:
+        options: What the person asked for.
+        stack: What keeps fetched bundles until they have been run.
+        confined: The sandbox, if there is one.
+        obstacle: Why there is none though the person did not ask for that.
+        log: Called with each step.
+        unvouched: The models of fetched bundles whose test vectors nobody vouches for.
+    """
+
+    options: VerifyOptions
+    stack: ExitStack
+    confined: Sandbox | None
+    obstacle: str
+    log: Log
+    unvouched: list[str] = field(default_factory=list)
+
+    def all(self, names: Sequence[str]) -> tuple[list[Bundle], dict[str, str]]:
+        """The bundles, and by name why one is refused."""
+        bundles, refused = [], {}
+        for name in names:
+            try:
+                bundles.append(self._fetched(name) if is_address(name) else self._opened(name))
+            except BundleError as error:
+                reason = f"{name}: {error}" if is_address(name) else str(error)
+                refused[printable(name)] = printable(reason)
+        return bundles, refused
+
+    def _fetched(self, address: str) -> Bundle:
+        """A stranger's, unless the person has the key of who signed it."""
+        options = self.options
+        if self.obstacle:
+            raise BundleError(
+                f"it would run without a sandbox, for {self.obstacle}. If you trust who published "
+                "it, give --trust."
+            )
+        limit = options.total_limit or FETCH_SECONDS
+        bundle = self._opened(self.stack.enter_context(fetched(address, options.key, limit)))
+        if not (options.key or options.trust):
+            check_ops(bundle)
+        if not (options.key or options.recompute):
+            self.unvouched.append(bundle.manifest.model)
+        return bundle
+
+    def _opened(self, path: str | Path) -> Bundle:
+        bundle = Bundle.open(path)
+        if self.confined:
+            bundle = self.confined.admitted(bundle)
+        if self.options.recompute:
+            limit = self.options.total_limit or _RECOMPUTE_SECONDS
+            _check_vectors(bundle, self.confined is not None, limit, self.log)
+        return bundle
 
 
-def _check_vectors(bundle: Bundle, log: Callable[[str], None]) -> None:
+def _check_vectors(bundle: Bundle, confined: bool, limit: float, log: Log) -> None:
+    """Make the test vectors again, with the SavedModel of whoever made the bundle."""
     check_tensorflow()
-    start_tensorflow()
-    from portproof.vectors.recomputing import check_vectors
+    if not confined:
+        start_tensorflow()
+        from portproof.vectors.recomputing import check_vectors
 
-    check_vectors(bundle, log)
+        check_vectors(bundle, log)
+        return
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory(dir=temporary.root()) as folder:
+        status = run_module(
+            "portproof.vectors",
+            [str(bundle.path)],
+            readable=[bundle.path],
+            folder=Path(folder),
+            seconds=limit,
+            on_line=lines.append,
+        )
+    if status:
+        reason = lines[-1] if lines else "it ended without a word"
+        raise BundleError(f"{bundle.path}: its test vectors cannot be made again: {reason}")
+    for line in lines:
+        log(line)
 
 
 def _unknown_formats(

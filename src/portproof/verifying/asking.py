@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from portproof.bundle.tensors import Arrays
-from portproof.runtimes.process import RunnerError, RunnerProcess
+from portproof.runtimes.process import RunnerError, RunnerProcess, RunnerTimeoutError
 from portproof.runtimes.protocol import Inspect, Node, Refusal, Request
 from portproof.verifying.trial import Trial
 
@@ -18,6 +18,7 @@ class CallResult:
         note: What the runner noted.
         error: Why there are no outputs.
         lacks: What the runtime lacks, where it says that itself.
+        late: Whether the time limit passed.
         load: How many seconds loading the artifact took, where the runner tells it.
         nodes: Of `oracle`, the graph's nodes in the order of computation.
         output_nodes: Of `oracle`, the node of each output.
@@ -28,6 +29,7 @@ class CallResult:
     note: str = ""
     error: str = ""
     lacks: str = ""
+    late: bool = False
     load: float | None = None
     nodes: tuple[Node, ...] = ()
     output_nodes: dict[str, str] = field(default_factory=dict)
@@ -67,7 +69,7 @@ def ask(
     try:
         answer, outputs = runner.compute(request, {names[key]: a for key, a in inputs.items()})
     except RunnerError as error:  # a runner that died says nothing of itself
-        return CallResult(error=str(error))
+        return CallResult(error=str(error), late=isinstance(error, RunnerTimeoutError))
     if isinstance(answer, Refusal):
         return CallResult(error=answer.error, lacks=trial.runtime.lack_in(answer.error))
     if trial.runtime.backend and answer.backend != trial.runtime.backend:
@@ -89,11 +91,11 @@ def ask(
 
 
 def _request(trial: Trial, path: str, by_row: bool, inspect: Inspect, timed: bool) -> Request:
-    root, artifact = trial.bundle.path.resolve(), trial.artifact
+    bundle, artifact = trial.bundle, trial.artifact
     return Request(
-        artifact=str(root / path),
+        artifact=str(bundle.artifact_path(path)),
         format=artifact.format,
-        graph=str(root / artifact.graph) if artifact.graph else None,
+        graph=str(bundle.artifact_path(artifact.graph)) if artifact.graph else None,
         signature=trial.signature_name,
         signatures=len(artifact.endpoints),
         by_row=by_row,

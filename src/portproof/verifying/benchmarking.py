@@ -8,6 +8,7 @@ from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Performance
 from portproof.runtimes.process import Limits
 from portproof.runtimes.table import select
+from portproof.sandbox.sandbox import Sandbox, sandbox_if_possible
 from portproof.verifying.timing import CAREFUL, measure_performance
 from portproof.verifying.trial import trials
 
@@ -25,7 +26,19 @@ def time_bundles(
     What they compute is not judged. Raises BundleError where a bundle is not what was exported,
     UsageError where the names are wrong.
     """
-    bundles = [Bundle.open(path) for path in paths]
+    opened = [Bundle.open(path) for path in paths]
+    with sandbox_if_possible() as box:
+        bundles = [box.admitted(bundle) for bundle in opened] if box else opened
+        return _timed(bundles, runtimes, limits, box, on_performance)
+
+
+def _timed(
+    bundles: list[Bundle],
+    runtimes: Sequence[str],
+    limits: Limits,
+    box: Sandbox | None,
+    on_performance: OnPerformance,
+) -> list[Performance]:
     timed = []
     for runtime in select(list(runtimes), []):
         if missing := runtime.missing():
@@ -33,7 +46,7 @@ def time_bundles(
                 raise UsageError(f"{runtime.name} is absent; to have it: {missing}")
             continue
         for trial in trials(bundles, runtime):
-            runner = runtime.runner(limits)
+            runner = runtime.runner(limits, box)
             try:
                 timed.append(measure_performance(trial, runner, CAREFUL))
             finally:

@@ -19,6 +19,9 @@ from portproof.verifying.outcomes import Outcome, merge, outcomes_of
 from portproof.verifying.selecting import Rows, rows_of
 from portproof.verifying.trial import Trial
 
+# Calls of one trial that may pass the time limit: a third one would, too.
+MAX_LATE = 2
+
 
 class Budget:
     """Seconds that may be spent on what does not decide, by several threads."""
@@ -50,6 +53,7 @@ class TrialRun:
     runner: RunnerProcess
     seconds: dict[int, list[float]] = field(default_factory=dict)
     _opening: float = 0.0
+    _late: list[str] = field(default_factory=list)
     _rows_left: list[str] = field(default_factory=list)
     _edge_left: list[str] = field(default_factory=list)
     _deciding: dict[str, dict[Regime, Cell]] = field(default_factory=dict)
@@ -152,6 +156,8 @@ class TrialRun:
             return dict.fromkeys(trial.outputs, Outcome(vector.case, verdict, reason, lacks=lacks))
 
         try:
+            if len(self._late) == MAX_LATE:
+                return all_outputs("failed", f"not asked any more: {' and '.join(self._late)}")
             arrays = read(vector)
             if arrays is None:
                 return {}
@@ -161,6 +167,8 @@ class TrialRun:
                 self._opening = time.monotonic() - started - result.seconds
             if result.lacks:
                 return all_outputs("unsupported", lack_text(trial, result.lacks), result.lacks)
+            if result.late:
+                self._late.append(f"{vector.case} {result.error}")
             if result.error:
                 return all_outputs("failed", result.error)
             if problem := unexpected_names(result.outputs, set(trial.outputs)):

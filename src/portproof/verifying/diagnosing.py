@@ -17,6 +17,7 @@ from portproof.comparing.judging import expected_of, judge
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import select
+from portproof.sandbox.sandbox import Sandbox, sandbox_if_possible
 from portproof.verifying.asking import CallResult, ask
 from portproof.verifying.departures import find_departure
 from portproof.verifying.diagnosis import Diagnosis
@@ -40,19 +41,21 @@ def diagnose_bundle(
     [runtime] = select([name], [])
     [reference] = select([REFERENCE], [])
     _check_runtimes(runtime, reference)
-    chosen = [
-        trial
-        for trial in trials([bundle], runtime)
-        if trial.artifact.name in runtime.inspects and format_ in ("", trial.artifact.name)
-    ]
-    if not chosen:
-        raise UsageError(
-            f"{bundle.path} has nothing for {name} to show: it shows the tensors of "
-            f"{', '.join(runtime.inspects)}."
-        )
-    with _Runners(runtime, reference, limits or Limits()) as runners:
-        for trial in chosen:
-            yield runners.diagnose(trial, case)
+    with sandbox_if_possible() as box:
+        bundle = box.admitted(bundle) if box else bundle
+        chosen = [
+            trial
+            for trial in trials([bundle], runtime)
+            if trial.artifact.name in runtime.inspects and format_ in ("", trial.artifact.name)
+        ]
+        if not chosen:
+            raise UsageError(
+                f"{bundle.path} has nothing for {name} to show: it shows the tensors of "
+                f"{', '.join(runtime.inspects)}."
+            )
+        with _Runners(runtime, reference, limits or Limits(), box) as runners:
+            for trial in chosen:
+                yield runners.diagnose(trial, case)
 
 
 def _check_runtimes(runtime: Runtime, reference: Runtime) -> None:
@@ -69,12 +72,14 @@ def _check_runtimes(runtime: Runtime, reference: Runtime) -> None:
 class _Runners:
     """The runtime on trial and the reference, TensorFlow, each in a process of its own."""
 
-    def __init__(self, runtime: Runtime, reference: Runtime, limits: Limits) -> None:
+    def __init__(
+        self, runtime: Runtime, reference: Runtime, limits: Limits, box: Sandbox | None
+    ) -> None:
         self._reference = reference
-        self._on_trial = runtime.runner(limits)
+        self._on_trial = runtime.runner(limits, box)
         # Every tensor of the graph, many times over, takes longer than a call of the model.
         longer = replace(limits, request=10 * limits.request)
-        self._right = reference.runner(longer)
+        self._right = reference.runner(longer, box)
 
     def __enter__(self) -> "_Runners":
         return self

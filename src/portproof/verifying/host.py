@@ -7,13 +7,14 @@ from pathlib import Path
 from portproof.bundle.report import Environment
 
 
-def environment(runtimes: dict[str, dict[str, str]]) -> Environment:
-    """This machine, and the versions that the runners reported."""
+def environment(runtimes: dict[str, dict[str, str]], sandbox: str) -> Environment:
+    """This machine, the versions that the runners reported, and what the runners were kept in."""
     return Environment(
         platform=platform.platform(),
         processor=_processor(),
         python=platform.python_version(),
         portproof=version("portproof"),
+        sandbox=sandbox,
         runtimes=runtimes,
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from portproof.bundle.reading import MANIFEST_LIMIT, read_file
+from portproof.bundle.text import printable
 from portproof.verifying.node_names import plain_name
 from portproof.verifying.trial import Trial
 
@@ -39,14 +41,14 @@ def _layer(part: str) -> str:
 
 def _tensors(trial: Trial, ops: set[str]) -> list[str]:
     """The names of the tensors that ops of these names make, where the file can be read here."""
-    path = trial.bundle.path / (trial.endpoint.one_row or trial.endpoint.path)
-    with suppress(ImportError, OSError, ValueError, KeyError):
+    path = trial.bundle.artifact_path(trial.endpoint.one_row or trial.endpoint.path)
+    with suppress(Exception):  # it is for the message alone, and the file is a stranger's
         if trial.artifact.format == "tflite":
             from portproof.tflite.file import tensors_of_ops
 
-            return tensors_of_ops(str(path), ops)
+            return [printable(name) for name in tensors_of_ops(str(path), ops)]
         if trial.artifact.format == "tfjs-graph":
             model = Path(path, "model.json") if path.is_dir() else path
-            nodes = json.loads(model.read_text(encoding="utf-8"))["modelTopology"]["node"]
-            return [node["name"] for node in nodes if node["op"] in ops]
+            nodes = json.loads(read_file(model, MANIFEST_LIMIT))["modelTopology"]["node"]
+            return [printable(node["name"]) for node in nodes if node["op"] in ops]
     return []

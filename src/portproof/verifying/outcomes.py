@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from portproof.bundle.float_format import Array, is_float
+from portproof.bundle.float_format import Array
 from portproof.bundle.manifest import DECIDING, Regime, Sweep, Vector
 from portproof.bundle.report import Cell, Envelope, Errors, WorstElement
 from portproof.bundle.signature import TensorSpec
-from portproof.bundle.tensors import Arrays, in_group
+from portproof.bundle.tensors import Arrays
 from portproof.bundle.verdicts import PASSING, Verdict, worst
 from portproof.comparing.arrays import Expected
 from portproof.comparing.decisions import count_decisions, count_right, has_scores
@@ -19,6 +17,7 @@ from portproof.comparing.envelopes import Point, envelope, magnitude
 from portproof.comparing.floors import below_floor
 from portproof.comparing.judging import expected_of, judge, proves_nothing
 from portproof.comparing.metrics import NEGLIGIBLE, Metrics, merged
+from portproof.comparing.yardstick import size_of_inputs
 from portproof.verifying.asking import CallResult
 from portproof.verifying.curves import is_plotted, ulp_errors
 from portproof.verifying.trial import Trial
@@ -60,7 +59,7 @@ def outcomes_of(
     trial: Trial, vector: Vector, arrays: Arrays, result: CallResult
 ) -> dict[str, Outcome]:
     """Judge each output of one case. Raises KeyError where the case has no reference for one."""
-    size = _size_of_inputs(arrays)
+    size = size_of_inputs(arrays)
     return {name: _outcome(trial, vector, name, arrays, result, size) for name in trial.outputs}
 
 
@@ -93,16 +92,6 @@ def _outcome(
             sizes = magnitude(swept[row]), magnitude(expected.rows(row).reference)
             outcome.points.append(Point(*sizes, *point))
     return outcome
-
-
-def _size_of_inputs(arrays: Arrays) -> float:
-    """The root mean square of the finite float inputs of a case; 1 without any."""
-    inputs = [
-        a.astype(np.float64) for a in in_group(arrays, "inputs").values() if is_float(a.dtype)
-    ]
-    values = np.concatenate([a[np.isfinite(a)] for a in inputs]) if inputs else np.ones(1)
-    with np.errstate(over="ignore"):
-        return float(np.sqrt(np.mean(values**2))) if values.size else 1.0
 
 
 def _decisions(trial: Trial, output: str, arrays: Arrays, got: Array) -> dict[str, Any]:
@@ -184,6 +173,8 @@ def merge(
 
 def _no_proof(trial: Trial, output: str, verdict: Verdict, metrics: Metrics) -> str:
     """What speaks against the cases of a regime together, each of which passed, or nothing."""
+    if trial.shortcoming:
+        return f"proves nothing: {trial.shortcoming}"
     if verdict == "exact":
         return ""
     if variant := trial.artifact.variant:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from functools import partial
 
 import psutil
@@ -13,18 +14,23 @@ import psutil
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.manifest import Manifest
-from portproof.bundle.report import Cell, NotRun, Performance, Report
+from portproof.bundle.report import NO_SANDBOX, Cell, NotRun, Performance, Report
 from portproof.comparing.floors import Floor
 from portproof.runtimes.process import Limits, RunnerProcess
 from portproof.runtimes.runtime import Runtime
+from portproof.sandbox.sandbox import Sandbox
 from portproof.verifying.cells import Budget, TrialRun, absent_cells
 from portproof.verifying.curves import curves_of
 from portproof.verifying.host import environment
+from portproof.verifying.shortcomings import shortcomings_of
 from portproof.verifying.timing import QUICK, measure_performance
 from portproof.verifying.trial import trials
 
 # Of the time that what decides took in all processes, the share that all edge cases may take.
 EDGE_SHARE = 0.25
+# Seconds for the whole, where nobody says how many: for each artifact's signature in each runtime,
+# which takes a second or two, and at least so many.
+TRIAL_SECONDS, MIN_TOTAL = 60.0, 300.0
 # Of the machine's memory, what has to be free for a process to stay for its edge cases.
 _FREE_SHARE = 0.25
 
@@ -40,10 +46,12 @@ def run_cells(
     refused: Mapping[str, str] | None = None,
     unknown_formats: Mapping[str, list[str]] | None = None,
     limits: Limits | None = None,
+    total_limit: float | None = None,
     strict: bool = False,
     edge: bool = False,
     targets: Mapping[str, Sequence[str]] | None = None,
     floors: Mapping[str, Mapping[str, Floor]] | None = None,
+    sandbox: Sandbox | None = None,
     on_cell: OnCell = lambda _: None,
     on_runtime: OnRuntime = lambda _, __: None,
 ) -> Report:
@@ -62,10 +70,13 @@ def run_cells(
         refused: Goes into the report as it is.
         unknown_formats: Goes into the report as it is.
         limits: What each process may use.
+        total_limit: Seconds for all of it, after which what is left is `failed`; None: in
+            proportion to what there is to run.
         strict: Whether edge cases count for the exit status, so that all are run.
         edge: Whether to run all edge cases, however long they take.
         targets: By model, the runtimes that it ships to.
         floors: By model and variant, the floors that are not the default ones.
+        sandbox: Where the runners are kept; None: they have all rights of this process.
         on_cell: Called from the processes' threads, one call at a time.
         on_runtime: Called in the same way with each runtime that ran, as it ends, and its cells.
 
@@ -74,8 +85,13 @@ def run_cells(
     digests = {bundle.manifest.model: bundle.digest for bundle in bundles}
     if len(digests) < len(bundles):
         raise UsageError("two of the bundles are of one model: verify them one after the other.")
+    limits = limits or Limits()
+    number = sum(1 for runtime in runtimes for _ in trials(list(bundles), runtime))
+    seconds = total_limit or max(MIN_TOTAL, min(TRIAL_SECONDS, limits.request) * number)
+    limits = replace(limits, until=time.monotonic() + seconds)
+    short = {bundle.manifest.model: shortcomings_of(bundle) for bundle in bundles}
     workers = [
-        _Worker(list(bundles), group, limits or Limits(), floors or {})
+        _Worker(list(bundles), group, limits, floors or {}, short, sandbox)
         for group in _groups(runtimes)
     ]
     schedule = _Schedule(workers, on_cell, on_runtime)
@@ -92,7 +108,10 @@ def run_cells(
         notes={manifest.model: notes for manifest in manifests if (notes := _notes(manifest))},
         unknown_formats=dict(unknown_formats or {}),
         interrupted=interrupted,
-        environment=environment({k: v for worker in workers for k, v in worker.versions.items()}),
+        environment=environment(
+            {k: v for worker in workers for k, v in worker.versions.items()},
+            sandbox.name if sandbox else NO_SANDBOX,
+        ),
         requested=tuple(requested),
         targets={
             model: tuple(names) for model, names in (targets or {}).items() if model in digests
@@ -102,6 +121,7 @@ def run_cells(
             m.model: {artifact.name: artifact.size for artifact in m.artifacts} for m in manifests
         },
         curves=[curve for bundle in bundles for curve in curves_of(bundle)],
+        shortcomings={model: by_name for model, by_name in short.items() if by_name},
         performance=[timed for worker in workers for timed in worker.performance],
         not_run=[entry for worker in workers for entry in worker.not_run],
         cells=schedule.cells([runtime.name for runtime in runtimes]),
@@ -211,14 +231,16 @@ class _Worker:
         runtimes: list[Runtime],
         limits: Limits,
         floors: Mapping[str, Mapping[str, Floor]],
+        shortcomings: Mapping[str, Mapping[str, str]],
+        sandbox: Sandbox | None,
     ) -> None:
-        self._floors = floors
+        self._floors, self._shortcomings = floors, shortcomings
         self._bundles, self.runtimes = bundles, runtimes
         first = runtimes[0]
         self._missing = first.missing()
         self._runner: RunnerProcess | None = None
         if not self._missing:
-            self._runner = first.runner(limits)
+            self._runner = first.runner(limits, sandbox)
         self._closed = False
         self.runs: list[TrialRun] = []
         self.seconds = 0.0
@@ -232,7 +254,7 @@ class _Worker:
     def deciding(self, runtime: Runtime) -> Iterator[Cell]:
         """The cells of one of these runtimes that decide; ends early when closed."""
         started = time.monotonic()
-        for trial in trials(self._bundles, runtime, self._floors):
+        for trial in trials(self._bundles, runtime, self._floors, self._shortcomings):
             if self._runner is None:
                 yield from absent_cells(trial, self._missing)
                 continue

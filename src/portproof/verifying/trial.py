@@ -18,7 +18,12 @@ from portproof.runtimes.runtime import Runtime
 
 @dataclass(frozen=True)
 class Trial:
-    """An artifact's signature, and the runtime that runs it; floors by variant, of the person's."""
+    """An artifact's signature, and the runtime that runs it.
+
+    Attributes:
+        floors: By variant, the floors that are the person's own.
+        shortcoming: Why the signature's test vectors prove nothing, if they do not.
+    """
 
     bundle: Bundle
     artifact: Artifact
@@ -26,6 +31,7 @@ class Trial:
     endpoint: Endpoint
     runtime: Runtime
     floors: Mapping[str, Floor] = field(default_factory=dict)
+    shortcoming: str = ""
 
     @property
     def signature(self) -> Signature:
@@ -77,11 +83,28 @@ def trials(
     bundles: list[Bundle],
     runtime: Runtime,
     floors: Mapping[str, Mapping[str, Floor]] = MappingProxyType({}),
+    shortcomings: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Iterator[Trial]:
-    """Everything in some bundles that a runtime knows the format of; floors by model."""
+    """Everything in some bundles that a runtime knows the format of.
+
+    Args:
+        bundles: The bundles.
+        runtime: The runtime.
+        floors: By model and variant, floors that are not the default ones.
+        shortcomings: By model and signature, why its test vectors prove nothing.
+    """
     for bundle in bundles:
         of_model = floors.get(bundle.manifest.model, {})
+        short = shortcomings.get(bundle.manifest.model, {})
         for artifact in bundle.manifest.artifacts:
             if artifact.name in runtime.formats:
                 for signature, endpoint in artifact.endpoints.items():
-                    yield Trial(bundle, artifact, signature, endpoint, runtime, of_model)
+                    yield Trial(
+                        bundle,
+                        artifact,
+                        signature,
+                        endpoint,
+                        runtime,
+                        of_model,
+                        short.get(signature, ""),
+                    )
