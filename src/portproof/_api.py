@@ -139,12 +139,14 @@ def verify(
     serving: Sequence[str] | None = None,
     time_limit: float = 120.0,
     memory_limit: float = 8.0,
+    total_limit: float | None = None,
     strict: bool = False,
     targets: Mapping[str, Sequence[str]] | None = None,
     floors: Mapping[str, Mapping[str, Floor]] | None = None,
     recompute: bool = False,
     edge: bool = False,
     key: str | Path | None = None,
+    trust: bool = False,
     on_cell: Callable[[Cell], None] = lambda _: None,
     on_runtime: Callable[[str, Sequence[Cell]], None] = lambda _, __: None,
     log: Callable[[str], None] = lambda _: None,
@@ -163,6 +165,8 @@ def verify(
         time_limit: Seconds for one call of a model, after which the runtime is ended and its cell
             is `failed`.
         memory_limit: GiB for a runtime and all that it starts, with the same consequence.
+        total_limit: Seconds for all of it, after which what is left is `failed`; None: one minute
+            for each signature of an artifact in a runtime, and at least five.
         strict: Whether the regime `edge` counts like the others.
         targets: By model, the runtimes that it ships to. They decide alone: each has to be proven,
             and what another one does is told and does not count.
@@ -172,6 +176,7 @@ def verify(
         recompute: Whether to make each reference, oracle and bound again from the bundle's
             SavedModel, and refuse a bundle whose test vectors are others. It needs TensorFlow.
         key: A public key in PEM, by whose owner published bundles must be signed.
+        trust: Whether to run artifacts outside of the sandbox, with all rights of this process.
         on_cell: Called with each cell as it is judged, from other threads, one call at a time.
         on_runtime: Called in the same way with each runtime's name and cells, as it ends.
         log: Called with each step of setting up a runtime, from other threads.
@@ -189,12 +194,14 @@ def verify(
         runtimes=tuple(runtimes or ()),
         servers=tuple(serving or ()),
         limits=Limits(request=time_limit, memory=memory_limit),
+        total_limit=total_limit,
         strict=strict,
         targets=targets or {},
         floors=floors or {},
         recompute=recompute,
         edge=edge,
         key=Path(key) if key else None,
+        trust=trust,
     )
     names = [str(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]
     return verify_bundles(names, options, Callbacks(on_cell, on_runtime, log))

@@ -66,7 +66,7 @@ def verify_models(
         narrowed, to some runtimes or otherwise, takes no report for up to date, and is no record.
     """
     here = runtimes_here()
-    is_whole = options == VerifyOptions(limits=options.limits)
+    is_whole = options == VerifyOptions(limits=options.limits, total_limit=options.total_limit)
     builds = {name: ModelBuild(project, name) for name in names}
     known = {name: b.report(here) if is_whole and not force else None for name, b in builds.items()}
     reports = [report for report in known.values() if report]

@@ -1,6 +1,7 @@
 """The command line: parses, calls the API, prints."""
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from portproof._api import ARTIFACTS
 from portproof.bundle.bundle import find_bundles
 from portproof.bundle.errors import PortproofError, UsageError
 from portproof.bundle.report import joined as joined_reports
+from portproof.reporting.printing import note, say
 
 if TYPE_CHECKING:
     from portproof.project import Project
@@ -74,10 +76,17 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Also what is up to date, of portproof.toml.")
     ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load a file or a SavedModel outside of the sandbox.")
+    ] = False,
+    total_limit: Annotated[
+        float, typer.Option(help="Seconds for a model that is loaded in the sandbox.")
+    ] = 3600.0,
 ) -> None:
     """Export models to every format, with their test vectors, into artifacts/NAME.
 
-    Of portproof.toml, those that have changed since they were exported last.
+    Of portproof.toml, those that have changed since they were exported last. A model from a file or
+    a folder, which may be anyone's, is loaded and exported in a sandbox.
     """
     from portproof.formats.converting import converters_for
     from portproof.formats.table import check_names, select
@@ -98,24 +107,66 @@ def export(
         check_name(name)
     if (inputs or labels) and len(models) > 1:
         raise UsageError("--inputs and --labels are of one model: name it.")
+    files = [Path(name) for name in models if Path(name).exists()]
+    # A person's own modules run with all rights anyway.
+    if files and not trust and not import_ and _has_sandbox(files):
+        given = {"--signature": signature, "--format": format}
+        options = [f"{name}={value}" for name, values in given.items() for value in values or ()]
+        _export_confined(files, output, inputs, _label_files(labels), options, total_limit)
+        models = [name for name in models if not Path(name).exists()]
+    if not models:
+        return
     with converters_for(select(format)):  # one set for all models
         _start_tensorflow()
         from portproof.sources.examples import read_examples, read_labels
 
         examples = read_examples(inputs) if inputs else None
-        named = dict(text.rpartition("=")[::2] for text in labels or ())
         for name in models:
             bundle = portproof.export(
                 name,
                 folder=output,
                 signatures=signature,
                 inputs=examples,
-                labels={output: read_labels(Path(file)) for output, file in named.items()},
+                labels={key: read_labels(file) for key, file in _label_files(labels).items()},
                 formats=format,
                 imports=import_ or (),
-                log=typer.echo,
+                log=say,
             )
-            typer.echo(f"exported {_short(bundle.path)}")
+            say(f"exported {_short(bundle.path)}")
+
+
+def _label_files(labels: list[str] | None) -> dict[str, Path]:
+    """By output the files of `--labels`; "" is the only output."""
+    named = (text.rpartition("=")[::2] for text in labels or ())
+    return {output: Path(file) for output, file in named}
+
+
+def _has_sandbox(files: list[Path]) -> bool:
+    from portproof.sandbox.sandbox import obstacle
+
+    if missing := obstacle():
+        names = ", ".join(map(str, files))
+        note(f"{names}: loaded with all your rights, for there is no sandbox: {missing}")
+    return not missing
+
+
+def _export_confined(
+    files: list[Path],
+    output: Path,
+    inputs: Path | None,
+    labels: dict[str, Path],
+    options: list[str],
+    total_limit: float,
+) -> None:
+    from portproof.confined_export import export_confined
+
+    if inputs:
+        options.append(f"--inputs={inputs.absolute()}")
+    for name, file in labels.items():
+        options.append(f"--labels={f'{name}=' if name else ''}{file.absolute()}")
+    readable = [*labels.values(), *([inputs] if inputs else [])]
+    for path in export_confined(files, output, options, readable, total_limit, say):
+        say(f"exported {_short(path)}")
 
 
 def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> None:
@@ -130,7 +181,7 @@ def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> 
     changed = []
     for name in chosen:
         if not force and ModelBuild(project, name).is_exported():
-            typer.echo(f"{name} is up to date")
+            say(f"{name} is up to date")
         else:
             changed.append(name)
     if not changed:
@@ -139,7 +190,7 @@ def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> 
     with converters_for(formats):  # one set for all models
         _start_tensorflow()
         for name in changed:
-            typer.echo(f"exported {_short(export_model(project, name, typer.echo))}")
+            say(f"exported {_short(export_model(project, name, say))}")
 
 
 def _short(path: Path) -> Path:
@@ -152,7 +203,7 @@ def _start_tensorflow() -> None:
     from portproof.quiet import check_tensorflow, start_tensorflow
 
     check_tensorflow()
-    typer.echo("starting TensorFlow", err=True)  # it takes seconds
+    note("starting TensorFlow")  # it takes seconds
     # Its warnings are of its own making: a line for each node that its optimizer cannot cost.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     start_tensorflow()
@@ -165,7 +216,7 @@ def init() -> None:
 
     path, models = write_project(Path.cwd())
     found = f"with {', '.join(models)}" if models else "without a model: none was found here"
-    typer.echo(f"wrote {path.name}, {found}. Edit it, then: portproof export, portproof verify")
+    say(f"wrote {path.name}, {found}. Edit it, then: portproof export, portproof verify")
 
 
 @app.command()
@@ -178,6 +229,9 @@ def verify(
         float, typer.Option(min=1, help="Seconds for one call of a model.")
     ] = 120.0,
     memory_limit: Annotated[float, typer.Option(min=0.1, help="GiB for one runtime.")] = 8.0,
+    total_limit: Annotated[
+        float | None, typer.Option(min=1, help="Seconds for all of it.", show_default=False)
+    ] = None,
     junit: Annotated[
         Path | None, typer.Option(help="Write JUnit XML, a test case for each signature.")
     ] = None,
@@ -196,6 +250,9 @@ def verify(
     key: Annotated[
         Path | None, typer.Option(help="The public key that a published bundle is signed with.")
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run artifacts outside of the sandbox.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what is not proven.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print each verdict at once.")] = False,
 ) -> None:
@@ -215,15 +272,17 @@ def verify(
         runtimes=tuple(runtime or ()),
         servers=tuple(serving or ()),
         limits=Limits(request=time_limit, memory=memory_limit),
+        total_limit=total_limit,
         strict=strict,
         edge=edge,
         recompute=recompute,
         key=key,
+        trust=trust,
     )
     project = find_project()
     names = bundles_of(project, bundles or []) if project else []
     with progress(quiet=quiet, verbose=verbose) as on_cell:
-        callbacks = Callbacks(on_cell, runtime_progress(quiet=quiet), _to_stderr)
+        callbacks = Callbacks(on_cell, runtime_progress(quiet=quiet), note)
         if project and names:
             reports = verify_models(project, names, options, callbacks, force=force)
         else:
@@ -252,7 +311,7 @@ def bench(
     timed = portproof.bench(
         *(bundles or []),
         runtimes=runtime,
-        on_performance=lambda p: typer.echo(f"timed {p.model} in {p.runtime}", err=True),
+        on_performance=lambda p: note(f"timed {p.model} in {p.runtime}"),
     )
     print_performance(timed)
     if json:
@@ -314,7 +373,7 @@ def publish(
     address = portproof.publish(
         bundle, destination, version=version, sign_key=sign_key, unverified=unverified
     )
-    typer.echo(f"published {address}")
+    say(f"published {address}")
 
 
 @app.command()
@@ -324,7 +383,7 @@ def show(bundles: Bundles = None) -> None:
     from portproof.reporting.bundle_text import bundle_text
 
     for path in bundles or find_bundles(ARTIFACTS):
-        typer.echo("\n".join(bundle_text(Bundle.open_unchecked(path))))
+        say("\n".join(bundle_text(Bundle.open_unchecked(path))))
 
 
 @app.command()
@@ -360,26 +419,25 @@ def setup(
         print_environments(made_environments())
     elif remove:
         for environment in listing.remove(runtimes or []):
-            typer.echo(f"removed {environment}")
+            say(f"removed {environment}")
     else:
         with setup_progress() as log:
             portproof.set_up(*(runtimes or []), log=log)
 
 
-def _to_stderr(line: str) -> None:
-    typer.echo(line, err=True)
-
-
 def main() -> None:
     """Run the command line: an error that a person can act on is one message and a status."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(ending, signal.default_int_handler)  # as Ctrl-C
     try:
         app()
     except PortproofError as error:
-        typer.echo(f"error: {error}", err=True)
+        note(f"error: {error}")
         raise SystemExit(error.exit_status) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {place}{error.strerror or error}", err=True)
+        note(f"error: {place}{error.strerror or error}")
         raise SystemExit(1) from None
 
 

@@ -15,11 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from portproof.bundle import atomic
-from portproof.bundle.bundle import CARD, MANIFEST, Bundle, write_manifest
+from portproof.bundle.bundle import CARD, Bundle, replaceable, write_manifest
 from portproof.bundle.digest import File, folder_records
-from portproof.bundle.errors import ExportError, PortproofError, UsageError, described
+from portproof.bundle.errors import ExportError, PortproofError, described
 from portproof.bundle.manifest import (
     REGIMES,
+    SCHEMA,
     Artifact,
     LeftOut,
     Manifest,
@@ -76,7 +77,7 @@ def export_source(
         ExportError: The model cannot be exported.
         UsageError: `path` holds something other than a bundle.
     """
-    path, chosen = _replaceable(Path(path)), select() if formats is None else formats
+    path, chosen = replaceable(Path(path)), select() if formats is None else formats
     with ExitStack() as stack:
         folder = stack.enter_context(atomic.folder(path))
         converters = stack.enter_context(converters_for(chosen))
@@ -107,6 +108,7 @@ def export_source(
         stack.callback(measuring.shutdown, wait=False, cancel_futures=True)
         artifacts.finish(on, measuring)
         manifest = Manifest(
+            schema=SCHEMA,
             model=source.name,
             source=_origin(source),
             packages={name: version(name) for name in PACKAGES},
@@ -127,18 +129,6 @@ def export_source(
         write_manifest(folder, manifest)
         atomic.write_text(folder / CARD, render_card(path, manifest))
     return Bundle.open_unchecked(path)
-
-
-def _replaceable(path: Path) -> Path:
-    """The path, resolved. Raises UsageError where something is there that is no bundle."""
-    path = path.resolve()
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
-        raise UsageError(
-            f"{path} is a folder that holds something else than a bundle: name another."
-        )
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file: name a folder for the bundle.")
-    return path
 
 
 class _Artifacts:

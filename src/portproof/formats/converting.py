@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from portproof.bundle import temporary
 from portproof.bundle.errors import ExportError
 from portproof.formats import litert_kernels
 from portproof.formats.format import Format, Refusal, Written
@@ -184,7 +185,7 @@ class _Process:
     def __init__(self) -> None:
         # A folder of its own, for what is left there if it is killed; and no GPU, of which
         # TensorFlow takes all the memory that there is.
-        self._folder = tempfile.TemporaryDirectory(prefix="portproof-")
+        self._folder = tempfile.TemporaryDirectory(dir=temporary.root())
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,

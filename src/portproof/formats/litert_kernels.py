@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from portproof.bundle import temporary
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
 from portproof.runtimes.protocol import Inspect, Refusal, Request
@@ -42,7 +43,7 @@ class Kernels:
     def _run_content(
         self, kernels: str, content: bytes, signature: str, inputs: Arrays, inspect: Inspect
     ) -> Arrays:
-        with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        with tempfile.NamedTemporaryFile(suffix=".tflite", dir=temporary.root()) as file:
             file.write(content)
             file.flush()
             return self._run(kernels, Path(file.name), signature, False, inputs, inspect)

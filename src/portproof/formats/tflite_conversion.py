@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from portproof.bundle import temporary
 from portproof.bundle.errors import ExportError
 from portproof.graphs import checks, functions, tensor_lists, unrolling
 from portproof.graphs.rewrites.table import (
@@ -96,7 +97,7 @@ class _Forms:
 
     def __init__(self, saved_model: Path) -> None:
         self._saved_model = str(saved_model)
-        self._scratch = tempfile.mkdtemp(prefix="portproof-")
+        self._scratch = tempfile.mkdtemp(dir=temporary.root())
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         self._forms: dict[tuple[bool, int], _Form] = {}
         self.first_way = {False: 0, True: 0}

@@ -10,6 +10,7 @@ from pydantic import RootModel
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.errors import BundleError, described
+from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
 from portproof.bundle.report import Performance, Report, renewed
 from portproof.reporting import github, markdown
 from portproof.reporting.card import render_card
@@ -37,7 +38,7 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
 def _with_kept_cells(bundle: Bundle, part: Report) -> Report:
     """The report, with the cells of runtimes that this run was not about."""
     try:
-        old = Report.model_validate_json((bundle.path / REPORT).read_text(encoding="utf-8"))
+        old = parsed(Report, read_file(bundle.path / REPORT, REPORT_LIMIT))
     except (OSError, ValueError):  # there is none, or it is another version's
         return part
     return renewed(old, part)
@@ -72,7 +73,7 @@ def write_for_programs(report: Report, *, json: Path | None, junit: Path | None)
 
         atomic.write_text(junit, render_junit(report))
     if github.is_here():
-        print("\n".join(github.annotations(report)))
+        print("\n".join(github.annotations(report)))  # these are commands
         github.write_summary(report)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from portproof.bundle.report import Report
+from portproof.bundle.text import printable
 from portproof.reporting import markdown
 from portproof.reporting.causes import causes
 
@@ -37,7 +38,7 @@ def _command(kind: str, title: str, message: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25")
 
 
 def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> None:

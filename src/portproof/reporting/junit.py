@@ -1,17 +1,14 @@
 """A report as JUnit XML: a test case for each signature, artifact and runtime."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from portproof.bundle.report import Cell, Report
+from portproof.bundle.text import for_xml
 from portproof.reporting.causes import causes, shortened
 from portproof.reporting.summary import deciding
-
-# Characters that XML 1.0 cannot carry (section 2.2): a runner's error may have colours in it.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render_junit(report: Report) -> str:
@@ -62,13 +59,9 @@ def _case(cells: list[Cell], failures: list[Cell]) -> TestCase:
 def _told(cells: list[Cell]) -> str:
     """A line for each cause."""
     if cells[0].verdict == "absent":
-        return _printable(f"absent: {cells[0].detail}")
+        return for_xml(f"absent: {cells[0].detail}")
     lines = (f"{c.verdict}: {shortened(c.outputs)}: {c.reason}" for c in causes(cells))
-    return _printable("\n".join(lines))
-
-
-def _printable(text: str) -> str:
-    return _UNPRINTABLE.sub("?", text)
+    return for_xml("\n".join(lines))
 
 
 def _problems(report: Report) -> Iterator[tuple[str, str]]:
@@ -83,5 +76,5 @@ def _problems(report: Report) -> Iterator[tuple[str, str]]:
 
 def _error(name: str, reason: str) -> TestCase:
     case = TestCase(name, "portproof")
-    case.result = [Error(_printable(reason))]
+    case.result = [Error(for_xml(reason))]
     return case

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.reading import read_file
 from portproof.bundle.report import Cell, Curve, Report
 from portproof.reporting import units
 from portproof.reporting.causes import Cause, causes
@@ -65,7 +66,7 @@ class Page(Overview):
         """The training's plots by their name, as data addresses."""
         return {
             file.path.split("/")[-1].removesuffix(".png"): "data:image/png;base64,"
-            + base64.b64encode((self.bundle.path / file.path).read_bytes()).decode()
+            + base64.b64encode(read_file(self.bundle.path / file.path, file.size)).decode()
             for file in self.bundle.manifest.plots
             if file.path.endswith(".png")
         }

@@ -1,15 +1,15 @@
 """What a person sees while a verification runs."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from portproof.bundle.report import Cell
+from portproof.reporting.printing import console, note, say
 from portproof.reporting.summary import counted
 from portproof.reporting.table import tables
 
@@ -21,20 +21,20 @@ def progress(*, quiet: bool = False, verbose: bool = False) -> Iterator[Callable
     In a terminal the tables fill as verdicts arrive, and disappear at the end. `verbose` prints a
     line for each verdict instead, also into a pipe; `quiet` prints nothing.
     """
-    console = Console(highlight=False)
+    terminal = console()
     if quiet or verbose:
         yield _print_cell if verbose else lambda _: None
         return
-    if not console.is_terminal:
+    if not terminal.is_terminal:
         yield lambda _: None
         return
     cells: list[Cell] = []
 
     def so_far() -> RenderableType:
         state = f"{len(cells)} verdicts so far" if cells else "starting the runtimes"
-        return Group(*tables(list(cells), console.width), Text(state, "dim"))
+        return Group(*tables(list(cells), terminal.width), Text(state, "dim"))
 
-    with Live(get_renderable=so_far, console=console, transient=True, refresh_per_second=4):
+    with Live(get_renderable=so_far, console=terminal, transient=True, refresh_per_second=4):
         yield cells.append
 
 
@@ -44,12 +44,12 @@ def runtime_progress(*, quiet: bool = False) -> Callable[[str, Sequence[Cell]], 
     Where no terminal shows verdicts as they arrive, it prints a line to standard error: minutes
     without a word look like a job that hangs.
     """
-    if quiet or Console().is_terminal:
+    if quiet or console().is_terminal:
         return lambda _, __: None
 
     def show(runtime: str, cells: Sequence[Cell]) -> None:
         seconds = sum(cell.seconds or 0.0 for cell in cells)
-        print(f"{runtime}: {counted(cells)} ({seconds:.2g} s)", file=sys.stderr, flush=True)
+        note(f"{runtime}: {counted(cells)} ({seconds:.2g} s)")
 
     return show
 
@@ -60,18 +60,18 @@ def setup_progress() -> Iterator[Callable[[str], None]]:
 
     In a terminal the last line shows that it goes on, and for how long: a download takes minutes.
     """
-    console = Console(highlight=False, stderr=True, soft_wrap=True)
-    if not console.is_terminal:
-        yield lambda line: print(line, file=sys.stderr, flush=True)
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        yield note
         return
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as shown:
+    with Progress(*columns, console=terminal, transient=True) as shown:
         shown.add_task("setting up runtimes")
-        yield lambda line: console.print(line, markup=False)
+        yield lambda line: terminal.print(line, soft_wrap=True)
 
 
 def _print_cell(cell: Cell) -> None:
     line = f"{cell.verdict:<9} {cell.model} {cell.full_format} in {cell.runtime}, "
     line += f"{cell.signature}.{cell.output}, {cell.regime}"
     seconds = "" if cell.seconds is None else f" ({cell.seconds:.2g} s)"
-    print(line + seconds + (f": {cell.detail}" if cell.detail else ""), flush=True)
+    say(line + seconds + (f": {cell.detail}" if cell.detail else ""))

@@ -216,12 +216,14 @@ def _verdict(report: Report, model: str = "") -> Text:
     name = f"{model} " if model else ""
     if report.interrupted:
         return Text(f"{name}interrupted: so far {cells}", "bold yellow")
-    word, style = ("proven", "bold green") if report.ok else ("not proven", "bold red")
+    style = {"proven": "bold green", "not proven": "bold red"}.get(report.outcome, "bold yellow")
     style = "bold yellow" if report.exit_status == 3 else style
     parts = [cells, *_shipping(report)]
+    if report.ok and report.unvouched:
+        parts.append("who made them is not known: --key PUBLISHER.pub, or --recompute")
     if notes := len(causes(_uncounted(report))):
         parts.append(f"{notes} edge note{'s' * (notes > 1)}: portproof verify --edge, report.html")
-    return Text.assemble((f"{name}{word}:", style), f" {' · '.join(parts)}")
+    return Text.assemble((f"{name}{report.outcome}:", style), f" {' · '.join(parts)}")
 
 
 def _shipping(report: Report) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from portproof.bundle.report import Performance, Report
 from portproof.reporting import diagnosis_text, table, units
+from portproof.reporting.printing import console, say
 from portproof.runtimes.environments.environment import MadeEnvironment, environments_folder
 from portproof.runtimes.listing import RuntimeState
 from portproof.verifying.diagnosis import Diagnosis
@@ -67,7 +68,7 @@ def print_runtimes(states: Sequence[RuntimeState]) -> None:
 def print_environments(made: Sequence[MadeEnvironment]) -> None:
     """A row for each environment in the cache, and their size in all."""
     if not made:
-        print("There are no environments: make them with `portproof setup`.")
+        say("There are no environments: make them with `portproof setup`.")
         return
     rows = _rows("environment", "version", "size", "where")
     for environment in made:
@@ -97,11 +98,11 @@ def _rows(*headings: str) -> Table:
 
 def _print(render: Callable[[int], RenderableType]) -> None:
     """To standard output. A pipe has no width, so there no line is broken, nor filled up."""
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(render(console.width))
+    terminal = console()
+    if terminal.is_terminal:
+        terminal.print(render(terminal.width))
         return
-    plain = Console(highlight=False, width=_UNBROKEN)
+    plain = console(width=_UNBROKEN)
     with plain.capture() as captured:
         plain.print(render(_UNBROKEN))
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    say("\n".join(line.rstrip() for line in captured.get().splitlines()))
