@@ -21,7 +21,7 @@ REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-regis
 # What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify publish test test-slow test-all faults zoo conformance bench \
+.PHONY: all setup train export plots verify publish test test-slow test-all faults hostile zoo conformance bench \
 	versions lint lock clean
 .DEFAULT_GOAL := all
 
@@ -72,6 +72,10 @@ zoo: $(INSTALLED)
 
 # Keras's own layer tests as models, in every runtime on the CPU: three quarters of an hour.
 # scipy is what some of those tests import.
+# Hostile and broken inputs, five minutes.
+hostile: $(INSTALLED)
+	python -m verify.hostile --write
+
 conformance: $(INSTALLED)
 	uv pip install --quiet --python .venv scipy
 	python -m verify.conformance --write

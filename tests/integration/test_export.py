@@ -171,7 +171,7 @@ def test_the_python_api_takes_a_module(tmp_path: Path) -> None:
         def scale(self, x: tf.Tensor) -> tf.Tensor:
             return self.factor * x
 
-    bundle = portproof.export(Scale(), tmp_path / "s", inputs={"x": np.ones((3, 2), np.float32)})
+    bundle = portproof.export(Scale(), tmp_path / "s", inputs={"x": np.eye(3, 2, dtype=np.float32)})
     # Every float32 format but those that need a Keras model.
     formats = {artifact.format for artifact in bundle.manifest.artifacts}
     assert formats == {"savedmodel", "checkpoint", "tflite", "tfjs-graph"}

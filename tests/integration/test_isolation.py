@@ -1,7 +1,8 @@
 """A runner's limits and its end: however it ends, no process that it started outlives it."""
 
+import hashlib
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+import portproof
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.report import Cell
 from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
 from portproof.runtimes.protocol import EXAMPLE_REQUEST, Answer
+from portproof.runtimes.table import select
+from portproof.verifying.scheduling import run_cells
+from verify.faults.damage import with_faulty_runner
 
-READY = """print('{"ready": {}, "protocol": 2}', flush=True)
+READY = """print('{"ready": {}, "protocol": 3}', flush=True)
 import sys, time, os, subprocess
 """
 REQUEST = EXAMPLE_REQUEST
@@ -62,7 +68,7 @@ def test_a_passed_limit_or_a_crash_is_named(name: str) -> None:
     code, reason = CASES[name]
     process = runner(code, request=3, memory=0.5)
     with pytest.raises(RunnerError, match=reason.replace(")", r"\)")):
-        process.ask(REQUEST)
+        process.compute(REQUEST, {})
     assert not running_processes()
 
 
@@ -73,7 +79,7 @@ def test_a_dead_runners_processes_in_another_session_are_ended() -> None:
     )
     process = runner(code)
     with pytest.raises(RunnerError, match="exit status 3"):
-        process.ask(REQUEST)
+        process.compute(REQUEST, {})
     assert not running_processes()
 
 
@@ -84,7 +90,7 @@ def test_temporary_files_are_deleted_with_the_runner() -> None:
         "    print(json.dumps({'seconds': 0, 'note': tempfile.mkdtemp()}), flush=True)"
     )
     process = runner(code)
-    answer = process.ask(REQUEST)
+    answer, _ = process.compute(REQUEST, {})
     assert isinstance(answer, Answer)
     folder = Path(answer.note)
     assert folder.is_dir()
@@ -97,11 +103,10 @@ def test_ctrl_c_ends_every_process_and_writes_the_report_so_far(
     bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
     path = tmp_path / "so-far.json"
-    portproof = str(Path(sys.executable).with_name("portproof"))
-    command = [portproof, "verify", str(bundles["quadratic"].path), "--json", str(path)]
+    program = str(Path(sys.executable).with_name("portproof"))
+    command = [program, "verify", str(bundles["quadratic"].path), "--json", str(path)]
     process = subprocess.Popen(
         command,
-        env={**os.environ, **MARK},
         text=True,
         # Under a background shell the tests ignore SIGINT, and the command would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -109,10 +114,12 @@ def test_ctrl_c_ends_every_process_and_writes_the_report_so_far(
         stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 60
-    while not running_processes() and time.monotonic() < deadline:
+    started = psutil.Process(process.pid)
+    while not started.children() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert running_processes(), "a runner has started"
+    assert started.children(), "a runner has started"
     time.sleep(1.5)
+    runners = started.children(recursive=True)
     process.send_signal(signal.SIGINT)
     sent = time.monotonic()
     stdout, stderr = process.communicate(timeout=60)
@@ -125,4 +132,43 @@ def test_ctrl_c_ends_every_process_and_writes_the_report_so_far(
     assert not report["ok"]
     saved = json.loads((bundles["quadratic"].path / "report.json").read_text())
     assert saved["cells"] == report["cells"]
-    assert not running_processes()
+    assert not psutil.wait_procs(runners, 3)[1]
+
+
+def hanging(bundle: Bundle, **limits: float) -> tuple[list[Cell], float]:
+    """The cells of a runtime that hangs at its second call, and how long that took in seconds."""
+    started = time.monotonic()
+    runtimes = [with_faulty_runner(runtime, "hang") for runtime in select(["litert"], [])]
+    total = limits.pop("total", None)
+    report = run_cells([bundle], runtimes, limits=Limits(**limits), total_limit=total)
+    return [c for c in report.cells if not c.variant], time.monotonic() - started
+
+
+def test_after_two_calls_that_are_not_answered_no_third_is_made(bundles: dict[str, Bundle]) -> None:
+    cells, seconds = hanging(bundles["quadratic"], request=3)
+    assert seconds < 60
+    [batch] = [cell for cell in cells if cell.regime == "batch"]
+    assert batch.verdict == "failed"
+    assert "passed the time limit of 3 s" in batch.detail
+
+
+def test_the_whole_has_a_limit(bundles: dict[str, Bundle]) -> None:
+    cells, seconds = hanging(bundles["quadratic"], total=4)
+    assert seconds < 20
+    assert {cell.verdict for cell in cells if cell.regime == "batch"} == {"failed"}
+
+
+def test_vectors_that_cannot_be_read_cost_no_other_bundle_its_report(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    damaged = Path(shutil.copytree(bundles["quadratic"].path, tmp_path / "damaged"))
+    manifest = json.loads((damaged / "manifest.json").read_text())
+    manifest["model"] = "damaged"
+    record = manifest["vectors"][0]["file"]
+    (damaged / record["path"]).write_bytes(b"x" * 100)
+    record.update(size=100, sha256=hashlib.sha256(b"x" * 100).hexdigest())
+    (damaged / "manifest.json").write_text(json.dumps(manifest))
+    report = portproof.verify(damaged, bundles["my_module"].path, runtimes=["litert"])
+    assert report.of_model("my_module").ok
+    failed = [cell for cell in report.cells if cell.model == "damaged" and not cell.passed]
+    assert "safetensors" in failed[0].detail

@@ -45,7 +45,7 @@ def test_a_users_own_format_and_runtime_are_added_by_a_call(example: Any, tmp_pa
     portproof.add_format(example.FORMAT)
     portproof.add_runtime(example.RUNTIME)
     chosen = ["numpy", "tflite"]
-    inputs = {"x": np.ones((3, 2), np.float32)}
+    inputs = {"x": np.eye(3, 2, dtype=np.float32)}
     bundle = portproof.export(Scale(), tmp_path / "scale", inputs=inputs, formats=chosen)
     assert [a.name for a in bundle.manifest.artifacts] == ["savedmodel", "tflite", "numpy"]
     report = portproof.verify(bundle.path, runtimes=["numpy", "litert"])

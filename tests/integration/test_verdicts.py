@@ -17,7 +17,7 @@ import portproof
 from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle, write_manifest
 from portproof.bundle.digest import file_record
-from portproof.bundle.report import Cell, Report
+from portproof.bundle.report import NO_SANDBOX, Cell, Report
 from portproof.reporting import table
 
 RANDOM = np.random.default_rng(7)
@@ -352,4 +352,4 @@ def test_an_empty_report_is_printed_as_not_proven() -> None:
 def _environment() -> Any:
     from portproof.verifying.host import environment
 
-    return environment({})
+    return environment({}, NO_SANDBOX)

@@ -1,0 +1,240 @@
+"""What a runner in the sandbox cannot do, tried by programs and models that try it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+
+import portproof
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import BundleError
+from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
+from portproof.runtimes.protocol import EXAMPLE_REQUEST, VERSION, Answer
+from portproof.sandbox.sandbox import Sandbox, obstacle, sandbox, variables_of
+
+pytestmark = pytest.mark.skipif(bool(obstacle()), reason=f"no sandbox here: {obstacle()}")
+
+# A runner that answers with what a piece of code gives, as a note.
+PROGRAM = """
+import json, os, socket, sys, time
+sys.stdin.readline()
+def tried(attempt):
+    try:
+        return attempt()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+"""
+ANSWER = (
+    "\nprint(json.dumps({'seconds': 0, 'note': json.dumps(RESULT)}), flush=True)\ntime.sleep(9)"
+)
+HELLO = f'print(\'{{"ready": {{}}, "protocol": {VERSION}}}\', flush=True)\n'
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with sandbox() as made:
+        yield made
+
+
+def confined(box: Sandbox, program: str, **limits: float) -> RunnerProcess:
+    command = box.command([sys.executable, "-c", HELLO + PROGRAM + program], [], network=False)
+    return RunnerProcess(command, variables_of({}), Limits(**limits), confined=True)
+
+
+def result_of(box: Sandbox, expression: str) -> Any:
+    """What an expression gives in the sandbox, in which `tried` turns an error into a text."""
+    runner = confined(box, f"RESULT = {expression}{ANSWER}")
+    try:
+        answer, _ = runner.compute(EXAMPLE_REQUEST, {})
+    finally:
+        runner.stop()
+    assert isinstance(answer, Answer)
+    return json.loads(answer.note)
+
+
+def test_no_file_of_the_user_is_seen(box: Sandbox, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    home = Path.home()
+    for path in (secret, "/etc/shadow", "/etc/passwd", home / ".bashrc", "/root/.profile"):
+        assert "FileNotFound" in result_of(box, f"tried(lambda: open({str(path)!r}).read())")
+
+
+def test_nothing_is_written_but_to_its_own_folder(box: Sandbox, tmp_path: Path) -> None:
+    outside = tmp_path / "written"
+    result_of(
+        box,
+        f"tried(lambda: (os.makedirs({str(tmp_path)!r}), open({str(outside)!r}, 'w').write('x')))",
+    )
+    assert not outside.exists()
+    folders = (sys.prefix, "/usr", str(box.artifacts), "/", "/dev", "/proc", "/etc")
+    for path in (f"{folder}/written" for folder in folders):
+        assert "Error" in result_of(box, f"tried(lambda: open({path!r}, 'w').write('x'))")
+        assert not Path(path).exists()
+
+
+def test_what_it_writes_has_a_limit(box: Sandbox) -> None:
+    for folder in ("/tmp", "/dev/shm"):
+        opened = f"[open('{folder}/f', 'wb')]"
+        fill = f"[file.write(bytes(1 << 26)) for file in {opened} for _ in range(64)]"
+        assert "No space left" in result_of(box, f"tried(lambda: {fill})")
+
+
+def test_no_network_is_seen(box: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        dial = f"tried(lambda: str(socket.create_connection({address!r}, 5)))"
+        assert "ConnectionRefused" in result_of(box, dial)
+    assert result_of(box, "[name for _, name in socket.if_nameindex()]") == ["lo"]
+
+
+def test_no_other_process_is_seen(box: Sandbox) -> None:
+    seen = result_of(box, "[int(name) for name in os.listdir('/proc') if name.isdigit()]")
+    assert os.getpid() not in seen
+    assert len(seen) <= 3
+    kill = f"tried(lambda: os.kill({os.getpid()}, 0))"
+    assert "ProcessLookup" in result_of(box, kill)
+
+
+def test_few_variables_are_seen(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "secret")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    seen = result_of(box, "dict(os.environ)")
+    assert "SECRET_TOKEN" not in seen
+    assert seen["OMP_NUM_THREADS"] == "1"
+    assert seen["HOME"] == seen["TMPDIR"] == "/tmp"
+
+
+def test_the_answers_channel_cannot_be_opened_by_a_path(box: Sandbox) -> None:
+    forge = "[tried(lambda: open(f'/proc/self/fd/{n}', 'wb')) for n in (0, 1)]"
+    assert all("No such device" in text for text in result_of(box, forge))
+
+
+def test_a_crash_in_it_is_named(box: Sandbox) -> None:
+    with pytest.raises(RunnerError, match="killed by SIGSEGV"):
+        confined(box, "os.kill(os.getpid(), 11)").compute(EXAMPLE_REQUEST, {})
+    with pytest.raises(RunnerError, match=r"exit status 3\): no space left"):
+        confined(box, "print('no space left', file=sys.stderr); os._exit(3)").compute(
+            EXAMPLE_REQUEST, {}
+        )
+
+
+def test_a_passed_limit_ends_all_of_it(box: Sandbox) -> None:
+    mark = uuid.uuid4().hex
+    words = f"['sh', '-c', 'sleep 600; : {mark}']"
+    spawn = f"import subprocess; subprocess.Popen({words}, start_new_session=True)"
+    with pytest.raises(RunnerError, match="time limit of 2 s"):
+        confined(box, f"{spawn}\ntime.sleep(60)", request=2).compute(EXAMPLE_REQUEST, {})
+    assert gone(mark)
+
+
+def test_nothing_outlives_us_however_we_end() -> None:
+    mark = uuid.uuid4().hex
+    code = f"""
+import os, signal, sys
+from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.protocol import EXAMPLE_REQUEST
+from portproof.sandbox.sandbox import sandbox, variables_of
+import threading, time
+with sandbox() as box:
+    program = {HELLO!r} + "while True: pass  # {mark}"
+    command = box.command([sys.executable, "-c", program], [], network=False)
+    runner = RunnerProcess(command, variables_of({{}}), Limits(), confined=True)
+    threading.Thread(target=runner.compute, args=(EXAMPLE_REQUEST, {{}}), daemon=True).start()
+    time.sleep(2)
+    print("looping", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout == "looping\n"
+    assert gone(mark)
+
+
+def gone(mark: str, seconds: float = 3) -> bool:
+    """Whether no process with a word in its command is left, within some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(mark in word for word in _words()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _words() -> Iterator[str]:
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.status() != "zombie":
+                yield from process.cmdline()
+        except psutil.Error:
+            continue
+
+
+class Thief(tf.Module):  # type: ignore[misc]
+    """Copies the variables of its process to a file, and overwrites another artifact."""
+
+    def __init__(self, stolen: str, overwritten: str) -> None:
+        super().__init__()
+        self.stolen, self.overwritten = stolen, overwritten
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, name="x")])
+    def double(self, x: Any) -> Any:
+        secrets = tf.io.read_file("/proc/self/environ")
+        with tf.control_dependencies(
+            [
+                tf.io.write_file(self.stolen, secrets),
+                tf.io.write_file(self.overwritten, "other weights"),
+            ]
+        ):
+            return {"y": 2.0 * x}
+
+
+def test_a_model_that_writes_files_writes_none_outside(tmp_path: Path) -> None:
+    stolen, overwritten = tmp_path / "stolen", tmp_path / "overwritten"
+    model = Thief(str(stolen), str(overwritten))
+    bundle = portproof.export(
+        model,
+        tmp_path / "thief",
+        inputs={"x": np.array([[1, 2], [3, 4]], np.float32)},
+        formats=["savedmodel"],
+    )
+    for path in (stolen, overwritten):
+        path.unlink()  # exporting one's own model runs it as it is
+    report = portproof.verify(bundle.path, runtimes=["tensorflow", "tensorflow-c"])
+    assert report.environment.sandbox == "bubblewrap"
+    assert not stolen.exists()
+    assert not overwritten.exists()
+    trusted = portproof.verify(bundle.path, runtimes=["tensorflow"], trust=True)
+    assert trusted.environment.sandbox == "none"
+    assert stolen.exists()  # so it would have
+
+
+def test_what_is_changed_after_it_was_checked_is_not_run(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    shutil.copytree(bundles["quadratic"].path, tmp_path / "quadratic")
+    bundle = Bundle.open(tmp_path / "quadratic")
+    with sandbox() as box:
+        admitted = box.admitted(bundle)
+        [file, *_] = bundle.manifest.artifacts[0].files
+        (bundle.path / file.path).write_bytes(b"other")
+        assert admitted.artifact_path(file.path).read_bytes() != b"other"
+        with pytest.raises(BundleError, match="was changed while it was read"):
+            box.admitted(bundle)
+    [vector, *_] = bundle.manifest.vectors
+    (bundle.path / vector.file.path).write_bytes(b"other")
+    with pytest.raises(BundleError, match="was changed while it was read"):
+        bundle.read(vector)
