@@ -21,6 +21,7 @@ from portproof.bundle.report import Cell, Report
 from portproof.exporting import export_source
 from portproof.formats.format import Format, Written
 from portproof.formats.table import select as formats_named
+from portproof.reporting.junit import render_junit
 from portproof.reporting.summary import not_run_text
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import needs_one_row, select
@@ -105,10 +106,11 @@ def test_edge_cases_that_no_time_is_left_for_are_named(
         assert not left_out
         return
     assert not edge
-    vectors = bundles["quadratic"].manifest.vectors
-    assert left_out == {vector.case for vector in vectors if vector.regime == "edge"}
+    vectors_left = [v.case for v in bundles["quadratic"].manifest.vectors if v.regime == "edge"]
+    assert left_out == set(vectors_left)
     assert "edge cases in litert: portproof verify --edge" in not_run_text(report.not_run)
     assert report.exit_status == 0
+    assert f"not run: {vectors_left[0]}" in render_junit(report)
     assert Report.model_validate_json(report.to_json()).not_run == report.not_run
 
 

@@ -204,6 +204,7 @@ class NotRun(_Record):
             took; else what was left out of those that decide, because a row takes long there.
         cases: The cases, or in words what of them.
         of: How many cases there are.
+        hopeless: Whether nothing of the model's own data ran there, so that nothing else will.
     """
 
     model: str
@@ -214,6 +215,7 @@ class NotRun(_Record):
     regime: Regime
     cases: tuple[str, ...]
     of: int
+    hopeless: bool = False
 
 
 # `Environment.sandbox` where the runners had all rights of the person who started them.

@@ -26,7 +26,9 @@ def render_junit(report: Report) -> str:
                 key = (cell.full_format, cell.runtime, cell.signature)
                 groups.setdefault(key, []).append(cell)
         for cells in groups.values():
-            suite.add_testcase(_case(cells, [cell for cell in cells if id(cell) in failures]))
+            case = _case(cells, [cell for cell in cells if id(cell) in failures])
+            _add_not_run(case, cells[0], report)
+            suite.add_testcase(case)
         xml.add_testsuite(suite)
     if problems := list(_problems(report)):
         suite = TestSuite("portproof")
@@ -54,6 +56,15 @@ def _case(cells: list[Cell], failures: list[Cell]) -> TestCase:
     elif others := [cell for cell in cells if not cell.passed or cell.verdict == "close"]:
         case.system_out = _told(others)
     return case
+
+
+def _add_not_run(case: TestCase, cell: Cell, report: Report) -> None:
+    """Name in the case's output what its signature was not asked for there."""
+    of = ("model", "format", "variant", "runtime", "signature")
+    for entry in report.not_run:
+        if all(getattr(entry, name) == getattr(cell, name) for name in of):
+            line = for_xml(f"not run: {', '.join(entry.cases)}")
+            case.system_out = "\n".join(filter(None, [case.system_out, line]))
 
 
 def _told(cells: list[Cell]) -> str:

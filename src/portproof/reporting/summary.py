@@ -38,7 +38,8 @@ def overall(cells: Iterable[Cell]) -> Verdict:
 def not_run_text(not_run: Sequence[NotRun]) -> str:
     """What was left out, in a line, or nothing."""
     slow = dict.fromkeys(entry.runtime for entry in not_run if entry.regime != "edge")
-    edge = [entry for entry in not_run if entry.regime == "edge"]
+    # Where nothing ran, the cells that decide say so.
+    edge = [entry for entry in not_run if entry.regime == "edge" and not entry.hopeless]
     parts = []
     if slow:
         parts.append(f"some rows in {', '.join(slow)}, where a row takes long")

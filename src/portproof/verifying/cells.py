@@ -78,10 +78,7 @@ class TrialRun:
         return any(cells["typical"].verdict in PASSING for cells in self._deciding.values())
 
     def edge(self, budget: Budget) -> Iterator[Cell]:
-        """The cells of the edge cases, as many as a budget allows, which this spends.
-
-        Where nothing of the model's own data ran, nothing else will.
-        """
+        """The cells of the edge cases, as many as a budget allows, which this spends."""
 
         outcomes: list[dict[str, Outcome]] = []
 
@@ -90,8 +87,7 @@ class TrialRun:
             opening = 0.0 if outcomes else self._opening  # another artifact was loaded since
             return arrays if budget.allows(opening + self._expected_seconds(arrays)) else None
 
-        if not self.seconds:
-            self._edge_left = []
+        if not self.seconds:  # nothing of the model's own data ran, and nothing else will
             return
         for vector in self._cases("edge"):
             started = time.monotonic()
@@ -131,6 +127,7 @@ class TrialRun:
                 regime=regime,
                 cases=tuple(cases),
                 of=of,
+                hopeless=not self.seconds,
             )
             for regime, cases, of in entries
             if cases
