@@ -34,8 +34,8 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-# Elements that a tensor may have: those of 4 GiB of float32.
-_MAX_ELEMENTS = 1 << 30
+# Elements that a tensor may have: more than any machine's memory has room for.
+_MAX_ELEMENTS = 1 << 40
 
 
 class TensorSpec(Record):

@@ -29,7 +29,12 @@ def obstacle() -> str:
         return "bubblewrap is not installed: install the package bubblewrap"
     command = [*_wrapped([], 1 << 20, network=False), "true"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+    if not done.returncode:
+        return ""
+    reason = done.stderr.strip().rpartition("\n")[2]
+    # Some systems let no program but their own make namespaces: Ubuntu 24.04, by AppArmor.
+    how = "" if shutil.which("bwrap") else ": try the system's own, the package bubblewrap"
+    return f"bubblewrap does not run here ({reason}){how}"
 
 
 @cache
