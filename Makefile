@@ -70,12 +70,12 @@ zoo: $(INSTALLED)
 	python -m verify.zoo --write
 	python -m verify.zoo --trained --write
 
-# Keras's own layer tests as models, in every runtime on the CPU: three quarters of an hour.
-# scipy is what some of those tests import.
 # Hostile and broken inputs, five minutes.
 hostile: $(INSTALLED)
 	python -m verify.hostile --write
 
+# Keras's own layer tests as models, in every runtime on the CPU: three quarters of an hour.
+# scipy is what some of those tests import.
 conformance: $(INSTALLED)
 	uv pip install --quiet --python .venv scipy
 	python -m verify.conformance --write

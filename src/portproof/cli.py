@@ -137,8 +137,11 @@ def export(
 
 def _label_files(labels: list[str] | None) -> dict[str, Path]:
     """By output the files of `--labels`; "" is the only output."""
-    named = (text.rpartition("=")[::2] for text in labels or ())
-    return {output: Path(file) for output, file in named}
+    files: dict[str, Path] = {}
+    for text in labels or ():
+        output, _, file = ("", "", text) if Path(text).is_file() else text.rpartition("=")
+        files[output] = Path(file)
+    return files
 
 
 def _has_sandbox(files: list[Path]) -> bool:

@@ -1,5 +1,6 @@
 """Files and folders of models -> bundles, by an export that runs in the sandbox."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def export_confined(
     output.mkdir(parents=True, exist_ok=True)
     with temporary.folder(output, ".portproof-export-") as folder:
         made = folder.absolute() / "bundles"
-        shown = [path.absolute() for path in models]
+        # A folder's link is shown as a folder: it would be named after the link there.
+        shown = [path.resolve() if path.is_dir() else path.absolute() for path in models]
         words = ["export", *map(str, shown), "--trust", f"--output={made}", *options]
         status = run_module(
             "portproof",
@@ -59,5 +61,5 @@ def _take(bundle: Bundle, target: Path) -> None:
     with atomic.folder(target) as folder:
         for path in (*(file.path for file in bundle.manifest.files), MANIFEST):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (bundle.path / path).rename(folder / path)
+            shutil.move(bundle.path / path, folder / path)
         atomic.write_text(folder / CARD, render_card(target, bundle.manifest))

@@ -1,6 +1,7 @@
 """Paths and addresses -> Report, written beside each bundle: the one place that runs all of it."""
 
 import tempfile
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.errors import BundleError, UsageError
+from portproof.bundle.errors import BundleError, PortproofError, UsageError, described
+from portproof.bundle.manifest import is_training
 from portproof.bundle.report import Report
 from portproof.bundle.text import printable
 from portproof.comparing.floors import Floor
@@ -26,6 +28,8 @@ from portproof.verifying.scheduling import OnCell, OnRuntime, run_cells
 Log = Callable[[str], None]
 # Seconds that making the test vectors again may take, where nobody says how many.
 _RECOMPUTE_SECONDS = 3600.0
+# Of what it prints meanwhile, lines that are kept.
+_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -135,13 +139,21 @@ class _Opening:
 
     def all(self, names: Sequence[str]) -> tuple[list[Bundle], dict[str, str]]:
         """The bundles, and by name why one is refused."""
-        bundles, refused = [], {}
+        bundles: list[Bundle] = []
+        refused: dict[str, str] = {}
         for name in names:
             try:
-                bundles.append(self._fetched(name) if is_address(name) else self._opened(name))
-            except BundleError as error:
-                reason = f"{name}: {error}" if is_address(name) else str(error)
-                refused[printable(name)] = printable(reason)
+                bundle = self._fetched(name) if is_address(name) else self._opened(name)
+                if is_address(name):
+                    _check_model(bundle, bundles)
+                bundles.append(bundle)
+            # A server that is not there, a full disk, a link to itself: the others are verified.
+            except (BundleError, OSError, RuntimeError) as error:
+                refused[printable(name)] = _told(name, error)
+            except UsageError as error:
+                if len(names) == 1:
+                    raise
+                refused[printable(name)] = _told(name, error)
         return bundles, refused
 
     def _fetched(self, address: str) -> Bundle:
@@ -156,7 +168,8 @@ class _Opening:
         bundle = self._opened(self.stack.enter_context(fetched(address, options.key, limit)))
         if not (options.key or options.trust):
             check_ops(bundle)
-        if not (options.key or options.recompute):
+        trained = any(map(is_training, bundle.manifest.signatures))  # which is not recomputed
+        if not options.key and (trained or not options.recompute):
             self.unvouched.append(bundle.manifest.model)
         return bundle
 
@@ -170,6 +183,18 @@ class _Opening:
         return bundle
 
 
+def _check_model(bundle: Bundle, others: Sequence[Bundle]) -> None:
+    """A stranger names a model as they like: as the person's own, too."""
+    if bundle.manifest.model in {other.manifest.model for other in others}:
+        raise BundleError(f"it is of {bundle.manifest.model}, as another of these bundles.")
+
+
+def _told(name: str, error: Exception) -> str:
+    """Why a bundle is refused, in a line."""
+    reason = str(error) if isinstance(error, PortproofError) else described(error)
+    return printable(f"{name}: {reason}" if is_address(name) else reason)
+
+
 def _check_vectors(bundle: Bundle, confined: bool, limit: float, log: Log) -> None:
     """Make the test vectors again, with the SavedModel of whoever made the bundle."""
     check_tensorflow()
@@ -179,11 +204,11 @@ def _check_vectors(bundle: Bundle, confined: bool, limit: float, log: Log) -> No
 
         check_vectors(bundle, log)
         return
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=_LINES)
     with tempfile.TemporaryDirectory(dir=temporary.root()) as folder:
         status = run_module(
             "portproof.vectors",
-            [str(bundle.path)],
+            [str(bundle.path.absolute())],
             readable=[bundle.path],
             folder=Path(folder),
             seconds=limit,

@@ -19,6 +19,8 @@ CHOSEN = (
     "manifest: a budget of -1000 dB of a plain file",
     "files: README.md is a link to a secret",
     "files: README.md is a link to /dev/zero",
+    "files: report.json is a pipe",
+    "vectors: a name with a line of its own",
     "files: tflite: a link to its bytes",
     "vectors: inputs that are all 1",
     "vectors: one row in each case",

@@ -73,6 +73,13 @@ def test_no_file_of_the_user_is_seen(box: Sandbox, tmp_path: Path) -> None:
         assert "FileNotFound" in result_of(box, f"tried(lambda: open({str(path)!r}).read())")
 
 
+def test_root_has_no_rights_in_it(box: Sandbox) -> None:
+    assert "CapEff:\t0000000000000000" in result_of(box, "open('/proc/self/status').read()")
+    remount = ["mount", "-o", "remount,rw,bind", "/usr"]
+    tried = f"__import__('subprocess').run({remount!r}, capture_output=True).returncode"
+    assert result_of(box, tried)
+
+
 def test_nothing_is_written_but_to_its_own_folder(box: Sandbox, tmp_path: Path) -> None:
     outside = tmp_path / "written"
     result_of(

@@ -101,6 +101,11 @@ def _report_of(target: str, path: Path, bases: Bases) -> None:
     (path / "report.json").symlink_to(target)
 
 
+def _pipe(name: str, path: Path, bases: Bases) -> None:
+    (path / name).unlink(missing_ok=True)
+    os.mkfifo(path / name)
+
+
 def _written(name: str, text: bytes, path: Path, bases: Bases) -> None:
     (path / name).write_bytes(text)
 
@@ -115,6 +120,9 @@ _LINKS: dict[str, Callable[[Path, Bases], Any]] = {
     "report.json is a link to /dev/zero": partial(_report_of, "/dev/zero"),
     "report.json is no JSON": partial(_written, "report.json", b"{"),
     "report.json is nested deeply": partial(_written, "report.json", b"[" * 100_000),
+    "README.md is a pipe": partial(_pipe, "README.md"),
+    "report.json is a pipe": partial(_pipe, "report.json"),
+    "report.html is a pipe": partial(_pipe, "report.html"),
     "report.html is there": partial(_written, "report.html", b"<script>alert(1)</script>"),
     "a file beside the artifacts": partial(_written, "more.bin", b"x"),
 }

@@ -158,6 +158,10 @@ _CHANGES: dict[str, tuple[Callable[[Draft], Any], str]] = {
     ),
     "a format that is a path": (lambda draft: draft.artifact.update(format="../x"), "format"),
     "a variant that is a path": (lambda draft: draft.artifact.update(variant="../x"), "variant"),
+    "a signature without outputs": (
+        lambda draft: draft.manifest["signatures"].update(nothing={"inputs": {}, "outputs": {}}),
+        "outputs",
+    ),
     "no vectors": (partial(_set, "vectors", []), "vectors"),
     "no artifacts": (partial(_set, "artifacts", []), "artifacts"),
     "no signatures": (partial(_set, "signatures", {}), "signatures|signature"),

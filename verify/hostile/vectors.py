@@ -132,6 +132,16 @@ _CHANGES: dict[str, tuple[_Change, str]] = {
         partial(_every, "reference", lambda a: a.reshape(-1)),
         "failed|wrong",
     ),
+    "a name with a line of its own": (
+        lambda arrays: {**arrays, "oracle/\x1b[2J\nproven: 92 exact": next(iter(arrays.values()))},
+        _NOTHING + "|wrong",
+    ),
+    "a denormal beside bounds of 10^6": (
+        lambda arrays: _all(
+            [partial(_full, "rounding", 1e6), partial(_plus, "oracle", 1.0)], arrays
+        ),
+        "wrong|own bounds",
+    ),
     "a reference that is half": (partial(_times, "reference", 0.5), "wrong|own bounds"),
 }
 

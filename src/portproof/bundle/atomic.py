@@ -39,14 +39,7 @@ def folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place when the block ends without an exception.
-
-    A device or a pipe is written into, and stays what it is.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        with path.open("wb") as stream:
-            yield stream
-        return
+    """A file to write that takes its place when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     staging = Path(name)
@@ -64,6 +57,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 text file, or leave what was there."""
     with file(path) as stream:
         stream.write(text.encode(errors="surrogateescape"))  # somebody else's bytes stay theirs
+
+
+def write_text_anywhere(path: Path, text: str) -> None:
+    """The same at a path that the person named: a device or a pipe is written into."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_text(text, encoding="utf-8")
+    else:
+        write_text(path, text)
 
 
 def _umask() -> int:

@@ -1,12 +1,13 @@
 """What `report.json` holds: the cells of a bundle, or of several, as artifacts/README.md has it."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from portproof.bundle import exit_policy
 from portproof.bundle.manifest import Regime, full_name
+from portproof.bundle.text import printable
 from portproof.bundle.verdicts import ILL_CONDITIONED, PASSING, Verdict
 
 SCHEMA: Literal["portproof/report/3"] = "portproof/report/3"
@@ -173,8 +174,8 @@ class Cell(_Record):
     worst: WorstElement | None = None
     samples: int = 0
     seconds: float | None = None
-    detail: str = ""
-    lacks: str = ""
+    detail: Annotated[str, AfterValidator(printable)] = ""
+    lacks: Annotated[str, AfterValidator(printable)] = ""
     envelope: tuple[Envelope, ...] = ()
     errors: Errors = ()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _NUMPY_DTYPES = (
     "float16",
@@ -75,7 +75,7 @@ class Signature(Record):
     """One callable of a model: its inputs and outputs by name."""
 
     inputs: dict[str, TensorSpec]
-    outputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec] = Field(min_length=1)
 
     @property
     def batched(self) -> bool:

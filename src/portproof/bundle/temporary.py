@@ -55,8 +55,12 @@ def _made(parent: Path, prefix: str) -> tuple[Path, int]:
     """A new folder and its lock, which closing it releases."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        with suppress(OSError):  # another process took it for abandoned before it was locked
+        try:
             return path, _locked(path)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # another process took it for abandoned before it was locked
+        except OSError:  # a file system without locks: nobody can take it for abandoned, either
+            return path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
 def _locked(path: Path) -> int:

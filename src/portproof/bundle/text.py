@@ -12,12 +12,13 @@ from typing import Any
 # Control characters, those that turn the direction of text or hide, and halves of pairs.
 _INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb"
-    "\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
+    "\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f\U000e0100-\U000e01ef"
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]"
 )
 # Signs of GitHub's Markdown that mean something in the middle of a line.
 _MARKDOWN = re.compile(r"([\\`*\[\]|~])|(?<!\w)_|_(?!\w)")
-# What begins a command to GitHub.
-_COMMAND = re.compile(r"::(?=[a-z-]+(?: [^:]*)?::)|##(?=\[)")
+# What begins a command to GitHub: of the newer form at the beginning of a line.
+_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\[)", re.MULTILINE)
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -42,7 +43,7 @@ def is_printable(text: str) -> bool:
 
 def for_terminal(text: str) -> str:
     """Lines to print, of which no log of a job takes one for a command to itself."""
-    return _COMMAND.sub(lambda match: " ".join(match[0]), printable(text, lines=True))
+    return _COMMAND.sub(lambda match: f"{match[0]} ", printable(text, lines=True))
 
 
 def for_markdown(text: str) -> str:

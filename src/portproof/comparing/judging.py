@@ -86,12 +86,14 @@ def decide(
     return "wrong", times + _worst_element(metrics)
 
 
-def proves_nothing(metrics: Metrics, verdict: Verdict) -> str:
+def proves_nothing(metrics: Metrics) -> str:
     """Why what is within its bounds is not proven by that, or nothing.
 
     Where bounds are larger than the values, everything of their size is within.
     """
-    bound = metrics.relative_bound if verdict == "faithful" else metrics.relative_shader_bound
+    # What is close may be so by a shader's bounds, or within the plain ones but for denormals.
+    is_within = (metrics.bound_ratio or 0.0) <= largest_ratio(metrics.finite)
+    bound = metrics.relative_bound if is_within else metrics.relative_shader_bound
     if not metrics.max_abs or bound is None or bound < PROVES_NOTHING:
         return ""
     return (

@@ -139,7 +139,9 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     with tarfile.open(archive, "r:") as opened:
         for member in opened:
-            content = opened.extractfile(member) if member.isreg() else None
+            # The holes of a sparse one would be written out, whatever their size.
+            is_plain = member.isreg() and not member.issparse()
+            content = opened.extractfile(member) if is_plain else None
             if content is None or not is_inside(member.name):
                 raise BundleError(f"a layer holds {member.name!r}, which is no file of a bundle.")
             target = folder / member.name

@@ -67,11 +67,11 @@ def _write(path: Path, render: Callable[[], str], unwritten: dict[str, str]) -> 
 def write_for_programs(report: Report, *, json: Path | None, junit: Path | None) -> None:
     """The report in the files that were asked for, and for the GitHub job that this is, if any."""
     if json:
-        atomic.write_text(json, report.to_json())
+        atomic.write_text_anywhere(json, report.to_json())
     if junit:
         from portproof.reporting.junit import render_junit
 
-        atomic.write_text(junit, render_junit(report))
+        atomic.write_text_anywhere(junit, render_junit(report))
     if github.is_here():
         print("\n".join(github.annotations(report)))  # these are commands
         github.write_summary(report)

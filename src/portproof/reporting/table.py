@@ -39,6 +39,13 @@ MAX_CAUSES = 8  # that are listed; the page has all of them
 MAX_LENGTH = 310  # characters of a cause: four lines of a narrow terminal
 
 
+_STYLES_OF_OUTCOMES = {
+    "proven": "bold green",
+    "agrees with its own test vectors": "bold yellow",
+    "not proven": "bold red",
+}
+
+
 def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
     """Each model's tables, what needs action, and its verdict; `edge` adds what does not count."""
     models = list(report.bundle) or [""]
@@ -57,8 +64,8 @@ def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
 def _total(report: Report, models: Sequence[str]) -> Text:
     """The last line of several models: how many of them are proven."""
     proven = [model for model in models if report.of_model(model).ok]
-    word, style = ("proven", "bold green") if report.ok else ("not proven", "bold red")
-    return Text.assemble((f"{word}:", style), f" {len(proven)} of {len(models)} models")
+    head = (f"{report.outcome}:", _STYLES_OF_OUTCOMES[report.outcome])
+    return Text.assemble(head, f" {len(proven)} of {len(models)} models")
 
 
 def render_short(report: Report, _width: int, *, edge: bool = False) -> RenderableType:
@@ -216,8 +223,7 @@ def _verdict(report: Report, model: str = "") -> Text:
     name = f"{model} " if model else ""
     if report.interrupted:
         return Text(f"{name}interrupted: so far {cells}", "bold yellow")
-    style = {"proven": "bold green", "not proven": "bold red"}.get(report.outcome, "bold yellow")
-    style = "bold yellow" if report.exit_status == 3 else style
+    style = "bold yellow" if report.exit_status == 3 else _STYLES_OF_OUTCOMES[report.outcome]
     parts = [cells, *_shipping(report)]
     if report.ok and report.unvouched:
         parts.append("who made them is not known: --key PUBLISHER.pub, or --recompute")

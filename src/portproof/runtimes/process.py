@@ -68,7 +68,7 @@ class Limits:
         """So many seconds, or those that are left. Raises RunnerTimeoutError where none are."""
         left = min(seconds, self.until - time.monotonic())
         if left <= 0:
-            raise RunnerTimeoutError("the time for all of it was over")
+            raise RunnerTimeoutError("the time for all of it was over: --total-limit")
         return left
 
 
@@ -96,12 +96,15 @@ class RunnerProcess:
         self._closed = False
         self.versions: dict[str, str] = {}
 
-    def compute(self, request: Request, inputs: Arrays) -> tuple[Answer | Refusal, Arrays]:
+    def compute(
+        self, request: Request, inputs: Arrays, largest: float = math.inf
+    ) -> tuple[Answer | Refusal, Arrays]:
         """Have a request computed for these arrays: the answer, and the outputs where there are.
 
         Args:
             request: The request, without its size.
             inputs: Arrays by the artifact's own names.
+            largest: How many bytes the outputs may have.
 
         Raises RunnerError where there is no answer; the process is gone then.
         """
@@ -116,7 +119,7 @@ class RunnerProcess:
             self._process.send(line.encode(), content, seconds)
             answer = read_answer(self._process.line(seconds))
             if isinstance(answer, Answer):
-                content = self._process.content(answer.size, seconds)
+                content = self._process.content(answer.size, largest, seconds)
                 outputs = tensors.from_bytes(content) if content else {}
         except (ProtocolError, ValueError) as error:
             self.stop()
@@ -241,10 +244,10 @@ class _Process:
         """The next line. Raises RunnerError where there is none within the limits."""
         return self._received(self._channel.line, seconds).decode(errors="replace")
 
-    def content(self, size: int, seconds: float) -> bytes:
-        """So many bytes. Raises as `line` does."""
-        if size > self._gibibytes * 2**30:
-            raise RunnerError(f"announced an answer of {size:,} bytes")
+    def content(self, size: int, largest: float, seconds: float) -> bytes:
+        """So many bytes, at most `largest`. Raises as `line` does."""
+        if size > min(largest, self._gibibytes * 2**30):
+            raise RunnerError(f"announced an answer of {size:,} bytes, more than the outputs have")
         return self._received(partial(self._channel.content, size), seconds)
 
     def _received(self, receive: Callable[[float], bytes | None], seconds: float) -> bytes:

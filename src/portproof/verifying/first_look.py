@@ -17,10 +17,11 @@ _OPS = (
     "|DataService)Dataset(?:V[234])?"
     "|CreateSummary(?:File|Db)Writer|PrintV2|DebugIdentity(?:V[23])?|DumpTensorEvent"
     "|PyFunc(?:Stateless)?|EagerPyFunc|Rpc(?:Client|Server|Call)?|TryRpc|RemoteCall|_?(?:Host)?(?:Send|Recv)"
-    "|RegisterDataset(?:V2)?|BigQueryReader|TfqSimulate"
+    "|RegisterDataset(?:V2)?|BigQueryReader|ImmutableConst|RecordInput|LoadAndRemapMatrix"
+    "|GenerateVocabRemapping|DebugNanCount|DebugNumericSummary(?:V2)?"
 )
-# In a protobuf a string is as it is, whatever is written around it: a scan finds each of them.
-_NAMED = re.compile(rb"(?<![\w./-])(" + _OPS.encode() + rb")(?![\w./:-])")
+# In a protobuf a string is as it is, behind a number for its length: a scan finds each of them.
+_NAMED = re.compile(b"(?:" + _OPS.encode() + b")")
 
 
 def check_ops(bundle: Bundle) -> None:
@@ -36,11 +37,16 @@ def check_ops(bundle: Bundle) -> None:
 def _ops_in(bundle: Bundle) -> Iterator[str]:
     for file in (file for artifact in bundle.manifest.artifacts for file in artifact.files):
         path = (bundle.artifacts or bundle.path) / file.path
-        if path.name.endswith((".pb", ".pbtxt")) and path.stat().st_size:
+        if path.name.endswith((".pbtxt", ".cpb")):
+            yield f"{path.suffix[1:]} files"
+        if path.suffix == ".pb" and path.stat().st_size:
             yield from _named_in(path)
 
 
 def _named_in(path: Path) -> Iterator[str]:
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
         for match in _NAMED.finditer(text):
-            yield match[1].decode()
+            before = text[match.start() - 1] if match.start() else 0
+            # The last byte of the length; 0 where it is written longer than it has to be.
+            if before in (0, len(match[0])):
+                yield match[0].decode()

@@ -180,7 +180,7 @@ def _no_proof(trial: Trial, output: str, verdict: Verdict, metrics: Metrics) -> 
     if variant := trial.artifact.variant:
         budget = trial.allowance(output).budget
         return below_floor(metrics, trial.floor, variant, budget.step if budget else None)
-    return proves_nothing(metrics, verdict)
+    return proves_nothing(metrics)
 
 
 def _detail(outcomes: Sequence[Outcome], verdict: Verdict) -> str:

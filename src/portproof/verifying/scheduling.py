@@ -31,6 +31,8 @@ EDGE_SHARE = 0.25
 # Seconds for the whole, where nobody says how many: for each artifact's signature in each runtime,
 # which takes a second or two, and at least so many.
 TRIAL_SECONDS, MIN_TOTAL = 60.0, 300.0
+# Calls that may take all of their time limit.
+MIN_CALLS = 10
 # Of the machine's memory, what has to be free for a process to stay for its edge cases.
 _FREE_SHARE = 0.25
 
@@ -71,7 +73,7 @@ def run_cells(
         unknown_formats: Goes into the report as it is.
         limits: What each process may use.
         total_limit: Seconds for all of it, after which what is left is `failed`; None: in
-            proportion to what there is to run.
+            proportion to what there is to run, and none where all edge cases are.
         strict: Whether edge cases count for the exit status, so that all are run.
         edge: Whether to run all edge cases, however long they take.
         targets: By model, the runtimes that it ships to.
@@ -87,7 +89,8 @@ def run_cells(
         raise UsageError("two of the bundles are of one model: verify them one after the other.")
     limits = limits or Limits()
     number = sum(1 for runtime in runtimes for _ in trials(list(bundles), runtime))
-    seconds = total_limit or max(MIN_TOTAL, min(TRIAL_SECONDS, limits.request) * number)
+    usual = max(MIN_TOTAL, TRIAL_SECONDS * number, MIN_CALLS * limits.request)
+    seconds = total_limit or (math.inf if edge or strict else usual)
     limits = replace(limits, until=time.monotonic() + seconds)
     short = {bundle.manifest.model: shortcomings_of(bundle) for bundle in bundles}
     workers = [

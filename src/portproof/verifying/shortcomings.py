@@ -3,6 +3,7 @@
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import one_line
 from portproof.bundle.manifest import DECIDING
+from portproof.bundle.text import printable
 from portproof.comparing.yardstick import shortcoming
 
 
@@ -16,6 +17,6 @@ def _shortcoming(bundle: Bundle, name: str) -> str:
     vectors = [vector for vector in bundle.vectors(name) if vector.regime in DECIDING]
     try:
         cases = [(vector, bundle.read(vector)) for vector in vectors]
-        return shortcoming(bundle.manifest.signatures[name], cases)
+        return printable(shortcoming(bundle.manifest.signatures[name], cases))
     except Exception as error:  # whatever a stranger wrote into them
         return f"they cannot be read: {one_line(error)}"
