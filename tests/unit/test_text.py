@@ -11,7 +11,6 @@ from portproof.bundle.text import (
     strings_in,
 )
 
-
 HIDDEN = ("\x1b[2J", "\u202e", "\u200b", "\x00", "\x9b", "\ud800", "\u3164")
 
 
