@@ -99,8 +99,10 @@ def test_mobilenet_in_int8_is_no_mobilenet(tmp_path: Path) -> None:
     report = portproof.verify(bundle.path, runtimes=["litert", "tensorflow"])
     assert report.exit_status == 1
     assert verdicts(report)["tflite int8", "litert"] == {"wrong"}
-    assert verdicts(report)["savedmodel", "tensorflow"] == {"exact"}
     assert len(printed(report)) <= 24
+    # Its weights are random and its softmax is 1/1000 everywhere: of what is, nothing is proven.
+    [reason] = {c.detail for c in report.cells if c.runtime == "tensorflow" and c.regime == "batch"}
+    assert reason.startswith("proves nothing: all outputs are one number")
 
 
 def test_accuracy_stands_in_the_table_and_its_loss_counts(tmp_path: Path) -> None:

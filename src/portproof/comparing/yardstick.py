@@ -23,6 +23,10 @@ CHECKS = (
     "inputs and outputs that differ, and finite numbers in each output",
     "a reference near the same graph in float64, with bounds smaller than itself",
 )
+_ONE_NUMBER = {
+    "inputs": "all inputs are one number: give the model's own data (export --inputs)",
+    "reference": "all outputs are one number: give data, or trained weights, that change them",
+}
 # A case of a signature, and its arrays.
 Cases = Sequence[tuple[Vector, Arrays]]
 
@@ -83,8 +87,7 @@ def _of_values(signature: Signature, cases: Cases) -> Iterator[str]:
         arrays = [array for _, all_ in cases for array in in_group(all_, group).values()]
         # A model of one number gives one number.
         if max((array.size for array in arrays), default=0) > 1 and not _differ(arrays):
-            what = "inputs" if group == "inputs" else "outputs"
-            yield f"all {what} are one number: give the model's own data (export --inputs)"
+            yield _ONE_NUMBER[group]
     for name in signature.outputs:
         values = [arrays[f"reference/{name}"] for _, arrays in cases]
         if any(v.size for v in values) and not any(np.isfinite(v).any() for v in values):
