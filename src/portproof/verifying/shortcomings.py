@@ -16,7 +16,7 @@ def shortcomings_of(bundle: Bundle) -> dict[str, str]:
 def _shortcoming(bundle: Bundle, name: str) -> str:
     vectors = [vector for vector in bundle.vectors(name) if vector.regime in DECIDING]
     try:
-        cases = [(vector, bundle.read(vector)) for vector in vectors]
+        cases = ((vector, bundle.read(vector)) for vector in vectors)
         return printable(shortcoming(bundle.manifest.signatures[name], cases))
     except Exception as error:  # whatever a stranger wrote into them
         return f"they cannot be read: {one_line(error)}"
