@@ -1,8 +1,7 @@
 """Files and folders that are there whole or not at all."""
 
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +21,9 @@ def folder(target: Path) -> Iterator[Path]:
     previous = target.with_name(f".{target.name}.previous")
     if previous.exists() and not target.exists():  # killed between the two renames below
         previous.rename(target)
-    with temporary.folder(target.parent, f".{target.name}.new-") as staging:
-        staging.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would go with the rename
+    with temporary.folder(target.parent, f".{target.name}.new-") as parent:
+        staging = parent / target.name
+        staging.mkdir()
         yield staging
         shutil.rmtree(previous, ignore_errors=True)
         if target.exists():
@@ -41,15 +41,13 @@ def folder(target: Path) -> Iterator[Path]:
 def file(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes its place when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    staging = Path(name)
+    staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with staging.open("xb") as stream:
             yield stream
-        staging.chmod(0o666 & ~_umask())
         staging.replace(path)
     except BaseException:
-        staging.unlink()
+        staging.unlink(missing_ok=True)
         raise
 
 
@@ -65,9 +63,3 @@ def write_text_anywhere(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     else:
         write_text(path, text)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

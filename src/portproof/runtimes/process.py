@@ -28,6 +28,8 @@ from portproof.runtimes.protocol import (
     read_answer,
     read_hello,
 )
+from portproof.sandbox.sandbox import end as end_sandbox
+from portproof.sandbox.usage import MAX_PROCESSES, family, memory_of
 
 # In the environment of every process that a runner started: a browser leaves its parent's group.
 _MARK = "PORTPROOF_RUNNER"
@@ -213,11 +215,14 @@ class _Process:
     def _has_ended(self) -> bool:
         """Whether it has ended, though what it started may hold its standard output open.
 
-        Raises RunnerError where it takes too much memory, or prints too much.
+        Raises RunnerError where it takes too much memory, starts too many, or prints too much.
         """
         if self._process.poll() is not None:
             return True
-        if self.measure_memory() > self._gibibytes * 2**30:
+        started = family(self._process.pid)
+        if len(started) > MAX_PROCESSES:
+            raise RunnerError(f"started more than {MAX_PROCESSES} processes")
+        if self._memory_of(started) > self._gibibytes * 2**30:
             raise RunnerError(f"passed the memory limit of {self._gibibytes:g} GiB")
         if os.fstat(self._stderr.fileno()).st_size > _MAX_STDERR:
             raise RunnerError(f"wrote more than {_MAX_STDERR:,} bytes to standard error")
@@ -263,20 +268,12 @@ class _Process:
 
     def measure_memory(self) -> int:
         """Bytes that the process and all that it started have in memory."""
-        total = 0
-        for process in self._family():
-            with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
-        self.peak_memory = max(self.peak_memory, total)
-        return total
+        return self._memory_of(family(self._process.pid))
 
-    def _family(self) -> list[psutil.Process]:
-        """The process and its descendants."""
-        try:
-            process = psutil.Process(self._process.pid)
-            return [process, *process.children(recursive=True)]
-        except psutil.Error:
-            return []
+    def _memory_of(self, processes: list[psutil.Process]) -> int:
+        used = memory_of(processes)
+        self.peak_memory = max(self.peak_memory, used)
+        return used
 
     def _marked(self) -> list[psutil.Process]:
         """What the process started and left to others by dying first: a browser, say.
@@ -307,14 +304,20 @@ class _Process:
         return f"the runner ended ({end}){last}"
 
     def kill(self) -> None:
-        for process in self._family():
+        if self._confined:
+            self._process.terminate()  # a sandbox ends what is in it
+            return
+        for process in family(self._process.pid):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        self.kill()
+        if self._confined:
+            end_sandbox(self._process)
+        else:
+            self.kill()
         self._process.wait()
         for process in self._marked():
             with contextlib.suppress(psutil.Error):

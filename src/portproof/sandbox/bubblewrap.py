@@ -4,6 +4,7 @@ Namespaces of Linux (user_namespaces(7)) give it a file system, a network, proce
 its own. https://github.com/containers/bubblewrap
 """
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,11 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-# Of the system, what programs need: no file with a secret. The rest of /etc may hold some.
-_ETC = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
-_ROOTS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
-# What TensorFlow and Chromium count cores by, and a GPU's devices and drivers.
-_READABLE = ("/sys/devices/system/cpu", "/sys/dev", "/sys/class/drm", "/sys/devices/pci0000:00")
-_DEVICES = ("/dev/dri", "/dev/kfd", *map(str, Path("/dev").glob("nvidia*")))
+from portproof.sandbox.shown import DEVICES, ETC, ETC_OF_NETWORK, READABLE, ROOTS
+
 SCRATCH = "/tmp"
+_MAX_THREADS = 1 << 14
+_SHARED_MEMORY = 2 << 30  # bytes, beside a folder on the disk
 
 
 @cache
@@ -67,7 +66,17 @@ def wrapped(
             that it writes into, by its own path and as `SCRATCH`.
         network: Whether it sees the machine's network; else a loopback of its own.
     """
-    return [*_wrapped(program(), readable, scratch, network=network), "--", *command]
+    return [*_wrapped(program(), readable, scratch, network=network), "--", *_limits(), *command]
+
+
+@cache
+def _limits() -> list[str]:
+    """No file with what was in its memory when it crashed, and so many threads."""
+    if not shutil.which("prlimit"):
+        return []
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    threads = min(limit for limit in (_MAX_THREADS, soft, hard) if limit >= 0)
+    return ["prlimit", "--core=0", f"--nproc={threads}", "--"]
 
 
 def _wrapped(
@@ -77,21 +86,22 @@ def _wrapped(
     words = [path, "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
     words += ["--ro-bind", "/usr", "/usr"]
     words += ["--share-net"] if network else []
-    for name in _ROOTS:
+    for name in ROOTS:
         root = Path("/", name)
         if root.is_symlink():
             words += ["--symlink", str(root.readlink()), str(root)]
         elif root.is_dir():
             words += ["--ro-bind", str(root), str(root)]
-    etc = [*_ETC, "hosts", "nsswitch.conf", "resolv.conf", "ssl"] if network else _ETC
-    for name in (*(f"/etc/{name}" for name in etc), *_READABLE):
+    etc = (*ETC, *(ETC_OF_NETWORK if network else ()))
+    for name in (*(f"/etc/{name}" for name in etc), *READABLE):
         words += ["--ro-bind-try", name, name]
     words += ["--proc", "/proc", "--dev", "/dev"]
-    for device in _DEVICES:
+    for device in DEVICES:
         words += ["--dev-bind-try", device, device]
     # Shared memory is what a browser's processes hand pictures to each other by.
     if isinstance(scratch, Path):
-        words += ["--tmpfs", "/dev/shm", "--bind", str(scratch), SCRATCH]
+        words += ["--size", str(_SHARED_MEMORY), "--tmpfs", "/dev/shm"]
+        words += ["--bind", str(scratch), SCRATCH]
     else:
         for folder in ("/dev/shm", SCRATCH):
             words += ["--size", str(scratch), "--tmpfs", folder]

@@ -7,16 +7,22 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+
+import psutil
 
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError
-from portproof.sandbox import bubblewrap
+from portproof.sandbox import bubblewrap, landlock
+from portproof.sandbox.usage import family, memory_of
 
 # Of this process's variables, those that decide how a runtime computes and speaks.
 _VARIABLES = (
@@ -44,6 +50,9 @@ _VARIABLES = (
 # Bytes that one runner may write: TF.js in a browser and JAX keep what they compiled.
 _SCRATCH = 2 << 30
 _LONGEST_LINE = 1 << 16
+_POLL = 0.5  # seconds between two looks at what one uses
+_DISK_LEFT = 1 << 30  # bytes
+_PATIENCE = 10.0  # seconds that a sandbox has to end what is in it
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,11 @@ class Sandbox:
     """
 
     artifacts: Path
-    name = "bubblewrap"
+
+    @property
+    def name(self) -> str:
+        """What keeps the runners: bubblewrap or landlock."""
+        return _way().__name__.rpartition(".")[2]
 
     def admitted(self, bundle: Bundle) -> Bundle:
         """The bundle with copies of its artifacts, which are the files that the manifest names.
@@ -87,7 +100,8 @@ class Sandbox:
             network: Whether it sees the machine's network.
         """
         shown = _shown([*readable, self.artifacts])
-        return bubblewrap.wrapped(words, shown, _SCRATCH, network=network)
+        command: list[str] = _way().wrapped(words, shown, _SCRATCH, network=network)
+        return command
 
 
 def variables_of(added: Mapping[str, str]) -> dict[str, str]:
@@ -114,20 +128,23 @@ def run_module(
         arguments: Its arguments.
         readable: What it may read beside the system and this Python.
         folder: The one folder that it may write into, temporary files too.
-        seconds: How long it may take. UsageError is raised after that.
+        seconds: How long it may take.
         on_line: Called with each line that it prints, to whichever stream.
+
+    Raises UsageError where it takes longer than that, nine tenths of the memory that is free when
+    it begins, or the last gibibyte of the disk.
     """
     words = [sys.executable, "-P", "-m", module, *arguments]
     process = subprocess.Popen(
-        bubblewrap.wrapped(words, _shown(readable), folder),
+        _way().wrapped(words, _shown(readable), folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=variables_of({}),
         start_new_session=True,  # so that Ctrl-C is ours
     )
-    late = threading.Timer(seconds, process.kill)
-    late.start()
+    watch = _Watch(process, folder, time.monotonic() + seconds)
+    watch.start()
     assert process.stdout
     try:
         # Of a line without an end, so much at a time.
@@ -135,14 +152,61 @@ def run_module(
             on_line(line.decode(errors="replace").rstrip())
         status = process.wait()
     finally:
-        timely = late.is_alive()
-        late.cancel()
-        process.kill()  # what runs in it goes with it
-        process.wait()
+        watch.stop()
+        end(process)
         process.stdout.close()
-    if not timely:
-        raise UsageError(f"it took more than {seconds:g} s: give it more, with --total-limit.")
+    if watch.passed:
+        raise UsageError(watch.passed)
     return status
+
+
+class _Watch(threading.Thread):
+    """Ends a process that passes a limit, which `passed` says then.
+
+    Args:
+        process: The process, with all that it starts.
+        folder: What it writes into.
+        until: The moment of `time.monotonic` at which it must have ended.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, until: float) -> None:
+        super().__init__(daemon=True)
+        self._process, self._folder, self._until = process, folder, until
+        self._memory = 0.9 * psutil.virtual_memory().available
+        self._stopped = threading.Event()
+        self.passed = ""
+
+    def run(self) -> None:
+        started = time.monotonic()
+        while not self._stopped.wait(_POLL):
+            used = memory_of(family(self._process.pid))
+            if time.monotonic() > self._until:
+                limit = self._until - started
+                self.passed = f"it took more than {limit:.0f} s: give it more, with --total-limit."
+            elif used > self._memory:
+                free = self._memory / 2**30
+                self.passed = (
+                    f"it took more than {free:.1f} GiB of memory, nearly all that is free."
+                )
+            elif shutil.disk_usage(self._folder).free < _DISK_LEFT:
+                self.passed = f"it filled the disk of {self._folder.parent}: make some room there."
+            if self.passed:
+                self._process.terminate()
+                return
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a sandbox that was started, and all that is in it."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _shown(readable: Iterable[Path]) -> list[Path]:
@@ -150,7 +214,7 @@ def _shown(readable: Iterable[Path]) -> list[Path]:
 
     What is inside of a folder that is shown is shown with it, and could not be put over it.
     """
-    named = [*_python(), Path(__file__).parents[1], *readable]
+    named = [*_python(), Path(__file__).parents[2], *readable]
     paths = list(dict.fromkeys(p for path in named for p in (path.absolute(), path.resolve())))
     return [path for path in paths if not any(path.is_relative_to(p) for p in paths if p != path)]
 
@@ -171,7 +235,14 @@ def _python() -> list[Path]:
 
 def obstacle() -> str:
     """Why there can be no sandbox on this machine, or nothing."""
-    return bubblewrap.obstacle()
+    first = bubblewrap.obstacle()
+    return first and (second := landlock.obstacle()) and f"{first}, and {second}"
+
+
+@cache
+def _way() -> ModuleType:
+    """bubblewrap; where it does not run, Landlock, which leaves a program the machine's view."""
+    return landlock if bubblewrap.obstacle() else bubblewrap
 
 
 @contextmanager

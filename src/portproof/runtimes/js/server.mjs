@@ -17,14 +17,14 @@ const TYPES = {
 /**
  * Starts a server whose `current` says what lies behind /artifact/ (the folder of the file that
  * is asked for) and has the bytes of GET /inputs and PUT /outputs. /node_modules/ is that of `packages`. Everything else
- * is a file below this folder.
+ * is a file below this folder. A sandbox names the one port that it allows.
  */
 export async function start(packages) {
   const current = { artifact: null, inputs: null, outputs: null };
   const server = createServer((request, response) =>
     answer(current, packages, request, response).catch((error) => response.writeHead(error.code === "ENOENT" ? 404 : 500).end()),
   );
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => server.listen(Number(process.env.PORTPROOF_PORT ?? 0), "127.0.0.1", resolve));
   return { origin: `http://127.0.0.1:${server.address().port}`, current };
 }
 

@@ -1,0 +1,78 @@
+"""Runs a program with Landlock and seccomp, where user namespaces are forbidden.
+
+The kernel's Landlock (landlock(7)) says what files it opens, whom it may send signals to and what
+it listens at; a filter of system calls, with a process of ours that answers it, what it connects
+to. https://github.com/multikernel/sandlock
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from portproof.bundle import temporary
+from portproof.sandbox.shown import DEVICES, ETC, ETC_OF_NETWORK, READABLE, ROOTS
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a program may do.
+
+    Attributes:
+        readable: Files and folders that it may read.
+        folder: The folder that it writes into; or, with `size`, in which it gets one of its own.
+        size: How many bytes it may write, where the folder goes with it.
+        network: Whether it sees the machine's network; else one port of the loopback.
+    """
+
+    readable: list[str]
+    folder: str
+    size: int | None
+    network: bool
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@cache
+def obstacle() -> str:
+    """Why it does not run here, or nothing."""
+    if not sys.platform.startswith("linux"):
+        return f"Landlock is for Linux alone, and this is {sys.platform}"
+    try:
+        from sandlock import landlock_abi_version, min_landlock_abi
+    except (ImportError, OSError) as error:
+        return f"sandlock cannot be loaded ({error})"
+    here, wanted = landlock_abi_version(), min_landlock_abi()
+    if here < wanted:
+        return f"this kernel's Landlock is too old ({max(here, 0)}; {wanted} is wanted, Linux 6.12)"
+    return ""
+
+
+def wrapped(
+    command: Sequence[str],
+    readable: Iterable[Path],
+    scratch: int | Path,
+    *,
+    network: bool = False,
+) -> list[str]:
+    """A command that runs another one, as `bubblewrap.wrapped` does.
+
+    Args:
+        command: The program and its arguments.
+        readable: Files and folders that it may read.
+        scratch: How many bytes it may write, into a folder that goes with it; or a folder that it
+            writes into.
+        network: Whether it sees the machine's network; else one port of its own, of the loopback.
+    """
+    own = [Path("/", name) for name in ROOTS]
+    own += [Path("/etc", name) for name in (*ETC, *(ETC_OF_NETWORK if network else ()))]
+    own += [*map(Path, READABLE), *map(Path, DEVICES), Path("/proc"), Path("/usr")]
+    own += [Path("/dev", name) for name in ("full", "random", "urandom", "zero")]
+    shown = [str(path) for path in dict.fromkeys([*own, *readable]) if path.exists()]
+    given, size = (scratch, None) if isinstance(scratch, Path) else (temporary.root(), scratch)
+    policy = Policy(shown, str(given), size, network)
+    module = "portproof.sandbox.landlocked"
+    return [sys.executable, "-P", "-m", module, policy.to_json(), *command]

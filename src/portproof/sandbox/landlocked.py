@@ -1,0 +1,120 @@
+"""Runs a command under a policy: `python -m portproof.sandbox.landlocked POLICY COMMAND...`.
+
+It stays beside the command, which has its standard streams, and ends with it. Whatever the command
+started and left is ended then, too.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from sandlock import Result, Sandbox
+
+from portproof.sandbox.landlock import Policy
+from portproof.sandbox.usage import MAX_PROCESSES, bytes_in, family
+
+# linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 24, 36
+_CAPABILITIES = 64  # more than linux/capability.h has
+# What changes a file of this user without opening it, which Landlock lets pass.
+_DENIED = (
+    *("chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat"),
+    *("utime", "utimes", "utimensat", "futimesat"),
+    *("setxattr", "lsetxattr", "removexattr", "lremovexattr"),
+)
+_POLL = 0.2
+
+
+def main() -> int:
+    policy, command = Policy(**json.loads(sys.argv[1])), sys.argv[2:]
+    _settle()
+    with _folder(policy) as folder:
+        return _watched(_sandbox(policy, folder), command, folder, policy.size)
+
+
+def _settle() -> None:
+    """End with the process that started this one; take in what the command leaves to others."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What a command of root's would get when it is started.
+    for capability in range(_CAPABILITIES):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+@contextmanager
+def _folder(policy: Policy) -> Iterator[Path]:
+    if policy.size is None:
+        yield Path(policy.folder)
+        return
+    with tempfile.TemporaryDirectory(dir=policy.folder, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _sandbox(policy: Policy, folder: Path) -> Sandbox:
+    if policy.network:
+        reached, bound = ["*:*"], ["*"]
+    else:
+        os.environ["PORTPROOF_PORT"] = port = str(_free_port())
+        reached, bound = [f"tcp://127.0.0.1:{port}"], [port]
+    os.environ.update(HOME=str(folder), TMPDIR=str(folder))
+    return Sandbox(
+        fs_readable=policy.readable,
+        fs_writable=[str(folder), "/dev/null"],
+        extra_deny_syscalls=_DENIED,
+        max_processes=MAX_PROCESSES,
+        cwd=str(folder),
+        net_allow=reached,
+        net_allow_bind=bound,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _watched(sandbox: Sandbox, command: list[str], folder: Path, size: int | None) -> int:
+    """Run the command to its end, and return its exit status as a shell does."""
+    results: list[Result] = []
+    process = sandbox.popen(command)
+    # In a thread: a signal is heard while the main one waits for it.
+    waiting = threading.Thread(target=lambda: results.append(process.wait()), daemon=True)
+    waiting.start()
+    try:
+        while waiting.is_alive():
+            waiting.join(_POLL)
+            if size is not None and bytes_in(folder) > size:
+                sys.exit(f"wrote more than {size:,} bytes")
+    finally:
+        _end_all()
+    killed, status = int(results[0].signal), int(results[0].exit_code)
+    return 128 + killed if killed > 0 else status
+
+
+def _end_all() -> None:
+    """Kill what is below this process, until there is nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while children := family(os.getpid())[1:]:
+        for child in children:
+            with suppress(psutil.Error):
+                child.kill()
+        psutil.wait_procs(children, timeout=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
