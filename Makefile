@@ -21,7 +21,7 @@ REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-regis
 # What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify publish test test-slow test-all faults hostile zoo conformance bench \
+.PHONY: all setup train export plots verify publish test test-slow test-all fuzz faults hostile zoo conformance bench \
 	versions lint lock clean
 .DEFAULT_GOAL := all
 
@@ -60,6 +60,10 @@ test-slow: verify $(REGISTRY)
 	pytest -m slow
 
 test-all: test test-slow
+
+# Bundles, messages and inputs that hypothesis makes up, 3,000 of each kind: half an hour.
+fuzz: $(INSTALLED)
+	pytest tests/integration/test_fuzzing.py --hypothesis-profile=fuzz
 
 # What is caught, and what is flagged for nothing: a quarter of an hour. `make test-all` runs a part.
 faults: $(INSTALLED)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import portproof
 from export.train import MODELS, source_of, train
@@ -12,6 +13,9 @@ from portproof import Bundle
 
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "src" / "portproof"
+
+# `make fuzz`: of each test this many examples, where `make test` tries few.
+settings.register_profile("fuzz", max_examples=3000, print_blob=True)
 
 
 @pytest.fixture(scope="session")
