@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +359,32 @@ def test_a_program_that_starts_itself_without_end_is_ended(box: Sandbox) -> None
         confined(box, "import subprocess\nwhile True: subprocess.Popen(['sleep', '600'])").compute(
             EXAMPLE_REQUEST, {}
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "kilobytes", "says"),
+    [
+        ((), 24, "cannot be copied into"),
+        (("--trust",), 1024, "failed tfjs-graph in tfjs-chromium-wasm"),
+    ],
+)
+def test_a_full_temporary_folder_ends_in_a_reason_and_soon(
+    bundles: dict[str, Bundle], tmp_path: Path, options: Sequence[str], kilobytes: int, says: str
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    shutil.copytree(bundles["quadratic"].path, tmp_path / "quadratic")
+    mount = f'mount -t tmpfs -o size={kilobytes}k none "$0" && TMPDIR="$0" "$@"'
+    command = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, str(small))
+    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a small disk")
+    words = ("verify", str(tmp_path / "quadratic"), "--runtime", "tfjs-chromium-wasm", *options)
+    done = subprocess.run(
+        [*command, sys.executable, "-m", "portproof", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert says in done.stdout + done.stderr

@@ -77,16 +77,23 @@ class Sandbox:
         """The bundle with copies of its artifacts, which are the files that the manifest names.
 
         What happens to the bundle's own files from now on does not reach a runner. Raises
-        BundleError where a file is no longer what it was when the bundle was opened.
+        BundleError where a file is no longer what it was when the bundle was opened, or there is no
+        room for its copy.
         """
         folder = Path(tempfile.mkdtemp(dir=self.artifacts))
-        for artifact in bundle.manifest.artifacts:
-            for file in artifact.files:
-                copy = folder / file.path
+        for file in (file for artifact in bundle.manifest.artifacts for file in artifact.files):
+            copy = folder / file.path
+            try:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(bundle.path / file.path, copy, follow_symlinks=False)
-                if copy.is_symlink() or sha256_of(copy) != file.sha256:
-                    raise BundleError(f"{bundle.path}: {file.path} was changed while it was read.")
+            except OSError as error:
+                shutil.rmtree(folder)  # another bundle may find room
+                raise BundleError(
+                    f"{bundle.path}: {file.path} cannot be copied into {tempfile.gettempdir()}: "
+                    f"{error.strerror}. Set TMPDIR to a folder with more room."
+                ) from error
+            if copy.is_symlink() or sha256_of(copy) != file.sha256:
+                raise BundleError(f"{bundle.path}: {file.path} was changed while it was read.")
         return replace(bundle, artifacts=folder)
 
     def command(
