@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,12 +108,14 @@ def export(
         check_name(name)
     if (inputs or labels) and len(models) > 1:
         raise UsageError("--inputs and --labels are of one model: name it.")
-    files = [Path(name) for name in models if Path(name).exists()]
+    label_files = _label_files(labels)
     # A person's own modules run with all rights anyway.
-    if files and not trust and not import_ and _has_sandbox(files):
-        given = {"--signature": signature, "--format": format}
-        options = [f"{name}={value}" for name, values in given.items() for value in values or ()]
-        _export_confined(files, output, inputs, _label_files(labels), options, total_limit)
+    if files := [] if trust or import_ else _to_confine(models):
+        from portproof.confined_export import export_confined
+
+        options = _words({"--signature": signature, "--format": format})
+        for path in export_confined(files, output, inputs, label_files, options, total_limit, say):
+            say(f"exported {_short(path)}")
         models = [name for name in models if not Path(name).exists()]
     if not models:
         return
@@ -127,12 +130,25 @@ def export(
                 folder=output,
                 signatures=signature,
                 inputs=examples,
-                labels={key: read_labels(file) for key, file in _label_files(labels).items()},
+                labels={key: read_labels(file) for key, file in label_files.items()},
                 formats=format,
                 imports=import_ or (),
                 log=say,
             )
             say(f"exported {_short(bundle.path)}")
+
+
+def _to_confine(models: list[str]) -> list[Path]:
+    """Those that may be anyone's, where there is a sandbox for them."""
+    from portproof.confined_export import can_confine
+
+    files = [Path(name) for name in models if Path(name).exists()]
+    return files if files and can_confine(files, note) else []
+
+
+def _words(options: Mapping[str, list[str] | None]) -> list[str]:
+    """Options of a command, as they are typed."""
+    return [f"{name}={value}" for name, values in options.items() for value in values or ()]
 
 
 def _label_files(labels: list[str] | None) -> dict[str, Path]:
@@ -142,34 +158,6 @@ def _label_files(labels: list[str] | None) -> dict[str, Path]:
         output, _, file = ("", "", text) if Path(text).is_file() else text.rpartition("=")
         files[output] = Path(file)
     return files
-
-
-def _has_sandbox(files: list[Path]) -> bool:
-    from portproof.sandbox.sandbox import obstacle
-
-    if missing := obstacle():
-        names = ", ".join(map(str, files))
-        note(f"{names}: loaded with all your rights, for there is no sandbox: {missing}")
-    return not missing
-
-
-def _export_confined(
-    files: list[Path],
-    output: Path,
-    inputs: Path | None,
-    labels: dict[str, Path],
-    options: list[str],
-    total_limit: float,
-) -> None:
-    from portproof.confined_export import export_confined
-
-    if inputs:
-        options.append(f"--inputs={inputs.absolute()}")
-    for name, file in labels.items():
-        options.append(f"--labels={f'{name}=' if name else ''}{file.absolute()}")
-    readable = [*labels.values(), *([inputs] if inputs else [])]
-    for path in export_confined(files, output, options, readable, total_limit, say):
-        say(f"exported {_short(path)}")
 
 
 def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> None:

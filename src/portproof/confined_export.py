@@ -1,21 +1,30 @@
 """Files and folders of models -> bundles, by an export that runs in the sandbox."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from portproof.bundle import atomic, temporary
 from portproof.bundle.bundle import CARD, MANIFEST, Bundle, replaceable
-from portproof.bundle.errors import ExportError
+from portproof.bundle.errors import ExportError, UsageError
 from portproof.reporting.card import render_card
-from portproof.sandbox.sandbox import run_module
+from portproof.sandbox.sandbox import obstacle, run_module
+
+
+def can_confine(models: Sequence[Path], log: Callable[[str], None]) -> bool:
+    """Whether there is a sandbox for these models; `log` is told why there is none."""
+    if missing := obstacle():
+        names = ", ".join(map(str, models))
+        log(f"{names}: loaded with all your rights, for there is no sandbox: {missing}")
+    return not missing
 
 
 def export_confined(
     models: Sequence[Path],
     output: Path,
+    inputs: Path | None,
+    labels: Mapping[str, Path],
     options: Sequence[str],
-    readable: Sequence[Path],
     seconds: float,
     log: Callable[[str], None],
 ) -> list[Path]:
@@ -24,27 +33,32 @@ def export_confined(
     Args:
         models: `.keras` files and folders of SavedModels.
         output: The folder of the bundles, each below its model's name.
+        inputs: A file of example inputs.
+        labels: Files of labels, by output; "" is the only one.
         options: Other options of `portproof export`.
-        readable: What else is read.
         seconds: How long all of it may take.
         log: Called with each step, and with what is wrong.
 
     Raises:
         ExportError: A model cannot be exported, which `log` was told of.
-        UsageError: It took too long, or something else than a bundle is where one would be.
+        UsageError: It took too long, something else than a bundle is where one would be, or a
+            folder is not all of its model.
     """
-    names = [model.resolve().name if model.is_dir() else model.stem for model in models]
+    # A folder's link is shown as a folder: it would be named after the link there.
+    shown = [path.resolve() if path.is_dir() else path.absolute() for path in models]
+    names = [path.name if path.is_dir() else path.stem for path in shown]
     targets = [replaceable(output / name) for name in names]
+    for path in shown:
+        _check_links(path)
+    words = [f"--inputs={inputs.absolute()}"] if inputs else []
+    words += [f"--labels={name and f'{name}='}{file.absolute()}" for name, file in labels.items()]
     output.mkdir(parents=True, exist_ok=True)
     with temporary.folder(output, ".portproof-export-") as folder:
-        made = folder.absolute() / "bundles"
-        # A folder's link is shown as a folder: it would be named after the link there.
-        shown = [path.resolve() if path.is_dir() else path.absolute() for path in models]
-        words = ["export", *map(str, shown), "--trust", f"--output={made}", *options]
+        bundles = folder.absolute() / "bundles"
         status = run_module(
             "portproof",
-            words,
-            readable=[*shown, *readable],
+            ["export", *map(str, shown), "--trust", f"--output={bundles}", *words, *options],
+            readable=[*shown, *labels.values(), *([inputs] if inputs else [])],
             folder=folder.absolute(),
             seconds=seconds,
             on_line=lambda line: None if line.startswith("exported ") else log(line),
@@ -52,8 +66,22 @@ def export_confined(
         if status:
             raise ExportError(f"{', '.join(names)}: not exported, for the reason above.")
         for name, target in zip(names, targets, strict=True):
-            _take(Bundle.open(made / name), target)
+            _take(Bundle.open(bundles / name), target)
     return targets
+
+
+def _check_links(model: Path) -> None:
+    """Raise UsageError where a model's folder has links that lead out of it.
+
+    What they lead to is not shown to the model, which might be anything that a stranger named.
+    """
+    for path in model.rglob("*") if model.is_dir() else ():
+        if path.is_symlink() and not path.resolve().is_relative_to(model):
+            raise UsageError(
+                f"{model}: {path.relative_to(model)} is a link that leads out of the folder, as in "
+                f"a cache of downloads. Copy it (cp -rL {model.name} COPY), or give --trust if you "
+                "trust who made it."
+            )
 
 
 def _take(bundle: Bundle, target: Path) -> None:

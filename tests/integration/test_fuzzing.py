@@ -37,7 +37,7 @@ from portproof.sources.examples import read_examples
 from tests.helpers.sources import heads
 from verify.hostile.draft import Draft
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(0, -1, 1, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308, 1e-320, float("inf"), float("nan")),
         *(
@@ -277,7 +277,7 @@ def test_any_file_of_inputs_is_read_or_refused(
     if suffix == ".npy":
         np.save(stream, next(iter(arrays.values()), np.zeros(3)))
     elif suffix == ".npz":
-        np.savez(stream, **{f"n{n}": array for n, array in enumerate(arrays.values())})
+        np.savez(stream, *arrays.values())
     else:
         stream.write(tensors.to_bytes(arrays))
     with tempfile.TemporaryDirectory() as folder:

@@ -388,3 +388,19 @@ def test_a_full_temporary_folder_ends_in_a_reason_and_soon(
     )
     assert done.returncode == 1
     assert says in done.stdout + done.stderr
+
+
+def test_a_model_whose_links_lead_out_of_its_folder_is_not_loaded(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    secret, model = tmp_path / "secret", tmp_path / "model"
+    secret.write_text("secret")
+    shutil.copytree(bundles["quadratic"].path / "savedmodel", model)
+    (model / "assets.extra").symlink_to(secret)
+    words = ("export", str(model), "--output", str(tmp_path / "out"))
+    done = subprocess.run(
+        [sys.executable, "-m", "portproof", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "assets.extra is a link that leads out of the folder" in done.stderr
+    assert not (tmp_path / "out").exists()

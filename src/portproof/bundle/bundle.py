@@ -8,7 +8,7 @@ from portproof.bundle import atomic, tensors
 from portproof.bundle.digest import File, paths_in, sha256_of
 from portproof.bundle.errors import BundleError, UsageError
 from portproof.bundle.manifest import Manifest, Vector
-from portproof.bundle.reading import MANIFEST_LIMIT, parsed, read_file
+from portproof.bundle.reading import MANIFEST_LIMIT, VECTOR_LIMIT, parsed, read_file
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -124,7 +124,7 @@ class Bundle:
         arrays: tensors.Arrays = {}
         for file in (vector.file, *vector.variants):
             try:
-                content = read_file(self.path / file.path, file.size)
+                content = read_file(self.path / file.path, min(file.size, VECTOR_LIMIT))
             except OSError as error:
                 raise BundleError(f"{self.path}: {file.path}: {error.strerror}") from error
             if hashlib.sha256(content).hexdigest() != file.sha256:

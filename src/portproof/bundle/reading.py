@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,11 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from portproof.bundle.text import is_printable, printable, strings_in
 
-MANIFEST_LIMIT = 64 << 20
-REPORT_LIMIT = 256 << 20
+# What is parsed as a whole takes some twenty times its size of memory.
+MANIFEST_LIMIT = REPORT_LIMIT = STATEMENT_LIMIT = 64 << 20
 CARD_LIMIT = 1 << 20
-# It has a line for each cell.
-STATEMENT_LIMIT = 64 << 20
+# One case: a few rows of inputs and outputs, each of them up to five times.
+VECTOR_LIMIT = 2 << 30
+PICTURE_LIMIT = 16 << 20
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -39,6 +41,23 @@ def read_file(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise OSError(0, f"it has more than {limit:,} bytes", str(path))
     return content
+
+
+def joined(pieces: Iterable[bytes], limit: int) -> bytes:
+    """Pieces of what somebody sends, who may never end.
+
+    Args:
+        pieces: Some bytes after the others.
+        limit: How many bytes there may be at most.
+
+    Raises ValueError, with the reason, where there are more.
+    """
+    content = bytearray()
+    for piece in pieces:
+        content += piece
+        if len(content) > limit:
+            raise ValueError(f"it has more than {limit:,} bytes")
+    return bytes(content)
 
 
 def parsed(model: type[_Model], content: bytes) -> _Model:

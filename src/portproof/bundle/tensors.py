@@ -7,7 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, deserialize
-from safetensors.numpy import load_file, save, save_file
+from safetensors.numpy import save, save_file
 
 from portproof.bundle.errors import BundleError
 
@@ -60,8 +60,8 @@ def from_bytes(content: bytes) -> Arrays:
 def read(path: Path) -> Arrays:
     """Read all arrays of a file. Raises BundleError where it is not a whole safetensors file."""
     try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        return from_bytes(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read as safetensors: {error}") from error
 
 

@@ -7,6 +7,7 @@ replaced after that. So whenever a publisher dies, a reader finds the last whole
 import hashlib
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from portproof.bundle import atomic
 from portproof.bundle.bundle import MANIFEST
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
-from portproof.bundle.reading import MANIFEST_LIMIT
+from portproof.bundle.reading import MANIFEST_LIMIT, joined
 from portproof.publishing import signing
 from portproof.publishing.release import (
     INDEX,
@@ -126,16 +127,13 @@ class Folders:
     def _read(self, path: str) -> bytes | None:
         """A small file; None where there is none. Raises BundleError where it is no small one."""
         try:
-            content = b""
             with self._stream(path) as stream:
-                while chunk := stream.read(_CHUNK):  # a server sends as much at a time as it likes
-                    content += chunk
-                    if len(content) > MANIFEST_LIMIT:
-                        limit = f"{MANIFEST_LIMIT:,} bytes"
-                        raise BundleError(f"{self.url}: {path} has more than {limit}.")
+                # A server sends as much at a time as it likes.
+                return joined(iter(partial(stream.read, _CHUNK), b""), MANIFEST_LIMIT)
         except FileNotFoundError:
             return None
-        return content
+        except ValueError as error:
+            raise BundleError(f"{self.url}: {path}: {error}.") from error
 
     def _stream(self, path: str) -> Any:
         """A file as it comes: whatever a server says of its size, and however it has to be read."""

@@ -17,6 +17,7 @@ from typing import Any
 from portproof.bundle.bundle import MANIFEST, Bundle
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
+from portproof.bundle.reading import joined
 from portproof.publishing.release import Published, Release, is_inside
 
 ARTIFACT_TYPE = "application/vnd.portproof.bundle.v1"
@@ -239,11 +240,10 @@ class _Client:
         with answer:
             if answer.status_code == 404:
                 return None
-            content = b""
-            for chunk in self._checked(answer).iter_content(1 << 16):
-                content += chunk
-                if len(content) > _MAX_MANIFEST:
-                    raise BundleError(f"the registry's manifest of {reference} is too large.")
+            try:
+                content = joined(self._checked(answer).iter_content(1 << 16), _MAX_MANIFEST)
+            except ValueError as error:
+                raise BundleError(f"the registry's manifest of {reference}: {error}.") from error
         manifest: dict[str, Any] = json.loads(content)
         return manifest
 

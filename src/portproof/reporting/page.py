@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.reading import read_file
+from portproof.bundle.reading import PICTURE_LIMIT, read_file
 from portproof.bundle.report import Cell, Curve, Report
 from portproof.reporting import units
 from portproof.reporting.causes import Cause, causes
@@ -66,9 +66,9 @@ class Page(Overview):
         """The training's plots by their name, as data addresses."""
         return {
             file.path.split("/")[-1].removesuffix(".png"): "data:image/png;base64,"
-            + base64.b64encode(read_file(self.bundle.path / file.path, file.size)).decode()
+            + base64.b64encode(read_file(self.bundle.path / file.path, PICTURE_LIMIT)).decode()
             for file in self.bundle.manifest.plots
-            if file.path.endswith(".png")
+            if file.path.endswith(".png") and file.size <= PICTURE_LIMIT
         }
 
 
