@@ -6,6 +6,7 @@ to. https://github.com/multikernel/sandlock
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,12 +26,14 @@ class Policy:
         folder: The folder that it writes into; or, with `size`, in which it gets one of its own.
         size: How many bytes it may write, where the folder goes with it.
         network: Whether it sees the machine's network; else one port of the loopback.
+        parent: The process with which it ends.
     """
 
     readable: list[str]
     folder: str
     size: int | None
     network: bool
+    parent: int
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -73,6 +76,6 @@ def wrapped(
     own += [Path("/dev", name) for name in ("full", "random", "urandom", "zero")]
     shown = [str(path) for path in dict.fromkeys([*own, *readable]) if path.exists()]
     given, size = (scratch, None) if isinstance(scratch, Path) else (temporary.root(), scratch)
-    policy = Policy(shown, str(given), size, network)
+    policy = Policy(shown, str(given), size, network, os.getpid())
     module = "portproof.sandbox.landlocked"
     return [sys.executable, "-P", "-m", module, policy.to_json(), *command]

@@ -37,16 +37,18 @@ _POLL = 0.2
 
 def main() -> int:
     policy, command = Policy(**json.loads(sys.argv[1])), sys.argv[2:]
-    _settle()
+    _settle(policy.parent)
     with _folder(policy) as folder:
         return _watched(_sandbox(policy, folder), command, folder, policy.size)
 
 
-def _settle() -> None:
+def _settle(parent: int) -> None:
     """End with the process that started this one; take in what the command leaves to others."""
     libc = ctypes.CDLL(None, use_errno=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before it was asked to tell
+        sys.exit(1)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What a command of root's would get when it is started.
@@ -91,11 +93,11 @@ def _free_port() -> int:
 def _watched(sandbox: Sandbox, command: list[str], folder: Path, size: int | None) -> int:
     """Run the command to its end, and return its exit status as a shell does."""
     results: list[Result] = []
-    process = sandbox.popen(command)
-    # In a thread: a signal is heard while the main one waits for it.
-    waiting = threading.Thread(target=lambda: results.append(process.wait()), daemon=True)
-    waiting.start()
     try:
+        process = sandbox.popen(command)
+        # In a thread: a signal is heard while the main one waits for it.
+        waiting = threading.Thread(target=lambda: results.append(process.wait()), daemon=True)
+        waiting.start()
         while waiting.is_alive():
             waiting.join(_POLL)
             if size is not None and bytes_in(folder) > size:
