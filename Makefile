@@ -61,7 +61,7 @@ test-slow: verify $(REGISTRY)
 
 test-all: test test-slow
 
-# Bundles, messages and inputs that hypothesis makes up, 3,000 of each kind: half an hour.
+# Bundles, messages and inputs that hypothesis makes up, thousands of them: half an hour.
 fuzz: $(INSTALLED)
 	pytest tests/integration/test_fuzzing.py --hypothesis-profile=fuzz
 

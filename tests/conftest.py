@@ -14,8 +14,8 @@ from portproof import Bundle
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "src" / "portproof"
 
-# `make fuzz`: of each test this many examples, where `make test` tries few.
-settings.register_profile("fuzz", max_examples=3000, print_blob=True)
+# `make fuzz`: this many examples where `make test` tries a hundred.
+settings.register_profile("fuzz", max_examples=4000, print_blob=True)
 
 
 @pytest.fixture(scope="session")

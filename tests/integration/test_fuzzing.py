@@ -62,8 +62,9 @@ JSON = ODD | st.recursive(
 )
 BYTES = st.binary(max_size=300)
 CASE = itemgetter("case")
-# A bundle that is judged takes a fifth of a second.
-SLOWLY = settings(deadline=None)
+# Judging a bundle takes a fifth of a second.
+JUDGED = settings(deadline=None, max_examples=settings.default.max_examples // 4)
+READ = settings(deadline=None)
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -157,7 +158,7 @@ def look(path: Path) -> None:
         assert all(is_printable(line) for line in result.output.split("\n"))
 
 
-@SLOWLY
+@JUDGED
 @given(data=st.data())
 def test_any_manifest_is_refused_or_judged(honest: Bundle, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +167,7 @@ def test_any_manifest_is_refused_or_judged(honest: Bundle, data: st.DataObject) 
         look(draft.save())
 
 
-@SLOWLY
+@JUDGED
 @given(data=st.data())
 def test_any_bytes_of_a_manifest_are_refused_or_judged(honest: Bundle, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -187,7 +188,7 @@ ARRAYS = st.dictionaries(
 )
 
 
-@SLOWLY
+@JUDGED
 @given(data=st.data())
 def test_any_test_vectors_are_refused_or_judged(honest: Bundle, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -205,7 +206,7 @@ def test_any_test_vectors_are_refused_or_judged(honest: Bundle, data: st.DataObj
         look(draft.save())
 
 
-@SLOWLY
+@JUDGED
 @given(data=st.data())
 def test_any_artifact_is_refused_or_judged(honest: Bundle, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -216,7 +217,7 @@ def test_any_artifact_is_refused_or_judged(honest: Bundle, data: st.DataObject) 
         look(draft.save())
 
 
-@SLOWLY
+@JUDGED
 @given(data=st.data(), name=st.sampled_from(["report.json", "README.md", "document"]))
 def test_any_earlier_report_and_card_are_refused_or_replaced(
     honest: Bundle, data: st.DataObject, name: str
@@ -243,7 +244,7 @@ def read(line: str) -> None:
 MESSAGES = [protocol.EXAMPLE_HELLO, protocol.EXAMPLE_ANSWER, protocol.EXAMPLE_REFUSAL]
 
 
-@SLOWLY
+@READ
 @given(message=st.sampled_from(MESSAGES), data=st.data())
 def test_any_message_of_a_runner_is_read_or_refused(message: Any, data: st.DataObject) -> None:
     read(json.dumps(changed_json(data.draw, json.loads(message.to_line()))))
@@ -251,7 +252,7 @@ def test_any_message_of_a_runner_is_read_or_refused(message: Any, data: st.DataO
     read(data.draw(st.text()))
 
 
-@SLOWLY
+@READ
 @given(pieces=st.lists(BYTES | st.just(b"\n"), max_size=6), size=st.integers(0, 400))
 def test_any_bytes_of_a_runner_are_a_line_or_an_end(pieces: list[bytes], size: int) -> None:
     channel = Channel(lambda: True)
@@ -268,7 +269,7 @@ def test_any_bytes_of_a_runner_are_a_line_or_an_end(pieces: list[bytes], size: i
         channel.close()
 
 
-@SLOWLY
+@READ
 @given(arrays=ARRAYS, suffix=st.sampled_from([".npz", ".npy", ".safetensors"]), data=st.data())
 def test_any_file_of_inputs_is_read_or_refused(
     arrays: tensors.Arrays, suffix: str, data: st.DataObject

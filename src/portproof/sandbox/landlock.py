@@ -5,38 +5,17 @@ it listens at; a filter of system calls, with a process of ours that answers it,
 to. https://github.com/multikernel/sandlock
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 from portproof.bundle import temporary
+from portproof.sandbox import landlocked
+from portproof.sandbox.landlocked import Policy
 from portproof.sandbox.shown import DEVICES, ETC, ETC_OF_NETWORK, READABLE, ROOTS
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a program may do.
-
-    Attributes:
-        readable: Files and folders that it may read.
-        folder: The folder that it writes into; or, with `size`, in which it gets one of its own.
-        size: How many bytes it may write, where the folder goes with it.
-        network: Whether it sees the machine's network; else one port of the loopback.
-        parent: The process with which it ends.
-    """
-
-    readable: list[str]
-    folder: str
-    size: int | None
-    network: bool
-    parent: int
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
+from portproof.sandbox.usage import MAX_PROCESSES
 
 
 @cache
@@ -76,6 +55,6 @@ def wrapped(
     own += [Path("/dev", name) for name in ("full", "random", "urandom", "zero")]
     shown = [str(path) for path in dict.fromkeys([*own, *readable]) if path.exists()]
     given, size = (scratch, None) if isinstance(scratch, Path) else (temporary.root(), scratch)
-    policy = Policy(shown, str(given), size, network, os.getpid())
-    module = "portproof.sandbox.landlocked"
-    return [sys.executable, "-P", "-m", module, policy.to_json(), *command]
+    policy = Policy(shown, str(given), size, MAX_PROCESSES, network, os.getpid())
+    # As a file: as a module, it would import the package around it.
+    return [sys.executable, "-P", landlocked.__file__, policy.to_json(), *command]

@@ -1,4 +1,4 @@
-"""Runs a command under a policy: `python -m portproof.sandbox.landlocked POLICY COMMAND...`.
+"""Runs a command under a policy: `python landlocked.py POLICY COMMAND...`.
 
 It stays beside the command, which has its standard streams, and ends with it. Whatever the command
 started and left is ended then, too.
@@ -15,13 +15,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import psutil
-from sandlock import Result, Sandbox
-
-from portproof.sandbox.landlock import Policy
-from portproof.sandbox.usage import MAX_PROCESSES, bytes_in, family
+if TYPE_CHECKING:
+    from sandlock import Sandbox
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 24, 36
@@ -35,8 +34,36 @@ _DENIED = (
 _POLL = 0.2
 
 
+@dataclass(frozen=True)
+class Policy:
+    """What a program may do.
+
+    Attributes:
+        readable: Files and folders that it may read.
+        folder: The folder that it writes into; or, with `size`, in which it gets one of its own.
+        size: How many bytes it may write, where the folder goes with it.
+        processes: How many it may have at once.
+        network: Whether it sees the machine's network; else one port of the loopback.
+        parent: The process with which it ends.
+    """
+
+    readable: list[str]
+    folder: str
+    size: int | None
+    processes: int
+    network: bool
+    parent: int
+
+    @classmethod
+    def from_json(cls, text: str) -> "Policy":
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
 def main() -> int:
-    policy, command = Policy(**json.loads(sys.argv[1])), sys.argv[2:]
+    policy, command = Policy.from_json(sys.argv[1]), sys.argv[2:]
     _settle(policy.parent)
     with _folder(policy) as folder:
         return _watched(_sandbox(policy, folder), command, folder, policy.size)
@@ -65,7 +92,9 @@ def _folder(policy: Policy) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _sandbox(policy: Policy, folder: Path) -> Sandbox:
+def _sandbox(policy: Policy, folder: Path) -> "Sandbox":
+    from sandlock import Sandbox
+
     if policy.network:
         reached, bound = ["*:*"], ["*"]
     else:
@@ -76,7 +105,7 @@ def _sandbox(policy: Policy, folder: Path) -> Sandbox:
         fs_readable=policy.readable,
         fs_writable=[str(folder), "/dev/null"],
         extra_deny_syscalls=_DENIED,
-        max_processes=MAX_PROCESSES,
+        max_processes=policy.processes,
         cwd=str(folder),
         net_allow=reached,
         net_allow_bind=bound,
@@ -90,9 +119,9 @@ def _free_port() -> int:
         return port
 
 
-def _watched(sandbox: Sandbox, command: list[str], folder: Path, size: int | None) -> int:
+def _watched(sandbox: "Sandbox", command: list[str], folder: Path, size: int | None) -> int:
     """Run the command to its end, and return its exit status as a shell does."""
-    results: list[Result] = []
+    results: list[Any] = []
     try:
         process = sandbox.popen(command)
         # In a thread: a signal is heard while the main one waits for it.
@@ -100,7 +129,7 @@ def _watched(sandbox: Sandbox, command: list[str], folder: Path, size: int | Non
         waiting.start()
         while waiting.is_alive():
             waiting.join(_POLL)
-            if size is not None and bytes_in(folder) > size:
+            if size is not None and _bytes_in(folder) > size:
                 sys.exit(f"wrote more than {size:,} bytes")
     finally:
         _end_all()
@@ -108,10 +137,22 @@ def _watched(sandbox: Sandbox, command: list[str], folder: Path, size: int | Non
     return 128 + killed if killed > 0 else status
 
 
+def _bytes_in(folder: Path) -> int:
+    """Bytes of the disk that the files of a folder take."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(parent, name).lstat().st_blocks * 512
+    return total
+
+
 def _end_all() -> None:
     """Kill what is below this process, until there is nothing."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    while children := family(os.getpid())[1:]:
+    import psutil  # while the command runs, nobody waits for it
+
+    while children := psutil.Process().children(recursive=True):
         for child in children:
             with suppress(psutil.Error):
                 child.kill()

@@ -139,7 +139,7 @@ def run_module(
         on_line: Called with each line that it prints, to whichever stream.
 
     Raises UsageError where it takes longer than that, nine tenths of the memory that is free when
-    it begins, or the last gibibyte of the disk.
+    it begins, or the last gibibyte of the disk (where less is free, half of that).
     """
     words = [sys.executable, "-P", "-m", module, *arguments]
     process = subprocess.Popen(
@@ -180,6 +180,7 @@ class _Watch(threading.Thread):
         super().__init__(daemon=True)
         self._process, self._folder, self._until = process, folder, until
         self._memory = 0.9 * psutil.virtual_memory().available
+        self._disk = min(_DISK_LEFT, shutil.disk_usage(folder).free // 2)
         self._stopped = threading.Event()
         self.passed = ""
 
@@ -195,7 +196,7 @@ class _Watch(threading.Thread):
                 self.passed = (
                     f"it took more than {free:.1f} GiB of memory, nearly all that is free."
                 )
-            elif shutil.disk_usage(self._folder).free < _DISK_LEFT:
+            elif shutil.disk_usage(self._folder).free < self._disk:
                 self.passed = f"it filled the disk of {self._folder.parent}: make some room there."
             if self.passed:
                 self._process.terminate()

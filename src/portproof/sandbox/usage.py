@@ -1,8 +1,6 @@
 """What a process and all that it started use."""
 
-import os
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
@@ -25,14 +23,4 @@ def memory_of(processes: list[psutil.Process]) -> int:
     for process in processes:
         with suppress(psutil.Error):
             total += process.memory_info().rss
-    return total
-
-
-def bytes_in(folder: Path) -> int:
-    """Bytes of the disk that the files of a folder take."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += Path(parent, name).lstat().st_blocks * 512
     return total
