@@ -1,6 +1,5 @@
 """Paths and addresses -> Report, written beside each bundle: the one place that runs all of it."""
 
-import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -205,12 +204,12 @@ def _check_vectors(bundle: Bundle, confined: bool, limit: float, log: Log) -> No
         check_vectors(bundle, log)
         return
     lines: deque[str] = deque(maxlen=_LINES)
-    with tempfile.TemporaryDirectory(dir=temporary.root()) as folder:
+    with temporary.own_folder() as folder:
         status = run_module(
             "portproof.vectors",
             [str(bundle.path.absolute())],
             readable=[bundle.path],
-            folder=Path(folder),
+            folder=folder,
             seconds=limit,
             on_line=lines.append,
         )

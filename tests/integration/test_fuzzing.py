@@ -63,7 +63,7 @@ JSON = ODD | st.recursive(
 BYTES = st.binary(max_size=300)
 CASE = itemgetter("case")
 # Judging a bundle takes a fifth of a second.
-JUDGED = settings(deadline=None, max_examples=settings.default.max_examples // 4)
+JUDGED = settings(deadline=None, max_examples=settings().max_examples // 4)
 READ = settings(deadline=None)
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

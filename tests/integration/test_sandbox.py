@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ WAYS = {"bubblewrap": bubblewrap, "landlock": landlock}
 
 # A runner that answers with what a piece of code gives, as a note.
 PROGRAM = """
-import json, os, socket, sys, time
+import ctypes, json, os, socket, sys, time
 sys.stdin.readline()
 def tried(attempt):
     try:
@@ -64,7 +65,7 @@ def box(way: str) -> Iterator[Sandbox]:
 
 
 def confined(box: Sandbox, program: str, **limits: float) -> RunnerProcess:
-    command = box.command([sys.executable, "-c", HELLO + PROGRAM + program], [], network=False)
+    command = box.command([sys.executable, "-c", HELLO + PROGRAM + program], [])
     return RunnerProcess(command, variables_of({}), Limits(**limits), confined=True)
 
 
@@ -107,9 +108,20 @@ def test_nothing_is_written_but_to_its_own_folder(box: Sandbox, tmp_path: Path) 
         assert not Path(path).exists()
 
 
+def filled(folder: str) -> str:
+    """Code that writes two files into a folder, which are too large together."""
+    opened = f"[open({folder} + name, 'wb') for name in ('/f', '/g')]"
+    return f"[file.write(bytes(1 << 26)) for file in {opened} for _ in range(24)]"
+
+
+def test_one_file_has_a_limit(box: Sandbox) -> None:
+    """A file without a name too, which lies in memory that nobody counts."""
+    code = "[os.write(n, bytes(1 << 26)) for n in [os.memfd_create('x')] for _ in range(40)]"
+    assert "File too large" in result_of(box, f"tried(lambda: {code})")
+
+
 def test_what_it_writes_has_a_limit(box: Sandbox) -> None:
-    opened = "[open(os.environ['TMPDIR'] + '/f', 'wb')]"
-    fill = f"[file.write(bytes(1 << 26)) for file in {opened} for _ in range(64)]"
+    fill = filled("os.environ['TMPDIR']")
     if box.name == "bubblewrap":
         assert "No space left" in result_of(box, f"tried(lambda: {fill})")
     else:
@@ -119,7 +131,7 @@ def test_what_it_writes_has_a_limit(box: Sandbox) -> None:
 
 
 def test_shared_memory_has_a_limit_or_is_not_there(box: Sandbox) -> None:
-    fill = "[file.write(bytes(1 << 26)) for file in [open('/dev/shm/f', 'wb')] for _ in range(64)]"
+    fill = filled("'/dev/shm'")
     wanted = {"bubblewrap": "No space left", "landlock": "Permission denied"}
     assert wanted[box.name] in result_of(box, f"tried(lambda: {fill})")
 
@@ -185,9 +197,63 @@ def test_the_answers_channel_cannot_be_opened_by_a_path(box: Sandbox) -> None:
     assert all("Error" in text for text in result_of(box, forge))
 
 
+SYSCALL = "(lambda number, *given: ctypes.CDLL(None, use_errno=True).syscall(number, *given))"
+
+
+def test_limits_of_another_process_are_out_of_reach(box: Sandbox) -> None:
+    set_limit = f"{SYSCALL}(302, os.getppid(), 0, (ctypes.c_uint64 * 2)(0, 0), None)"
+    assert result_of(box, f"{set_limit} if os.getppid() > 1 else -1") == -1
+
+
+def test_what_is_open_to_be_read_is_not_changed(box: Sandbox) -> None:
+    program = Path(sys.executable).resolve()
+    before = program.stat()
+    opened = f"os.open({str(program)!r}, os.O_RDONLY)"
+    for change in (f"os.fchmod({opened}, 0o4755)", f"os.fchown({opened}, -1, -1)"):
+        assert "Error" in result_of(box, f"tried(lambda: {change})")
+    set_flags = f"__import__('fcntl').ioctl({opened}, 0x40086602, bytes(8))"
+    assert "Error" in result_of(box, f"tried(lambda: {set_flags})")
+    assert program.stat() == before
+
+
+@pytest.mark.parametrize("way", ["landlock"], indirect=True)
+def test_no_socket_reaches_out(box: Sandbox) -> None:
+    """Where addresses are read from memory that another process changes, calls are refused."""
+    for family, kind, protocol in ((2, 1, 0), (2, 2, 0), (2, 1, 262), (10, 1, 0), (1, 2, 0)):
+        make = f"tried(lambda: str(socket.socket({family}, {kind}, {protocol})))"
+        assert "Error" in result_of(box, make)
+    path = "socket.socket(socket.AF_UNIX).connect('/run/nothing')"
+    assert "PermissionError" in result_of(box, f"tried(lambda: {path})")
+
+
+def test_files_that_lie_too_deep_are_removed(box: Sandbox) -> None:
+    deep = "[(os.mkdir('d' * 100), os.chdir('d' * 100)) for _ in range(1500)]"
+    into = "os.chdir(os.environ['TMPDIR'])"
+    with suppress(RunnerError):  # what is too deep to be counted is refused
+        result_of(box, f"len(({into}, {deep})[1])")
+    assert not [path for path in temporary.root().glob("*/*") if path.name == "d" * 100]
+
+
+def test_a_temporary_folder_is_removed_however_deep(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    make = "import os\nfor _ in range(1500): os.mkdir('d' * 100); os.chdir('d' * 100)"
+    subprocess.run([sys.executable, "-c", make], cwd=folder, check=True)
+    temporary.remove(folder)
+    assert not folder.exists()
+
+
+def test_what_was_set_aside_for_standard_error_counts(box: Sandbox) -> None:
+    keep_size = f"{SYSCALL}(285, 2, 1, ctypes.c_long(0), ctypes.c_long(1 << 28))"
+    with pytest.raises(RunnerError, match="to standard error"):
+        confined(box, f"assert not {keep_size}\ntime.sleep(9)").compute(EXAMPLE_REQUEST, {})
+
+
 def test_a_crash_in_it_is_named(box: Sandbox) -> None:
     with pytest.raises(RunnerError, match="killed by SIGSEGV"):
         confined(box, "os.kill(os.getpid(), 11)").compute(EXAMPLE_REQUEST, {})
+    with pytest.raises(RunnerError, match="killed by SIGKILL"):
+        confined(box, "os.kill(os.getpid(), 9)").compute(EXAMPLE_REQUEST, {})
     with pytest.raises(RunnerError, match=r"exit status 3\): no space left"):
         confined(box, "print('no space left', file=sys.stderr); os._exit(3)").compute(
             EXAMPLE_REQUEST, {}
@@ -218,7 +284,7 @@ with sandbox() as box:
 import os
 if not os.fork(): os.setsid(); os.fork()
 while True: pass  # {mark}"""
-    command = box.command([sys.executable, "-c", program], [], network=False)
+    command = box.command([sys.executable, "-c", program], [])
     runner = RunnerProcess(command, variables_of({{}}), Limits(), confined=True)
     threading.Thread(target=runner.compute, args=(EXAMPLE_REQUEST, {{}}), daemon=True).start()
     time.sleep(2)

@@ -9,6 +9,7 @@ import fcntl
 import glob
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,12 +28,12 @@ def root() -> Path:
     path, lock = _made(system, _PREFIX)
     owner = os.getpid()
 
-    def remove() -> None:
+    def remove_own() -> None:
         if os.getpid() == owner:  # and not a fork of it
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
             os.close(lock)
 
-    atexit.register(remove)
+    atexit.register(remove_own)
     return path
 
 
@@ -47,8 +48,26 @@ def folder(parent: Path, prefix: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
         os.close(lock)
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder in this process's own one, for what may be written by anybody."""
+    path = Path(tempfile.mkdtemp(dir=root()))
+    try:
+        yield path
+    finally:
+        remove(path)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that anybody may have filled, as far as that is possible."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # so deep are its folders that Python does not reach their end
+        subprocess.run(["rm", "-rf", "--", folder], check=False, capture_output=True)
 
 
 def _made(parent: Path, prefix: str) -> tuple[Path, int]:
@@ -82,5 +101,5 @@ def remove_abandoned(paths: Iterable[Path]) -> None:
             if path.lstat().st_uid != os.getuid():
                 continue
             lock = _locked(path)
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
             os.close(lock)

@@ -72,6 +72,7 @@ def _runtime(page: str, backend: str, version: str = "") -> Runtime:
         command=partial(javascript.command, "chromium_runner.mjs", page),
         variables=variables,
         readable=readable,
+        reach="loopback",
         environment=packages,
         obstacle=_obstacle,
         at=partial(_runtime, page, backend),

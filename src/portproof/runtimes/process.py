@@ -187,14 +187,14 @@ class _Process:
         *,
         confined: bool,
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(dir=temporary.root(), ignore_cleanup_errors=True)
+        self._folder = Path(tempfile.mkdtemp(dir=temporary.root()))
         self._mark = uuid.uuid4().hex
         self._gibibytes, self._confined = gibibytes, confined
         self.peak_memory = 0
         self._channel = Channel(self._has_ended)
-        marked = {"TMPDIR": self._folder.name, _MARK: self._mark}
+        marked = {"TMPDIR": str(self._folder), _MARK: self._mark}
         variables = environment if confined else {**os.environ, **environment, **marked}
-        self._stderr = Path(self._folder.name, "stderr").open("w+b")  # noqa: SIM115
+        self._stderr = Path(self._folder, "stderr").open("w+b")  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
                 command,
@@ -207,7 +207,7 @@ class _Process:
         except OSError:
             self._channel.close()
             self._stderr.close()
-            self._folder.cleanup()
+            temporary.remove(self._folder)
             raise
         finally:
             self._channel.theirs.close()
@@ -224,7 +224,8 @@ class _Process:
             raise RunnerError(f"started more than {MAX_PROCESSES} processes")
         if self._memory_of(started) > self._gibibytes * 2**30:
             raise RunnerError(f"passed the memory limit of {self._gibibytes:g} GiB")
-        if os.fstat(self._stderr.fileno()).st_size > _MAX_STDERR:
+        written = os.fstat(self._stderr.fileno())
+        if max(written.st_size, written.st_blocks * 512) > _MAX_STDERR:
             raise RunnerError(f"wrote more than {_MAX_STDERR:,} bytes to standard error")
         return False
 
@@ -325,4 +326,4 @@ class _Process:
                 process.wait(5)
         self._channel.close()
         self._stderr.close()
-        self._folder.cleanup()
+        temporary.remove(self._folder)

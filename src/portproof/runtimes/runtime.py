@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from portproof.runtimes.environments.environment import Environment
     from portproof.runtimes.process import Limits, RunnerProcess
+    from portproof.sandbox.calls import Reach
     from portproof.sandbox.sandbox import Sandbox
 
 # `Runtime.lacks` of the runtimes that run one row at a time.
@@ -34,6 +35,7 @@ class Runtime:
         version: Gives its version; None: that of its own environment.
         readable: Gives files and folders that the runner reads beside its environment, where it is
             kept in a sandbox.
+        reach: What the runner may connect to there.
         obstacle: Gives the reason why it cannot run here whatever is set up, and what to do, or
             nothing.
         server: How to name the server that it asks, where none was named; else empty.
@@ -62,6 +64,7 @@ class Runtime:
     environment: Environment | None = None
     version: Callable[[], str] | None = None
     readable: Callable[[], Sequence[Path]] = tuple
+    reach: Reach = "nothing"
     obstacle: Callable[[], str] = str
     server: str = ""
     at: Callable[[str], Runtime] | None = None
@@ -103,8 +106,7 @@ class Runtime:
         if sandbox:
             own = self.environment.folders if self.environment else _programs(command)
             readable = (*own, *self.readable())
-            network = "serving" in self.options
-            command = sandbox.command(command, readable, network=network)
+            command = sandbox.command(command, readable, self.reach)
             variables = variables_of(variables)
         return RunnerProcess(command, variables, limits, confined=sandbox is not None)
 

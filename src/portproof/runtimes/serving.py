@@ -19,6 +19,7 @@ REST = Runtime(
     formats=("savedmodel",),
     command=partial(_REST.command, "serving_runner"),
     environment=_REST,
+    reach="network",
     server=_HOW_TO_GET.format("http", 8501),
     only_by_name=True,
     lacks=_LACKS,
@@ -28,6 +29,7 @@ GRPC = Runtime(
     formats=("savedmodel",),
     command=partial(_GRPC.command, "serving_grpc_runner"),
     environment=_GRPC,
+    reach="network",
     server=_HOW_TO_GET.format("grpc", 8500),
     only_by_name=True,
 )

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from portproof.sandbox.calls import Reach
 from portproof.sandbox.shown import DEVICES, ETC, ETC_OF_NETWORK, READABLE, ROOTS
+from portproof.sandbox.usage import least
 
 SCRATCH = "/tmp"
 _MAX_THREADS = 1 << 14
@@ -55,7 +57,11 @@ def _failure(path: str) -> str:
 
 
 def wrapped(
-    command: Sequence[str], readable: Iterable[Path], scratch: int | Path, *, network: bool = False
+    command: Sequence[str],
+    readable: Iterable[Path],
+    scratch: int | Path,
+    *,
+    reach: Reach = "nothing",
 ) -> list[str]:
     """A command that runs another one.
 
@@ -64,19 +70,20 @@ def wrapped(
         readable: Files and folders that it may read, at the paths that they have.
         scratch: How many bytes it may write, into `SCRATCH` alone, which goes with it; or a folder
             that it writes into, by its own path and as `SCRATCH`.
-        network: Whether it sees the machine's network; else a loopback of its own.
+        reach: What it may connect to. The loopback is always one of its own.
     """
-    return [*_wrapped(program(), readable, scratch, network=network), "--", *_limits(), *command]
+    words = _wrapped(program(), readable, scratch, network=reach == "network")
+    return [*words, "--", *_limits(scratch), *command]
 
 
-@cache
-def _limits() -> list[str]:
-    """No file with what was in its memory when it crashed, and so many threads."""
+def _limits(scratch: int | Path) -> list[str]:
+    """No file with what was in its memory when it crashed, so many threads and bytes of a file."""
     if not shutil.which("prlimit"):
         return []
-    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    threads = min(limit for limit in (_MAX_THREADS, soft, hard) if limit >= 0)
-    return ["prlimit", "--core=0", f"--nproc={threads}", "--"]
+    limits = ["--core=0", f"--nproc={least(resource.RLIMIT_NPROC, _MAX_THREADS)}"]
+    if isinstance(scratch, int):
+        limits.append(f"--fsize={least(resource.RLIMIT_FSIZE, scratch)}")
+    return ["prlimit", *limits, "--"]
 
 
 def _wrapped(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from portproof.bundle import temporary
 from portproof.sandbox import landlocked
+from portproof.sandbox.calls import Reach, filter_of
 from portproof.sandbox.landlocked import Policy
 from portproof.sandbox.shown import DEVICES, ETC, ETC_OF_NETWORK, READABLE, ROOTS
 from portproof.sandbox.usage import MAX_PROCESSES
@@ -25,8 +26,10 @@ def obstacle() -> str:
         return f"Landlock is for Linux alone, and this is {sys.platform}"
     try:
         from sandlock import landlock_abi_version, min_landlock_abi
-    except (ImportError, OSError) as error:
-        return f"sandlock cannot be loaded ({error})"
+
+        filter_of("nothing")
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"sandlock and libseccomp cannot be loaded ({error})"
     here, wanted = landlock_abi_version(), min_landlock_abi()
     if here < wanted:
         return f"this kernel's Landlock is too old ({max(here, 0)}; {wanted} is wanted, Linux 6.12)"
@@ -38,7 +41,7 @@ def wrapped(
     readable: Iterable[Path],
     scratch: int | Path,
     *,
-    network: bool = False,
+    reach: Reach = "nothing",
 ) -> list[str]:
     """A command that runs another one, as `bubblewrap.wrapped` does.
 
@@ -47,14 +50,15 @@ def wrapped(
         readable: Files and folders that it may read.
         scratch: How many bytes it may write, into a folder that goes with it; or a folder that it
             writes into.
-        network: Whether it sees the machine's network; else one port of its own, of the loopback.
+        reach: What it may connect to.
     """
     own = [Path("/", name) for name in ROOTS]
-    own += [Path("/etc", name) for name in (*ETC, *(ETC_OF_NETWORK if network else ()))]
+    own += [Path("/etc", name) for name in (*ETC, *(ETC_OF_NETWORK if reach == "network" else ()))]
     own += [*map(Path, READABLE), *map(Path, DEVICES), Path("/proc"), Path("/usr")]
     own += [Path("/dev", name) for name in ("full", "random", "urandom", "zero")]
     shown = [str(path) for path in dict.fromkeys([*own, *readable]) if path.exists()]
     given, size = (scratch, None) if isinstance(scratch, Path) else (temporary.root(), scratch)
-    policy = Policy(shown, str(given), size, MAX_PROCESSES, network, os.getpid())
+    calls = filter_of(reach).hex()
+    policy = Policy(shown, str(given), size, MAX_PROCESSES, reach, calls, os.getpid())
     # As a file: as a module, it would import the package around it.
     return [sys.executable, "-P", landlocked.__file__, policy.to_json(), *command]

@@ -6,10 +6,12 @@ started and left is ended then, too.
 
 import ctypes
 import json
+import math
 import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -23,15 +25,12 @@ if TYPE_CHECKING:
     from sandlock import Sandbox
 
 # linux/prctl.h
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 24, 36
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 22, 24
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+_SECCOMP_MODE_FILTER = 2  # linux/seccomp.h
 _CAPABILITIES = 64  # more than linux/capability.h has
-# What changes a file of this user without opening it, which Landlock lets pass.
-_DENIED = (
-    *("chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat"),
-    *("utime", "utimes", "utimensat", "futimesat"),
-    *("setxattr", "lsetxattr", "removexattr", "lremovexattr"),
-)
 _POLL = 0.2
+_BLOCK = 4096  # bytes that a folder takes at least
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,8 @@ class Policy:
         folder: The folder that it writes into; or, with `size`, in which it gets one of its own.
         size: How many bytes it may write, where the folder goes with it.
         processes: How many it may have at once.
-        network: Whether it sees the machine's network; else one port of the loopback.
+        reach: What it may connect to: `calls.Reach`.
+        calls: What system calls it may make: struct sock_filter, in hexadecimal digits.
         parent: The process with which it ends.
     """
 
@@ -51,7 +51,8 @@ class Policy:
     folder: str
     size: int | None
     processes: int
-    network: bool
+    reach: str
+    calls: str
     parent: int
 
     @classmethod
@@ -66,13 +67,19 @@ def main() -> int:
     policy, command = Policy.from_json(sys.argv[1]), sys.argv[2:]
     _settle(policy.parent)
     with _folder(policy) as folder:
-        return _watched(_sandbox(policy, folder), command, folder, policy.size)
+        if policy.size is not None:
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            size = min(limit for limit in (policy.size, hard) if limit >= 0)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        sandbox = _sandbox(policy, folder)
+        _refuse(bytes.fromhex(policy.calls))
+        return _watched(sandbox, command, folder, policy.size)
 
 
 def _settle(parent: int) -> None:
     """End with the process that started this one; take in what the command leaves to others."""
     libc = ctypes.CDLL(None, use_errno=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _end)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # it ended before it was asked to tell
         sys.exit(1)
@@ -83,28 +90,50 @@ def _settle(parent: int) -> None:
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
+def _end(*_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _refuse(calls: bytes) -> None:
+    """Install the filter, for this process too: what it starts gets it before sandlock's own."""
+    count = len(calls) // 8
+    content = ctypes.create_string_buffer(calls, len(calls))
+    # struct sock_fprog (linux/filter.h)
+    program = (ctypes.c_size_t * 2)(count, ctypes.addressof(content))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0):
+        sys.exit(f"no filter of system calls: {os.strerror(ctypes.get_errno())}")
+
+
 @contextmanager
 def _folder(policy: Policy) -> Iterator[Path]:
     if policy.size is None:
         yield Path(policy.folder)
         return
-    with tempfile.TemporaryDirectory(dir=policy.folder, ignore_cleanup_errors=True) as folder:
+    folder = tempfile.mkdtemp(dir=policy.folder)
+    try:
         yield Path(folder)
+    finally:
+        # Whatever is in it: Python's own way does not come to the end of folders that are too deep.
+        subprocess.run(["rm", "-rf", "--", folder], check=False, capture_output=True)
 
 
 def _sandbox(policy: Policy, folder: Path) -> "Sandbox":
     from sandlock import Sandbox
 
-    if policy.network:
+    reached, bound = [], []
+    if policy.reach == "network":
         reached, bound = ["*:*"], ["*"]
-    else:
+    elif policy.reach == "loopback":
         os.environ["PORTPROOF_PORT"] = port = str(_free_port())
         reached, bound = [f"tcp://127.0.0.1:{port}"], [port]
     os.environ.update(HOME=str(folder), TMPDIR=str(folder))
     return Sandbox(
         fs_readable=policy.readable,
         fs_writable=[str(folder), "/dev/null"],
-        extra_deny_syscalls=_DENIED,
+        extra_deny_syscalls=["listen"] if policy.reach == "nothing" else [],
         max_processes=policy.processes,
         cwd=str(folder),
         net_allow=reached,
@@ -129,21 +158,38 @@ def _watched(sandbox: "Sandbox", command: list[str], folder: Path, size: int | N
         waiting.start()
         while waiting.is_alive():
             waiting.join(_POLL)
-            if size is not None and _bytes_in(folder) > size:
+            if size is not None and _bytes_in(folder, size) > size:
                 sys.exit(f"wrote more than {size:,} bytes")
     finally:
         _end_all()
     killed, status = int(results[0].signal), int(results[0].exit_code)
+    if status < 0 and killed < 0:  # of SIGKILL sandlock says no number
+        killed = signal.SIGKILL
     return 128 + killed if killed > 0 else status
 
 
-def _bytes_in(folder: Path) -> int:
-    """Bytes of the disk that the files of a folder take."""
+def _bytes_in(folder: Path, enough: int) -> float:
+    """Bytes of the disk that a folder takes, counted until there are enough.
+
+    What cannot be counted has no limit: files without a name are held to that of each file, and
+    folders that nobody may read, or too deep ones, are refused.
+    """
     total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += Path(parent, name).lstat().st_blocks * 512
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    try:
+        for parent, folders, files in os.walk(folder, onerror=refuse):
+            total += _BLOCK * len(folders)
+            for name in files:
+                with suppress(FileNotFoundError):
+                    total += Path(parent, name).lstat().st_blocks * 512
+            if total > enough:
+                break
+    except (OSError, RecursionError):
+        return math.inf
     return total
 
 

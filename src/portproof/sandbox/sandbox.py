@@ -22,6 +22,7 @@ from portproof.bundle.bundle import Bundle
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError
 from portproof.sandbox import bubblewrap, landlock
+from portproof.sandbox.calls import Reach
 from portproof.sandbox.usage import family, memory_of
 
 # Of this process's variables, those that decide how a runtime computes and speaks.
@@ -97,17 +98,17 @@ class Sandbox:
         return replace(bundle, artifacts=folder)
 
     def command(
-        self, words: Sequence[str], readable: Iterable[Path], *, network: bool
+        self, words: Sequence[str], readable: Iterable[Path], reach: Reach = "nothing"
     ) -> list[str]:
         """A command that runs another one in the sandbox.
 
         Args:
             words: The program and its arguments.
             readable: What it may read beside the system, this Python and the artifacts.
-            network: Whether it sees the machine's network.
+            reach: What it may connect to.
         """
         shown = _shown([*readable, self.artifacts])
-        command: list[str] = _way().wrapped(words, shown, _SCRATCH, network=network)
+        command: list[str] = _way().wrapped(words, shown, _SCRATCH, reach=reach)
         return command
 
 
@@ -256,8 +257,8 @@ def _way() -> ModuleType:
 @contextmanager
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox for a while, after which no copy is left."""
-    with tempfile.TemporaryDirectory(dir=temporary.root()) as folder:
-        yield Sandbox(Path(folder))
+    with temporary.own_folder() as folder:
+        yield Sandbox(folder)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a process and all that it started use."""
 
+import resource
 from contextlib import suppress
 
 import psutil
@@ -24,3 +25,8 @@ def memory_of(processes: list[psutil.Process]) -> int:
         with suppress(psutil.Error):
             total += process.memory_info().rss
     return total
+
+
+def least(limit: int, wanted: int) -> int:
+    """A limit of `resource` for what this process starts: its own, where that is less."""
+    return min(value for value in (wanted, *resource.getrlimit(limit)) if value >= 0)
