@@ -171,8 +171,8 @@ def _watched(sandbox: "Sandbox", command: list[str], folder: Path, size: int | N
 def _bytes_in(folder: Path, enough: int) -> float:
     """Bytes of the disk that a folder takes, counted until there are enough.
 
-    What cannot be counted has no limit: files without a name are held to that of each file, and
-    folders that nobody may read, or too deep ones, are refused.
+    Folders that nobody may read, or that lie too deep, are too much: what they hold cannot be
+    counted. Files without a name are not counted.
     """
     total = 0
 
