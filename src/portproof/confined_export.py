@@ -1,5 +1,6 @@
 """Files and folders of models -> bundles, by an export that runs in the sandbox."""
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,8 @@ def _check_links(model: Path) -> None:
     What they lead to is not shown to the model, which might be anything that a stranger named.
     """
     for path in model.rglob("*") if model.is_dir() else ():
-        if path.is_symlink() and not path.resolve().is_relative_to(model):
+        # `Path.resolve` raises where links lead to each other.
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(model):
             raise UsageError(
                 f"{model}: {path.relative_to(model)} is a link that leads out of the folder, as in "
                 f"a cache of downloads. Copy it (cp -rL {model.name} COPY), or give --trust if you "

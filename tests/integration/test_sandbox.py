@@ -239,8 +239,13 @@ def test_a_temporary_folder_is_removed_however_deep(tmp_path: Path) -> None:
     folder.mkdir()
     make = "import os\nfor _ in range(1500): os.mkdir('d' * 100); os.chdir('d' * 100)"
     subprocess.run([sys.executable, "-c", make], cwd=folder, check=True)
-    temporary.remove(folder)
-    assert not folder.exists()
+    unreadable = tmp_path / "unreadable"
+    (unreadable / "inner").mkdir(parents=True)
+    (unreadable / "inner" / "file").touch()
+    (unreadable / "inner").chmod(0o300)
+    for path in (folder, unreadable):
+        temporary.remove(path)
+        assert not path.exists()
 
 
 def test_what_was_set_aside_for_standard_error_counts(box: Sandbox) -> None:
@@ -463,6 +468,7 @@ def test_a_model_whose_links_lead_out_of_its_folder_is_not_loaded(
     secret.write_text("secret")
     shutil.copytree(bundles["quadratic"].path / "savedmodel", model)
     (model / "assets.extra").symlink_to(secret)
+    (model / "loop").symlink_to("loop")
     words = ("export", str(model), "--output", str(tmp_path / "out"))
     done = subprocess.run(
         [sys.executable, "-m", "portproof", *words], capture_output=True, text=True, check=False

@@ -64,10 +64,11 @@ def own_folder() -> Iterator[Path]:
 
 def remove(folder: Path) -> None:
     """Remove a folder that anybody may have filled, as far as that is possible."""
-    try:
+    with suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)
-    except RecursionError:  # so deep are its folders that Python does not reach their end
-        subprocess.run(["rm", "-rf", "--", folder], check=False, capture_output=True)
+    if folder.exists():  # folders that lie too deep for Python, or that may not even be read
+        for command in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
+            subprocess.run([*command, "--", folder], check=False, capture_output=True)
 
 
 def _made(parent: Path, prefix: str) -> tuple[Path, int]:
