@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +126,7 @@ def export(
     with converters_for(chosen):  # TensorFlow starts there while it starts here
         from portproof.exporting import export_source
 
-        named = "" if path is None else Path(path).resolve().name
+        named = "" if path is None else Path(realpath(path)).name
         source = make_source(
             model, name=named, signatures=signatures, inputs=inputs, labels=labels, imports=imports
         )

@@ -1,8 +1,8 @@
 """Files and folders of models -> bundles, by an export that runs in the sandbox."""
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from os.path import realpath
 from pathlib import Path
 
 from portproof.bundle import atomic, temporary
@@ -78,7 +78,7 @@ def _check_links(model: Path) -> None:
     """
     for path in model.rglob("*") if model.is_dir() else ():
         # `Path.resolve` raises where links lead to each other.
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(model):
+        if path.is_symlink() and not Path(realpath(path)).is_relative_to(model):
             raise UsageError(
                 f"{model}: {path.relative_to(model)} is a link that leads out of the folder, as in "
                 f"a cache of downloads. Copy it (cp -rL {model.name} COPY), or give --trust if you "

@@ -78,6 +78,7 @@ _CHANGES: dict[str, Callable[[Path], Any]] = {
     "a folder": partial(_instead, os.mkdir),
     "a link to /dev/zero": partial(_instead, partial(_link, "/dev/zero")),
     "a link to its bytes": _moved,
+    "a link to itself": partial(_instead, lambda path: path.symlink_to(path.name)),
 }
 
 

@@ -21,10 +21,16 @@ _Make = Callable[[Path, Bases], Any]
 def cases() -> Iterator[Hostile]:
     for name, (make, status, says) in _MODELS.items():
         yield Hostile("models", name, partial(_model, make), status, says)
+    yield Hostile("models", "into a link to itself", _into_a_loop, (1, 2), "")
     for name, (suffix, make, says) in _INPUTS.items():
         # One array alone is the one input, whatever it is called.
         status = (0,) if name == "an .npz of other names" else (1, 2)
         yield Hostile("inputs", name, partial(_inputs, suffix, make), status, says)
+
+
+def _into_a_loop(folder: Path, bases: Bases) -> list[str]:
+    (folder / "out").symlink_to("out")
+    return _export(bases.model, folder)
 
 
 def _export(path: Path, folder: Path, *more: str) -> list[str]:

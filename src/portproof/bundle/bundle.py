@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path, PurePosixPath
 
 from portproof.bundle import atomic, tensors
@@ -84,7 +85,8 @@ class Bundle:
         if relative.is_absolute() or ".." in relative.parts:
             raise BundleError(f"{self.path}: {MANIFEST} names {file.path}, outside the bundle.")
         path = self.path / relative
-        if path.resolve() != self.path.resolve() / relative or not path.is_file():
+        # `Path.resolve` raises where links lead to each other.
+        if realpath(path) != str(self.path.resolve() / relative) or not path.is_file():
             raise BundleError(f"{self.path}: {file.path} is missing. Export the model again.")
         if path.stat().st_size != file.size or sha256_of(path) != file.sha256:
             raise BundleError(
@@ -158,7 +160,7 @@ def find_bundles(folder: Path) -> list[Path]:
 
 def replaceable(path: Path) -> Path:
     """The path, resolved. Raises UsageError where something is there that is no bundle."""
-    path = path.resolve()
+    path = Path(realpath(path))
     if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
         raise UsageError(
             f"{path} is a folder that holds something else than a bundle: name another."
