@@ -1,11 +1,12 @@
-"""The one way in which a file that a stranger may have made is read."""
+"""The one way in which what a stranger may have made is read: files, and what servers send."""
 
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,24 +22,33 @@ PICTURE_LIMIT = 16 << 20
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file.
+@contextmanager
+def opened(path: Path, limit: int, *, links: bool = False) -> Iterator[IO[bytes]]:
+    """A regular file, to be read.
 
     Args:
-        path: The file. It is no link, and nothing that is not a file: a pipe would be waited for,
-            a device may never end.
+        path: The file: nothing that is not one. A pipe would be waited for, a device may never end.
         limit: How many bytes it may have at most.
+        links: Whether it may be a link, as a person's own file may that they name.
 
     Raises OSError, with the reason, where it is something else or larger.
     """
     # Opening a pipe to read it waits for somebody to write, unless it is told not to.
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW))
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "it is no regular file", str(path))
+        if status.st_size > limit:
+            raise OSError(0, f"it has more than {limit:,} bytes", str(path))
+        yield stream
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file, which is no link. Args and errors as of `opened`."""
+    with opened(path, limit) as stream:
         content = stream.read(limit + 1)
-    if len(content) > limit:
+    if len(content) > limit:  # it grows
         raise OSError(0, f"it has more than {limit:,} bytes", str(path))
     return content
 
@@ -58,6 +68,16 @@ def joined(pieces: Iterable[bytes], limit: int) -> bytes:
         if len(content) > limit:
             raise ValueError(f"it has more than {limit:,} bytes")
     return bytes(content)
+
+
+def copied(pieces: Iterable[bytes], target: IO[bytes], limit: int) -> None:
+    """Write pieces of what somebody sends into a file. Args and errors as of `joined`."""
+    left = limit
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            raise ValueError(f"it has more than {limit:,} bytes")
+        target.write(piece)
 
 
 def parsed(model: type[_Model], content: bytes) -> _Model:

@@ -7,6 +7,7 @@ replaced after that. So whenever a publisher dies, a reader finds the last whole
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from portproof.bundle import atomic
 from portproof.bundle.bundle import MANIFEST
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
-from portproof.bundle.reading import MANIFEST_LIMIT, joined
+from portproof.bundle.reading import MANIFEST_LIMIT, copied, joined
 from portproof.publishing import signing
 from portproof.publishing.release import (
     INDEX,
@@ -128,8 +129,7 @@ class Folders:
         """A small file; None where there is none. Raises BundleError where it is no small one."""
         try:
             with self._stream(path) as stream:
-                # A server sends as much at a time as it likes.
-                return joined(iter(partial(stream.read, _CHUNK), b""), MANIFEST_LIMIT)
+                return joined(_pieces(stream), MANIFEST_LIMIT)
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -146,13 +146,13 @@ class Folders:
         room = shutil.disk_usage(target.parent).free - _KEPT_FREE
         try:
             with self._stream(path) as stream, target.open("wb") as copy:
-                while chunk := stream.read(_CHUNK):
-                    room -= len(chunk)
-                    if room < 0:
-                        raise BundleError(f"{self.url}: {path} is larger than the disk has room.")
-                    copy.write(chunk)
+                copied(_pieces(stream), copy, room)
         except FileNotFoundError:
             return False
+        except ValueError as error:
+            raise BundleError(
+                f"{self.url}: {path} is larger than the disk has room: {error}."
+            ) from error
         return True
 
     def _is_there(self, path: str, local: Path) -> bool:
@@ -182,3 +182,8 @@ class Folders:
             return
         with atomic.file(Path(target)) as staging:
             staging.write(content)
+
+
+def _pieces(stream: Any) -> Iterator[bytes]:
+    """What a server sends, which is as much at a time as it likes."""
+    return iter(partial(stream.read, _CHUNK), b"")

@@ -5,7 +5,6 @@ The manifest of the bundle is the image's config, an artifact a tar archive with
 A tag is moved in one step, so a reader never sees half of a release.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from typing import Any
 from portproof.bundle.bundle import MANIFEST, Bundle
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
-from portproof.bundle.reading import joined
+from portproof.bundle.reading import copied, joined
 from portproof.publishing.release import Published, Release, is_inside
 
 ARTIFACT_TYPE = "application/vnd.portproof.bundle.v1"
@@ -269,17 +268,15 @@ class _Client:
 
     def download(self, descriptor: dict[str, Any], target: Path) -> None:
         """A blob into a file. Raises BundleError where it is not what its descriptor says."""
-        sha256, digest, left = hashlib.sha256(), str(descriptor["digest"]), descriptor["size"]
+        digest = str(descriptor["digest"])
         with self._oras.get_blob(self._container, digest, stream=True) as answer:
-            self._checked(answer)
-            with target.open("wb") as stream:
-                for chunk in answer.iter_content(1 << 20):
-                    left -= len(chunk)
-                    if left < 0:
-                        raise BundleError(f"{digest} is larger than the registry says.")
-                    sha256.update(chunk)
-                    stream.write(chunk)
-        if f"sha256:{sha256.hexdigest()}" != digest:
+            pieces = self._checked(answer).iter_content(1 << 20)
+            try:
+                with target.open("wb") as stream:
+                    copied(pieces, stream, descriptor["size"])
+            except ValueError as error:
+                raise BundleError(f"{digest} is larger than the registry says.") from error
+        if f"sha256:{sha256_of(target)}" != digest:
             raise BundleError(f"{digest} arrived as other bytes than the registry says.")
 
     def _checked(self, answer: Any) -> Any:

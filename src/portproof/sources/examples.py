@@ -1,14 +1,17 @@
 """Example inputs as arrays by signature and input: a person's own, or else generated."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import psutil
 import tensorflow as tf
-from safetensors.numpy import load_file
 
+from portproof.bundle import tensors
 from portproof.bundle.errors import UsageError, one_line
+from portproof.bundle.reading import opened
 from portproof.bundle.signature import DTYPES, Signature, TensorSpec
 from portproof.bundle.structure import flatten
 from portproof.sources.functions import concrete_of, signature_of
@@ -48,12 +51,13 @@ def read_examples(path: Path) -> dict[str, Any] | np.ndarray[Any, Any]:
     """Arrays of a `.npz`, `.safetensors` or `.npy` file. Raises UsageError."""
     if path.suffix not in (".npz", ".npy", ".safetensors"):
         raise UsageError(f"{path}: example inputs are read from .npz, .npy or .safetensors.")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is no regular file.")
+    room = psutil.virtual_memory().available
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        with path.open("rb") as stream:
+        with opened(path, room, links=True) as stream:
+            if path.suffix == ".safetensors":
+                return tensors.from_bytes(stream.read())
+            if path.suffix == ".npz":
+                _check_room(stream, room)
             loaded = np.load(stream, allow_pickle=False)
             return dict(loaded) if path.suffix == ".npz" else loaded
     except MemoryError:
@@ -61,6 +65,14 @@ def read_examples(path: Path) -> dict[str, Any] | np.ndarray[Any, Any]:
     except Exception as error:  # what zipfile, zlib and NumPy raise of a damaged file
         reason = getattr(error, "strerror", None) or one_line(error)
         raise UsageError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from None
+
+
+def _check_room(stream: IO[bytes], room: int) -> None:
+    """Raise MemoryError where an archive says that its files have more bytes than that."""
+    with zipfile.ZipFile(stream) as archive:
+        if sum(member.file_size for member in archive.infolist()) > room:
+            raise MemoryError
+    stream.seek(0)
 
 
 def read_labels(path: Path) -> np.ndarray[Any, Any]:
