@@ -217,7 +217,7 @@ def test_where_memory_is_short_conversions_end_before_test_vectors_begin(
     write_vectors = writing.write_vectors
 
     def seen(*arguments: Any) -> Any:
-        converted = [*tmp_path.glob(".bundle*/tflite/*.tflite")]
+        converted = [*tmp_path.glob(".bundle*/bundle/tflite/*.tflite")]
         started.append(bool(converted) and not children_named("portproof.formats.converting"))
         return write_vectors(*arguments)
 
