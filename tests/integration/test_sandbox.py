@@ -22,12 +22,12 @@ import tensorflow as tf
 import portproof
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.errors import BundleError
+from portproof.bundle.errors import BundleError, UsageError
 from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
 from portproof.runtimes.protocol import EXAMPLE_REQUEST, VERSION, Answer
-from portproof.sandbox import bubblewrap, landlock
+from portproof.sandbox import bubblewrap, control_group, landlock
 from portproof.sandbox import sandbox as module
-from portproof.sandbox.sandbox import Sandbox, sandbox, variables_of
+from portproof.sandbox.sandbox import Sandbox, run_module, sandbox, variables_of
 
 WAYS = {"bubblewrap": bubblewrap, "landlock": landlock}
 
@@ -65,13 +65,15 @@ def box(way: str) -> Iterator[Sandbox]:
 
 
 def confined(box: Sandbox, program: str, **limits: float) -> RunnerProcess:
-    command = box.command([sys.executable, "-c", HELLO + PROGRAM + program], [])
+    words = [sys.executable, "-c", HELLO + PROGRAM + program]
+    memory = limits.get("memory", 8.0) * 2**30
+    command = box.command(words, [], memory=memory)
     return RunnerProcess(command, variables_of({}), Limits(**limits), confined=True)
 
 
-def result_of(box: Sandbox, expression: str) -> Any:
+def result_of(box: Sandbox, expression: str, **limits: float) -> Any:
     """What an expression gives in the sandbox, in which `tried` turns an error into a text."""
-    runner = confined(box, f"RESULT = {expression}{ANSWER}")
+    runner = confined(box, f"RESULT = {expression}{ANSWER}", **limits)
     try:
         answer, _ = runner.compute(EXAMPLE_REQUEST, {})
     finally:
@@ -106,6 +108,24 @@ def test_nothing_is_written_but_to_its_own_folder(box: Sandbox, tmp_path: Path) 
     for path in (f"{folder}/written" for folder in folders):
         assert "Error" in result_of(box, f"tried(lambda: open({path!r}, 'w').write('x'))")
         assert not Path(path).exists()
+
+
+def test_the_kernel_counts_all_memory_where_systemd_runs(box: Sandbox) -> None:
+    """Ten files in memory without a name, each within the limit of one file."""
+    if missing := control_group.obstacle():
+        pytest.skip(missing)
+    one = "[n := os.memfd_create('x')] + [os.write(n, bytes(1 << 26)) for _ in range(8)]"
+    code = f"[{one} for _ in range(10)]"
+    with pytest.raises(RunnerError, match="killed by SIGKILL, as the kernel does"):
+        result_of(box, code, memory=0.5)
+    assert result_of(box, "len(bytes(1 << 26))", memory=0.5) == 1 << 26
+
+
+@pytest.mark.usefixtures("way")
+def test_a_module_that_is_killed_is_said(tmp_path: Path) -> None:
+    code = "import os; os.kill(os.getpid(), 9)"
+    with pytest.raises(UsageError, match="killed by SIGKILL, as the kernel does"):
+        run_module("timeit", [code], readable=[], folder=tmp_path, seconds=60, on_line=print)
 
 
 def filled(folder: str) -> str:
@@ -289,7 +309,7 @@ with sandbox() as box:
 import os
 if not os.fork(): os.setsid(); os.fork()
 while True: pass  # {mark}"""
-    command = box.command([sys.executable, "-c", program], [])
+    command = box.command([sys.executable, "-c", program], [], memory=1 << 30)
     runner = RunnerProcess(command, variables_of({{}}), Limits(), confined=True)
     threading.Thread(target=runner.compute, args=(EXAMPLE_REQUEST, {{}}), daemon=True).start()
     time.sleep(2)

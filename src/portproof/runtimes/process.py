@@ -28,6 +28,7 @@ from portproof.runtimes.protocol import (
     read_answer,
     read_hello,
 )
+from portproof.sandbox.sandbox import KILLED_BY_KERNEL
 from portproof.sandbox.sandbox import end as end_sandbox
 from portproof.sandbox.usage import MAX_PROCESSES, family, memory_of
 
@@ -298,6 +299,8 @@ class _Process:
         if self._confined and status - 128 in set(signal.Signals):
             status = 128 - status  # what runs it in the sandbox says it as a shell does
         end = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        if status == -signal.SIGKILL:
+            end += f", {KILLED_BY_KERNEL}"
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _LAST_WORDS))
         lines = self._stderr.read(_LAST_WORDS).decode(errors="replace").strip().splitlines()

@@ -106,7 +106,8 @@ class Runtime:
         if sandbox:
             own = self.environment.folders if self.environment else _programs(command)
             readable = (*own, *self.readable())
-            command = sandbox.command(command, readable, self.reach)
+            memory = limits.memory * 2**30
+            command = sandbox.command(command, readable, self.reach, memory=memory)
             variables = variables_of(variables)
         return RunnerProcess(command, variables, limits, confined=sandbox is not None)
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 from portproof.sandbox.calls import Reach
 from portproof.sandbox.shown import DEVICES, ETC, ETC_OF_NETWORK, READABLE, ROOTS
-from portproof.sandbox.usage import least
+from portproof.sandbox.usage import MAX_THREADS, least
 
 SCRATCH = "/tmp"
-_MAX_THREADS = 1 << 14
 _SHARED_MEMORY = 2 << 30  # bytes, beside a folder on the disk
 
 
@@ -80,7 +79,7 @@ def _limits(scratch: int | Path) -> list[str]:
     """No file with what was in its memory when it crashed, so many threads and bytes of a file."""
     if not shutil.which("prlimit"):
         return []
-    limits = ["--core=0", f"--nproc={least(resource.RLIMIT_NPROC, _MAX_THREADS)}"]
+    limits = ["--core=0", f"--nproc={least(resource.RLIMIT_NPROC, MAX_THREADS)}"]
     if isinstance(scratch, int):
         limits.append(f"--fsize={least(resource.RLIMIT_FSIZE, scratch)}")
     return ["prlimit", *limits, "--"]

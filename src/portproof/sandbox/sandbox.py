@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -15,15 +16,13 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-import psutil
-
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError
-from portproof.sandbox import bubblewrap, landlock
+from portproof.sandbox import bubblewrap, control_group, landlock
 from portproof.sandbox.calls import Reach
-from portproof.sandbox.usage import family, memory_of
+from portproof.sandbox.usage import MAX_THREADS, family, free_memory, memory_of
 
 # Of this process's variables, those that decide how a runtime computes and speaks.
 _VARIABLES = (
@@ -53,6 +52,7 @@ _SCRATCH = 2 << 30
 _LONGEST_LINE = 1 << 16
 _POLL = 0.5  # seconds between two looks at what one uses
 _DISK_LEFT = 1 << 30  # bytes
+KILLED_BY_KERNEL = "as the kernel does where there is no more memory for it"
 _PATIENCE = 10.0  # seconds that a sandbox has to end what is in it
 
 
@@ -98,7 +98,12 @@ class Sandbox:
         return replace(bundle, artifacts=folder)
 
     def command(
-        self, words: Sequence[str], readable: Iterable[Path], reach: Reach = "nothing"
+        self,
+        words: Sequence[str],
+        readable: Iterable[Path],
+        reach: Reach = "nothing",
+        *,
+        memory: float,
     ) -> list[str]:
         """A command that runs another one in the sandbox.
 
@@ -106,10 +111,11 @@ class Sandbox:
             words: The program and its arguments.
             readable: What it may read beside the system, this Python and the artifacts.
             reach: What it may connect to.
+            memory: Bytes of memory that it may have beside what it writes.
         """
         shown = _shown([*readable, self.artifacts])
-        command: list[str] = _way().wrapped(words, shown, _SCRATCH, reach=reach)
-        return command
+        command = _way().wrapped(words, shown, _SCRATCH, reach=reach)
+        return control_group.wrapped(command, memory + _SCRATCH, MAX_THREADS)
 
 
 def variables_of(added: Mapping[str, str]) -> dict[str, str]:
@@ -140,18 +146,21 @@ def run_module(
         on_line: Called with each line that it prints, to whichever stream.
 
     Raises UsageError where it takes longer than that, nine tenths of the memory that is free when
-    it begins, or the last gibibyte of the disk (where less is free, half of that).
+    it begins, or the last gibibyte of the disk (where less is free, half of that); also where
+    somebody else killed it.
     """
     words = [sys.executable, "-P", "-m", module, *arguments]
+    memory = 0.9 * free_memory()
+    command = _way().wrapped(words, _shown(readable), folder)
     process = subprocess.Popen(
-        _way().wrapped(words, _shown(readable), folder),
+        control_group.wrapped(command, memory, MAX_THREADS),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=variables_of({}),
         start_new_session=True,  # so that Ctrl-C is ours
     )
-    watch = _Watch(process, folder, time.monotonic() + seconds)
+    watch = _Watch(process, folder, memory, time.monotonic() + seconds)
     watch.start()
     assert process.stdout
     try:
@@ -165,6 +174,8 @@ def run_module(
         process.stdout.close()
     if watch.passed:
         raise UsageError(watch.passed)
+    if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        raise UsageError(f"it was killed by SIGKILL, {KILLED_BY_KERNEL}.")
     return status
 
 
@@ -174,13 +185,16 @@ class _Watch(threading.Thread):
     Args:
         process: The process, with all that it starts.
         folder: What it writes into.
+        memory: The most bytes of memory that it may have.
         until: The moment of `time.monotonic` at which it must have ended.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, until: float) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], folder: Path, memory: float, until: float
+    ) -> None:
         super().__init__(daemon=True)
-        self._process, self._folder, self._until = process, folder, until
-        self._memory = 0.9 * psutil.virtual_memory().available
+        self._process, self._folder = process, folder
+        self._memory, self._until = memory, until
         self._disk = min(_DISK_LEFT, shutil.disk_usage(folder).free // 2)
         self._stopped = threading.Event()
         self.passed = ""

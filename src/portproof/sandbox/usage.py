@@ -7,6 +7,7 @@ import psutil
 
 # A browser with its pages is fifteen; a program that starts itself again has no end.
 MAX_PROCESSES = 512
+MAX_THREADS = 1 << 14
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -25,6 +26,12 @@ def memory_of(processes: list[psutil.Process]) -> int:
         with suppress(psutil.Error):
             total += process.memory_info().rss
     return total
+
+
+def free_memory() -> int:
+    """Bytes of memory that this machine has for one more program."""
+    free: int = psutil.virtual_memory().available
+    return free
 
 
 def least(limit: int, wanted: int) -> int:
