@@ -40,6 +40,7 @@ FORMATS: tuple[Format, ...] = (
         Format("tflite", partial(_write, "tflite", variant), variant=variant, of_saved_model=True)
         for variant in ("float16", "dynamic-range", "int8")
     ),
+    Format("onnx", partial(_write, "onnx", ""), of_saved_model=True),
     Format("tfjs-graph", partial(_write, "tfjs_graph", ""), of_saved_model=True),
     Format("tfjs-layers", partial(_write, "tfjs_layers", ""), of_keras=True),
 )

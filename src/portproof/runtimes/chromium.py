@@ -1,4 +1,4 @@
-"""A real browser: TF.js on WebGL, WebGPU and WASM, and LiteRT.js on WASM, in headless Chromium.
+"""A real browser: TF.js, LiteRT.js and ONNX Runtime Web on their backends, in headless Chromium.
 
 One page at a time, in which one artifact after the other is loaded until one fails.
 """
@@ -6,14 +6,16 @@ One page at a time, in which one artifact after the other is loaded until one fa
 import os
 import platform
 import shutil
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from portproof.runtimes import javascript
+from portproof.runtimes import javascript, onnxruntime
 from portproof.runtimes.environments.node import NodeEnvironment
 from portproof.runtimes.runtime import NO_ROWS, TFLITE, Runtime
 
 TFJS = ("tfjs-graph", "tfjs-layers")
+ONNX = ("onnx",)
 # Of GPU backends where there is no GPU, and a browser computes what it would do.
 _SLOWNESS = {"webgl": 40.0, "webgpu": 300.0, "wasm": 4.0}
 NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
@@ -52,11 +54,38 @@ def _obstacle() -> str:
     return ""
 
 
-def _runtime(page: str, backend: str, version: str = "") -> Runtime:
-    if page == "tfjs":
-        packages = javascript.tfjs(version, also=(CHROMIUM,))
-    else:
-        packages = NodeEnvironment("litertjs", version, prefix="@litertjs/core", also=(CHROMIUM,))
+@dataclass(frozen=True)
+class _Page:
+    """What one of the pages in js/page/ loads.
+
+    Attributes:
+        packages: The environment of its packages; the version that is asked for is of those with
+            the prefix.
+        prefix: See NodeEnvironment.
+        formats: The formats that it runs.
+        lacks: See Runtime, as the others.
+        one_row: The formats of which it takes no dynamic dimension.
+        inspects: The formats of which it shows the tensors inside.
+    """
+
+    packages: str
+    prefix: str
+    formats: tuple[str, ...]
+    lacks: tuple[tuple[str, str], ...]
+    one_row: tuple[str, ...] = ()
+    inspects: tuple[str, ...] = ()
+
+
+_PAGES = {
+    "tfjs": _Page("tfjs", "@tensorflow/", TFJS, javascript.LACKS, inspects=("tfjs-graph",)),
+    "litert": _Page("litertjs", "@litertjs/core", TFLITE, _LITERT_LACKS, one_row=TFLITE),
+    "onnxruntime": _Page("onnxruntime-web", "onnxruntime-web", ONNX, onnxruntime.LACKS),
+}
+
+
+def _runtime(name: str, backend: str, version: str = "") -> Runtime:
+    page = _PAGES[name]
+    packages = NodeEnvironment(page.packages, version, prefix=page.prefix, also=(CHROMIUM,))
 
     def variables() -> dict[str, str]:
         browser = installed()
@@ -67,26 +96,28 @@ def _runtime(page: str, backend: str, version: str = "") -> Runtime:
         return [Path(browser).resolve().parent] if browser else []
 
     return Runtime(
-        name=f"{page}-chromium-{backend}",
-        formats=TFJS if page == "tfjs" else TFLITE,
-        command=partial(javascript.command, "chromium_runner.mjs", page),
+        name=f"{name}-chromium-{backend}",
+        formats=page.formats,
+        command=partial(javascript.command, "chromium_runner.mjs", name),
         variables=variables,
         readable=readable,
         reach="loopback",
         environment=packages,
         obstacle=_obstacle,
-        at=partial(_runtime, page, backend),
+        at=partial(_runtime, name, backend),
         backend=backend,
-        one_row=TFLITE,  # LiteRT.js takes no dynamic dimension
+        one_row=page.one_row,
         shader=backend in ("webgl", "webgpu"),
-        inspects=("tfjs-graph",) if page == "tfjs" else (),
+        inspects=page.inspects,
         slowness=_SLOWNESS[backend],
         options={"backend": backend},
-        lacks=javascript.LACKS if page == "tfjs" else _LITERT_LACKS,
+        lacks=page.lacks,
     )
 
 
 RUNTIMES = (
     *(_runtime("tfjs", backend) for backend in ("webgl", "webgpu", "wasm")),
     _runtime("litert", "wasm"),
+    _runtime("onnxruntime", "wasm"),
+    _runtime("onnxruntime", "webgpu"),
 )

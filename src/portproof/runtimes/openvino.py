@@ -20,7 +20,7 @@ def _runtime(version: str = "") -> Runtime:
     return Runtime(
         name="openvino",
         # Not int8: it computes that in floats, between roundings, a whole step off at times.
-        formats=("savedmodel", "tflite", "tflite float16", "tflite dynamic-range"),
+        formats=("savedmodel", "tflite", "tflite float16", "tflite dynamic-range", "onnx"),
         command=partial(packages.command, "openvino_runner"),
         environment=packages,
         at=_runtime,

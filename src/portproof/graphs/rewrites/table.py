@@ -35,6 +35,11 @@ class Row:
 
 Table = dict[str, Row]
 
+
+ONNX: Table = {
+    "Erfc": Row(erfc, "Erfc, which tf2onnx does not know, by W. J. Cody's rational functions"),
+}
+
 TFJS: Table = {
     "Erf": Row(erf, "Erf by W. J. Cody's rational functions: TF.js's own is off by 1.5e-7"),
     "Erfc": Row(erfc, "Erfc, which TF.js does not have, by W. J. Cody's rational functions"),

@@ -111,5 +111,5 @@ class NodeEnvironment(Environment):
     def variables(self, folder: Path | None = None) -> dict[str, str]:
         """What our programs run with: where the packages are (see js/packages.mjs)."""
         of_others = {key: value for other in self.also for key, value in other.variables().items()}
-        own = {f"PORTPROOF_{self.name.upper()}": str(folder or self.folder)}
+        own = {f"PORTPROOF_{self.name.upper().replace('-', '_')}": str(folder or self.folder)}
         return {**NODE_VARIABLES, **of_others, **own}

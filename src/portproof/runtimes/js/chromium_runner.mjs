@@ -10,7 +10,11 @@ import { start } from "./server.mjs";
 
 redirectConsole();
 const [page] = process.argv.slice(2);
-const [packages, library] = { tfjs: ["tfjs", "@tensorflow/tfjs-core"], litert: ["litertjs", "@litertjs/core"] }[page];
+const [packages, library] = {
+  tfjs: ["tfjs", "@tensorflow/tfjs-core"],
+  litert: ["litertjs", "@litertjs/core"],
+  onnxruntime: ["onnxruntime-web", "onnxruntime-web"],
+}[page];
 const { origin, current } = await start(environment(packages));
 let browser = await launch();
 let open = null;

@@ -2,9 +2,9 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-/** The folder of the environment `name`: tfjs, litertjs or chromium. */
+/** The folder of the environment `name`: as environments/node.py names it. */
 export function environment(name) {
-  const folder = process.env[`PORTPROOF_${name.toUpperCase()}`];
+  const folder = process.env[`PORTPROOF_${name.toUpperCase().replaceAll("-", "_")}`];
   if (!folder) throw new Error(`the environment ${name} is not here`);
   return folder;
 }

@@ -1,7 +1,19 @@
 // Reads and writes safetensors: 8 bytes of little-endian header length, a JSON header, the data.
 // https://github.com/huggingface/safetensors#format
 
-const TYPES = { F32: Float32Array, I32: Int32Array, BOOL: Uint8Array };
+const TYPES = {
+  F32: Float32Array,
+  F64: Float64Array,
+  I8: Int8Array,
+  I16: Int16Array,
+  I32: Int32Array,
+  I64: BigInt64Array,
+  U8: Uint8Array,
+  U16: Uint16Array,
+  U32: Uint32Array,
+  U64: BigUint64Array,
+  BOOL: Uint8Array,
+};
 
 /** Bytes -> {name: {dtype, shape, data}}, each `data` a typed array of its own. */
 export function parse(bytes) {
@@ -11,7 +23,7 @@ export function parse(bytes) {
   delete header.__metadata__;
   const tensors = {};
   for (const [name, { dtype, shape, data_offsets: [start, end] }] of Object.entries(header)) {
-    if (!TYPES[dtype]) throw new Error(`TF.js has no dtype ${dtype} (input ${name})`);
+    if (!TYPES[dtype]) throw new Error(`JavaScript has no dtype ${dtype} (input ${name})`);
     // A slice is aligned to its type, as a view into the file need not be.
     tensors[name] = { dtype, shape, data: new TYPES[dtype](buffer.slice(8 + length + start, 8 + length + end)) };
   }

@@ -1,0 +1,29 @@
+// In the page: an .onnx file in ONNX Runtime Web, on WASM or WebGPU.
+import * as ort from "onnxruntime-web";
+import { call } from "/onnx_session.mjs";
+import { counted } from "/page/dispatches.mjs";
+import { parse, serialize } from "/safetensors.mjs";
+
+let session = null;
+
+window.portproof = {
+  async start({ backend }) {
+    ort.env.wasm.wasmPaths = "/node_modules/onnxruntime-web/dist/";
+    this.backend = backend;
+  },
+  async unload() {
+    await session?.release();
+    session = null;
+    return 0;
+  },
+  async load(address) {
+    session = await ort.InferenceSession.create(address, { executionProviders: [this.backend] });
+  },
+  async run() {
+    const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
+    const compute = () => call(ort, session, inputs);
+    const [{ outputs, seconds }, dispatches] = this.backend === "webgpu" ? await counted(compute) : [await compute(), 0];
+    await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
+    return { seconds, backend: this.backend, note: dispatches ? `${dispatches} dispatches on WebGPU` : "" };
+  },
+};

@@ -1,0 +1,43 @@
+"""ONNX Runtime on the CPU, in Python and in Node. In a browser: chromium.py."""
+
+from functools import partial
+
+from portproof.runtimes import javascript
+from portproof.runtimes.environments.node import NodeEnvironment
+from portproof.runtimes.environments.python import PythonEnvironment
+from portproof.runtimes.runtime import Runtime
+
+LACKS = (
+    (r"Could not find an implementation for (\w+)\((\d+)\)", r"\1 of opset \2"),
+    (r"Fatal error: [\w.:]*?(\w+)\(-?\d+\) is not a registered function/op", r"\1"),
+)
+
+
+def _runtime(version: str = "") -> Runtime:
+    packages = PythonEnvironment("onnxruntime", version, packages=("onnxruntime",))
+    return Runtime(
+        name="onnxruntime",
+        formats=("onnx",),
+        command=partial(packages.command, "onnxruntime_runner"),
+        environment=packages,
+        at=_runtime,
+        backend="CPUExecutionProvider",
+        lacks=LACKS,
+    )
+
+
+def _node(version: str = "") -> Runtime:
+    packages = NodeEnvironment("onnxruntime-node", version, prefix="onnxruntime-node")
+    return Runtime(
+        name="onnxruntime-node",
+        formats=("onnx",),
+        command=partial(javascript.command, "onnxruntime_node.mjs"),
+        variables=packages.variables,
+        environment=packages,
+        at=_node,
+        backend="cpu",
+        lacks=LACKS,
+    )
+
+
+RUNTIMES = (_runtime(), _node())

@@ -1,0 +1,71 @@
+"""ONNX files: their names, their checker, and the runtimes that load them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+
+import portproof
+from portproof.bundle.bundle import Bundle
+
+RUNTIMES = (
+    "onnxruntime",
+    "onnxruntime-node",
+    "onnxruntime-chromium-wasm",
+    "onnxruntime-chromium-webgpu",
+    "openvino",
+)
+
+
+def test_an_onnx_file_has_the_signatures_own_names(bundles: dict[str, Bundle]) -> None:
+    bundle = bundles["quadratic_keras"]
+    model = onnx.load(bundle.path / "onnx" / "serving_default.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    signature = bundle.manifest.signatures["serving_default"]
+    assert [put.name for put in model.graph.input] == list(signature.inputs)
+    assert [put.name for put in model.graph.output] == list(signature.outputs)
+
+
+@pytest.mark.parametrize("name", ["quadratic", "my_module", "quadratic_keras"])
+def test_every_runtime_of_onnx_proves_it(bundles: dict[str, Bundle], name: str) -> None:
+    report = portproof.verify(bundles[name].path, runtimes=list(RUNTIMES))
+    cells = [cell for cell in report.cells if cell.format == "onnx" and cell.regime != "edge"]
+    assert {cell.runtime for cell in cells} == set(RUNTIMES)
+    assert {cell.verdict for cell in cells} <= {"exact", "faithful"}
+
+
+class OneTensorTwice(tf.Module):  # type: ignore[misc]
+    """Two outputs that are one tensor, and one that is the input."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, name="x")])
+    def __call__(self, x: Any) -> Any:
+        doubled = 2.0 * x
+        return {"first": doubled, "second": doubled, "same": x}
+
+
+class Unknown(tf.Module):  # type: ignore[misc]
+    @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.float32, name="x")])
+    def __call__(self, x: Any) -> Any:
+        return {"y": tf.math.bessel_j0(x)}
+
+
+def exported(model: tf.Module, folder: Path, width: int) -> Bundle:
+    inputs = {"x": np.random.default_rng(1).normal(size=(8, width)).astype(np.float32)}
+    return portproof.export(model, folder / "model", inputs=inputs, formats=["onnx"])
+
+
+def test_outputs_that_are_one_tensor_are_two_of_a_file(tmp_path: Path) -> None:
+    bundle = exported(OneTensorTwice(), tmp_path, 2)
+    report = portproof.verify(bundle.path, runtimes=["onnxruntime"])
+    assert {cell.output for cell in report.cells} == {"first", "second", "same"}
+    assert {cell.verdict for cell in report.cells if cell.regime != "edge"} == {"exact"}
+
+
+def test_an_op_that_tf2onnx_does_not_know_is_named(tmp_path: Path) -> None:
+    bundle = exported(Unknown(), tmp_path, 4)
+    assert "onnx" not in {artifact.format for artifact in bundle.manifest.artifacts}
+    [reason] = [text for name, text in bundle.manifest.left_out.items() if name == "onnx"]
+    assert "BesselJ0" in reason
