@@ -36,10 +36,9 @@ from portproof.formats.converting import (
     number_for,
 )
 from portproof.formats.format import Format, Refusal, Written
-from portproof.formats.litert_kernels import KernelError
 from portproof.formats.refusals import attempt, refused
 from portproof.formats.table import SAVEDMODEL, select
-from portproof.formats.variant_budgets import Measured, MeasuredOn, measure_variant
+from portproof.formats.variant_budgets import KernelError, Measured, MeasuredOn, measure_variant
 from portproof.reporting.card import render_card
 from portproof.sources.functions import traced_function
 from portproof.sources.keras_models import layers_of
@@ -196,10 +195,11 @@ class _Artifacts:
             for format_, written in zip(formats, future.result(), strict=True):
                 self._log(f"{self._source.name}: {format_.full_name}")
                 self._add(format_, written)
+        arithmetics = {format_.full_name: format_.arithmetic for format_ in self._formats}
         measuring = {
-            artifact.name: threads.submit(measure_variant, artifact, on)
+            artifact.name: threads.submit(measure_variant, artifact, on, arithmetic)
             for artifact in self.written
-            if artifact.format == "tflite" and artifact.variant and not artifact.budgets
+            if (arithmetic := arithmetics.get(artifact.name)) and not artifact.budgets
         }
         for name, measured in measuring.items():
             self._add_measured(name, measured)
@@ -246,7 +246,7 @@ class _Artifacts:
             del self._artifacts[name]
             told = isinstance(error, PortproofError | KernelError)
             reason = str(error) if told else described(error)
-            reason = f"LiteRT does not run it on the test vectors: {reason}"
+            reason = f"it does not run on the test vectors: {reason}"
             self._leave_out(name, ExportError(f"{self._source.name} as {name}: {reason}"))
             return
         update = {"budgets": measured.budgets}

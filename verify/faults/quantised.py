@@ -141,6 +141,6 @@ def _is_equivalent(bundle: Bundle, runners: Runners) -> bool:
         for name, array in outputs.items():
             step = artifact.budgets[SIGNATURE][name].step
             assert step
-            if np.abs(array - arrays[f"int8/{name}"]).max() > 1.001 * step:
+            if np.abs(array - arrays[f"tflite-int8/{name}"]).max() > 1.001 * step:
                 return False
     return True

@@ -8,7 +8,7 @@ from portproof.bundle.digest import File
 from portproof.bundle.signature import Record, Signature
 from portproof.bundle.structure import Names
 
-SCHEMA: Literal["portproof/manifest/3"] = "portproof/manifest/3"
+SCHEMA: Literal["portproof/manifest/4"] = "portproof/manifest/4"
 
 Regime = Literal["typical", "batch", "edge"]
 REGIMES: tuple[Regime, ...] = ("typical", "batch", "edge")
@@ -61,7 +61,7 @@ class Budget(Record):
     Attributes:
         step: The scale of a quantised output: the value of one LSB.
         lsb: How many steps any element may be off from what the variant's own arithmetic gives
-            (`VARIANT/NAME` in the test vectors), or from the reference where the vectors do not
+            (`FOLDER/NAME` in the test vectors), or from the reference where the vectors do not
             have that. None: not limited.
         mean_lsb: The same for the mean of a case.
         sqnr: The least signal to quantisation noise ratio of any row against the reference, in dB.
@@ -140,6 +140,11 @@ class Artifact(Record):
         return folder_name(self.name)
 
     @property
+    def group(self) -> str:
+        """The group of a case's arrays with a variant's own numbers; empty for plain float32."""
+        return self.folder if self.variant else ""
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
@@ -160,8 +165,8 @@ class Vector(Record):
 
     Its arrays are `inputs/NAME`, `reference/NAME` and, for outputs that are floats, `oracle/NAME`,
     `rounding/NAME` and, where shaders may be less precise, `shader/NAME`. `variants` are files of
-    `VARIANT/NAME`: what a variant's own arithmetic gives. The cases of a signature are run in the
-    order of the manifest, because a case may repeat another.
+    `FOLDER/NAME`: what the own arithmetic of the variant in that folder gives. The cases of a
+    signature are run in the order of the manifest, because a case may repeat another.
     """
 
     signature: str
@@ -228,7 +233,7 @@ class Manifest(Record):
         plots: The training's plots.
     """
 
-    schema_: Literal["portproof/manifest/3"] = Field(alias="schema")
+    schema_: Literal["portproof/manifest/4"] = Field(alias="schema")
     model: str
     source: Origin
     packages: dict[str, str]

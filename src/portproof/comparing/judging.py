@@ -174,8 +174,14 @@ def unexpected_names(outputs: Arrays, names: set[str]) -> str:
     return ""
 
 
-def expected_of(arrays: Arrays, output: str, variant: str = "") -> Expected:
-    """The expected values of one output, of a case's arrays. KeyError without a reference."""
-    groups = ("oracle", "rounding", "shader", variant)
+def expected_of(arrays: Arrays, output: str, own: str = "") -> Expected:
+    """The expected values of one output, of a case's arrays. KeyError without a reference.
+
+    Args:
+        arrays: The case's arrays.
+        output: The output.
+        own: The group of a variant's own numbers.
+    """
+    groups = ("oracle", "rounding", "shader", own)
     others = (arrays.get(f"{group}/{output}") for group in groups)
     return Expected(arrays[f"reference/{output}"], *others)

@@ -11,6 +11,7 @@ from portproof.bundle.manifest import Budgets, Endpoint, folder_name, full_name
 
 # A runtime's program that also holds its format must not import TensorFlow for it.
 if TYPE_CHECKING:
+    from portproof.formats.variant_budgets import ArithmeticOf
     from portproof.vectors.computing import TestedFunction
 
 
@@ -21,8 +22,8 @@ class Written:
     Attributes:
         endpoints: By signature, where the artifact has it.
         notes: What was done that a plain conversion does not do.
-        budgets: By signature and output, the error that a variant declares. Those of TFLite's
-            variants are measured later, with the test vectors.
+        budgets: By signature and output, the error that a variant declares. Those of a format with
+            an `arithmetic` are measured later, with the test vectors.
         training_steps: Signatures that only this artifact has: training steps.
     """
 
@@ -60,6 +61,8 @@ class Format:
             SavedSource, and is run in a process beside the one that has the model, which must be
             able to import it.
         variant: An option that changes numbers and declares a budget of error for that.
+        arithmetic: Of a variant, what computes it as it is specified: the error that it declares is
+            measured so. None: `write` says what it declares.
         graph: For a format of weights alone, the folder of the artifact whose graph they belong to.
         of_keras: Whether it is made of a Keras form, which not every source has.
     """
@@ -67,6 +70,7 @@ class Format:
     name: str
     write: Callable[[Any, Path, str], Written] = field(compare=False)
     variant: str = ""
+    arithmetic: ArithmeticOf | None = field(default=None, compare=False)
     graph: str | None = None
     of_keras: bool = False
     of_saved_model: bool = False

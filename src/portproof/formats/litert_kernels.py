@@ -8,16 +8,13 @@ from pathlib import Path
 
 from portproof.bundle import temporary
 from portproof.bundle.tensors import Arrays
+from portproof.formats.variant_budgets import KernelError
 from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
 from portproof.runtimes.protocol import Inspect, Refusal, Request
 from portproof.runtimes.table import select
 
 # Sets of kernels, as runtimes: LiteRT's plain reference ones, and those that it ships with.
 REFERENCE, OPTIMISED = "litert-reference", "litert"
-
-
-class KernelError(Exception):
-    """What LiteRT said, or how it ended, instead of an answer."""
 
 
 class Kernels:

@@ -23,18 +23,23 @@ from portproof.sources.source import SavedSource
 OPSET = 18
 
 
-def write(source: SavedSource, root: Path, folder: str) -> Written:
+def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Written:
     """Write `root/folder/SIGNATURE.onnx` for each: an ONNX model has but one.
 
-    Raises ExportError where tf2onnx is not installed or does not know an operation.
+    Variants: `float16` and `int8`, which have float inputs and outputs. Raises ExportError where
+    tf2onnx is not installed, and UnsupportedOpsError where it does not know an operation.
     """
     try:
         import onnx
-        import tf2onnx  # noqa: F401  (looked for before the graph is made)
+        import onnxruntime  # noqa: F401  (all are looked for before the graph is made)
+        import tf2onnx  # noqa: F401
     except ImportError as error:
         raise ExportError(
             f"{error.name} is not installed: pip install 'portproof[onnx]'"
         ) from error
+    from portproof.formats import onnx_variants
+
+    onnx_variants.check(variant, source)
     loaded = tf.saved_model.load(str(root / SAVEDMODEL))
     (root / folder).mkdir()
     endpoints: dict[str, Endpoint] = {}
@@ -43,6 +48,8 @@ def write(source: SavedSource, root: Path, folder: str) -> Written:
         path = f"{folder}/{quote(name, safe='')}.onnx"
         model, told = _converted(loaded.signatures[name])
         notes += told
+        if variant:
+            model = onnx_variants.made(variant, model, source, name)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, root / path)
         endpoints[name] = with_same_names(path, source, name)

@@ -17,6 +17,8 @@ from portproof.bundle.errors import UsageError
 from portproof.formats.format import Format, Written
 
 if TYPE_CHECKING:
+    from portproof.bundle.manifest import Artifact
+    from portproof.formats.variant_budgets import Arithmetic, MeasuredOn
     from portproof.sources.source import SavedSource, Source
 
 ENTRY_POINTS = "portproof.formats"
@@ -31,16 +33,34 @@ def _write(
     return write(source, root, folder, variant) if variant else write(source, root, folder)
 
 
+def _arithmetic(module: str, artifact: Artifact, signature: str, on: MeasuredOn) -> Arithmetic:
+    """As `_write`, of a variant."""
+    made: Callable[..., Arithmetic] = import_module(f"portproof.formats.{module}").arithmetic
+    return made(artifact, signature, on)
+
+
+def _variant(name: str, variant: str, arithmetic: str) -> Format:
+    """A variant of a format, and the file that says what it computes."""
+    return Format(
+        name,
+        partial(_write, name, variant),
+        variant=variant,
+        arithmetic=partial(_arithmetic, arithmetic),
+        of_saved_model=True,
+    )
+
+
 FORMATS: tuple[Format, ...] = (
     Format(SAVEDMODEL, partial(_write, "savedmodel", "")),
     Format("checkpoint", partial(_write, "checkpoint", ""), graph=SAVEDMODEL),
     Format("keras", partial(_write, "keras", ""), of_keras=True),
     Format("tflite", partial(_write, "tflite", ""), of_saved_model=True),
-    *(
-        Format("tflite", partial(_write, "tflite", variant), variant=variant, of_saved_model=True)
-        for variant in ("float16", "dynamic-range", "int8")
-    ),
+    _variant("tflite", "float16", "tflite_arithmetic"),
+    _variant("tflite", "dynamic-range", "tflite_arithmetic"),
+    _variant("tflite", "int8", "tflite_arithmetic"),
     Format("onnx", partial(_write, "onnx", ""), of_saved_model=True),
+    _variant("onnx", "float16", "onnx_variants"),
+    _variant("onnx", "int8", "onnx_variants"),
     Format("tfjs-graph", partial(_write, "tfjs_graph", ""), of_saved_model=True),
     Format("tfjs-layers", partial(_write, "tfjs_layers", ""), of_keras=True),
 )

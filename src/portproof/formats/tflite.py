@@ -7,10 +7,11 @@ import numpy as np
 from portproof.bundle.errors import ExportError, one_line
 from portproof.bundle.manifest import Endpoint
 from portproof.formats.format import Written
-from portproof.formats.litert_kernels import KernelError, Kernels, borrowed
+from portproof.formats.litert_kernels import Kernels, borrowed
 from portproof.formats.savedmodel import with_same_names
 from portproof.formats.table import SAVEDMODEL
 from portproof.formats.tflite_conversion import converted
+from portproof.formats.variant_budgets import KernelError
 from portproof.sources.source import SavedSource
 from portproof.tflite.file import has_dtype
 from portproof.tflite.one_row import shapes, with_one_row

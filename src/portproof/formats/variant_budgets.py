@@ -1,17 +1,17 @@
-"""The error that a TFLite variant declares: measured where its arithmetic is specified.
+"""The error that a variant declares: measured where its arithmetic is specified.
 
-A variant is run in LiteRT at export, with both of its sets of kernels and in both of its files, on
-the rows of the test vectors. The SQNR that it declares is its own noise against the original, in
-the worst row of any of them, less 3 dB: a runtime may add as much noise as the variant has. The
-numbers that the reference kernels give for an int8 output are kept with the vectors. Any runtime
-must give them up to a few steps of the output's scale, or twice as much as LiteRT's two sets of
-kernels and the artifact's two files differ in this model.
+A variant is run at export, in all sets of kernels and all files that its format names, on the rows
+of the test vectors. The SQNR that it declares is its own noise against the original, in the worst
+row of any of them, less 3 dB: a runtime may add as much noise as the variant has. The numbers that
+its own arithmetic gives for an int8 output are kept with the vectors. Any runtime must give them up
+to a few steps of the output's scale, or twice as much as the sets of kernels and the artifact's
+files differ in this model.
 """
 
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,7 @@ from portproof.bundle import tensors
 from portproof.bundle.digest import File, file_record
 from portproof.bundle.manifest import Artifact, Budget, Budgets, Vector
 from portproof.bundle.signature import Signature
-from portproof.bundle.tensors import Arrays, in_group
-from portproof.formats.litert_kernels import OPTIMISED, REFERENCE, KernelError, Kernels, borrowed
-from portproof.tflite.file import output_steps
-from portproof.tflite.one_row import with_one_row
+from portproof.bundle.tensors import Arrays, Infer, in_group
 
 # Another kernel may round a requantised sum to the neighbouring step here and there, which the next
 # layer turns into several steps (XNNPACK: up to four, after a depthwise convolution). On average
@@ -46,7 +43,7 @@ class Measured:
 
     Attributes:
         budgets: The budget of each output of each signature.
-        files: By signature and case, the file of an int8 variant's own numbers, `int8/NAME`.
+        files: By signature and case, the file of an int8 variant's own numbers, `FOLDER/NAME`.
     """
 
     budgets: Budgets = field(default_factory=dict)
@@ -69,116 +66,106 @@ class MeasuredOn:
     vectors: Sequence[Vector]
     row_dependent: Sequence[str]
 
+    def each_row_once(self, signature: str, compute: Infer) -> Infer:
+        """The same, but no row is computed twice where rows stand by themselves."""
+        alone = self.signatures[signature].batched and signature not in self.row_dependent
+        return _EachRowOnce(compute) if alone else compute
 
-def measure_variant(artifact: Artifact, on: MeasuredOn) -> Measured:
-    """Run a variant of TFLite on the cases that decide, and keep an int8 variant's numbers."""
+
+class KernelError(Exception):
+    """What a set of kernels said, or how it ended, instead of an answer."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What computes one signature of a variant, by the signature's names.
+
+    Attributes:
+        own: The variant's own arithmetic, as its format specifies it. Raises KernelError.
+        others: Other sets of kernels and other files of the artifact.
+        steps: By output, the scale of an int8 output.
+    """
+
+    own: Infer
+    others: Sequence[Infer] = ()
+    steps: Mapping[str, float] = field(default_factory=dict)
+
+
+ArithmeticOf = Callable[[Artifact, str, MeasuredOn], Arithmetic]
+
+
+def measure_variant(artifact: Artifact, on: MeasuredOn, arithmetic_of: ArithmeticOf) -> Measured:
+    """Run a variant on the cases that decide, and keep an int8 variant's numbers.
+
+    Args:
+        artifact: The variant.
+        on: What it is run on.
+        arithmetic_of: Gives what computes one of its signatures.
+
+    Raises KernelError where the variant's own arithmetic does not run.
+    """
     measured = Measured()
     own: list[tuple[Vector, Arrays]] = []
-    with borrowed() as kernels:
-        for signature in artifact.endpoints:
-            of_signature = _SignatureMeasurement(artifact, signature, on, kernels)
-            for vector in on.vectors:
-                if vector.signature != signature or vector.regime == "edge":
-                    continue
-                arrays = tensors.read(on.folder / vector.file.path)
-                own.append((vector, of_signature.run(arrays)))
-            measured.budgets[signature] = of_signature.budgets()
+    quietest = _DYNAMIC_RANGE_SQNR if artifact.variant == "dynamic-range" else math.inf
+    for signature in artifact.endpoints:
+        arithmetic = arithmetic_of(artifact, signature, on)
+        noise = _Noise(arithmetic, on.signatures[signature].batched)
+        for vector in on.vectors:
+            if vector.signature != signature or vector.regime == "edge":
+                continue
+            own.append((vector, noise.add_case(tensors.read(on.folder / vector.file.path))))
+        measured.budgets[signature] = {
+            name: _budget(output, arithmetic.steps.get(name), quietest)
+            for name, output in noise.outputs.items()
+        }
     for vector, outputs in own if artifact.variant == "int8" else ():
-        path = vector.file.path.replace(".safetensors", ".int8.safetensors")
-        tensors.write(on.folder / path, {f"int8/{n}": a for n, a in outputs.items()})
+        path = vector.file.path.replace(".safetensors", f".{artifact.folder}.safetensors")
+        tensors.write(on.folder / path, {f"{artifact.group}/{n}": a for n, a in outputs.items()})
         measured.files[vector.signature, vector.case] = file_record(on.folder, path)
     return measured
 
 
-class _SignatureMeasurement:
-    """One signature of a variant in every set of kernels, each row once."""
+class _Noise:
+    """How far one signature of a variant is off, in every set of kernels, over the cases."""
 
-    def __init__(
-        self, artifact: Artifact, signature: str, on: MeasuredOn, kernels: Kernels
-    ) -> None:
-        self._artifact, self._name, self._folder = artifact, signature, on.folder
-        self._batched = on.signatures[signature].batched
-        endpoint = artifact.endpoints[signature]
-        path = on.folder / endpoint.path
-        by_row = self._batched and not endpoint.dynamic
-        each_row = self._batched and signature not in on.row_dependent
+    def __init__(self, arithmetic: Arithmetic, batched: bool) -> None:
+        self._arithmetic, self._batched = arithmetic, batched
+        self.outputs: dict[str, _OutputNoise] = {}
 
-        def computer(path: Path, by_row: bool, *sets: str) -> _Computer:
-            return _Computer(kernels, path, signature, by_row, list(sets), each_row)
-
-        self._own = computer(path, by_row, REFERENCE, OPTIMISED)
-        self._others = [computer(path, by_row, OPTIMISED)]
-        if endpoint.one_row and endpoint.dynamic:
-            one_row = on.folder / endpoint.one_row
-            # Where the files are the same but for shapes, so is their arithmetic.
-            if with_one_row(path.read_bytes()) != one_row.read_bytes():
-                self._others.append(computer(one_row, True, REFERENCE, OPTIMISED))
-        self._noise: dict[str, _OutputNoise] = {}
-
-    def run(self, arrays: Arrays) -> Arrays:
+    def add_case(self, arrays: Arrays) -> Arrays:
         """The variant's own outputs for one case."""
         inputs, reference = in_group(arrays, "inputs"), in_group(arrays, "reference")
-        outputs = self._own(inputs)
-        for name, array in outputs.items():
-            noise = self._noise.setdefault(name, _OutputNoise())
+        own = self._arithmetic.own(inputs)
+        for name, array in own.items():
+            noise = self.outputs.setdefault(name, _OutputNoise())
             noise.add(array, reference[name], self._batched)
-        for other in self._others:
-            # Where XNNPACK refuses the file, as it does some, it tells nothing of other kernels.
+        for other in self._arithmetic.others:
+            # Where a set of kernels refuses the file, as XNNPACK does some, it tells nothing.
             with contextlib.suppress(KernelError):
                 for name, array in other(inputs).items():
-                    self._noise[name].add(array, reference[name], self._batched)
-                    self._noise[name].compare(array, outputs[name])
-        return outputs
-
-    def budgets(self) -> dict[str, Budget]:
-        steps: dict[str, float] = {}
-        if self._artifact.variant == "int8":
-            path = self._folder / self._artifact.endpoints[self._name].path
-            steps = output_steps(str(path), self._name)
-        quietest = _DYNAMIC_RANGE_SQNR if self._artifact.variant == "dynamic-range" else math.inf
-        return {n: _budget(noise, steps.get(n), quietest) for n, noise in self._noise.items()}
+                    self.outputs[name].add(array, reference[name], self._batched)
+                    self.outputs[name].compare(array, own[name])
+        return own
 
 
 @dataclass
-class _Computer:
-    """A signature of a file in the first of some sets of kernels that has its ops.
+class _EachRowOnce:
+    """Computes a batch; a row that was computed is not computed again."""
 
-    With `each_row`, a row that was computed is not computed again.
-    """
-
-    kernels: Kernels
-    path: Path
-    signature: str
-    by_row: bool
-    sets: list[str]
-    each_row: bool
+    compute: Infer
     known: dict[bytes, Arrays] = field(default_factory=dict)
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Compute the outputs. Raises KernelError where the last set of kernels fails too."""
-        if not self.each_row:
-            return self._run(inputs)
         keys = list(_row_keys(inputs))
         new = [n for n, key in enumerate(keys) if key not in self.known and key not in keys[:n]]
         if new:
-            outputs = self._run({name: array[new] for name, array in inputs.items()})
+            outputs = self.compute({name: array[new] for name, array in inputs.items()})
             if any(len(array) != len(new) for array in outputs.values()):
-                return self._run(inputs)
+                return self.compute(inputs)
             for n, row in enumerate(new):
                 self.known[keys[row]] = {name: array[n] for name, array in outputs.items()}
         rows = [self.known[key] for key in keys]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-    def _run(self, inputs: Arrays) -> Arrays:
-        while True:
-            try:
-                return self.kernels.run(
-                    self.sets[0], self.path, self.signature, by_row=self.by_row, inputs=inputs
-                )
-            except KernelError:
-                if len(self.sets) == 1:
-                    raise
-                self.sets.pop(0)
 
 
 def _row_keys(inputs: Arrays) -> Iterator[bytes]:

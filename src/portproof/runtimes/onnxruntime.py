@@ -5,9 +5,10 @@ from functools import partial
 from portproof.runtimes import javascript
 from portproof.runtimes.environments.node import NodeEnvironment
 from portproof.runtimes.environments.python import PythonEnvironment
-from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.runtime import ONNX, Runtime
 
 LACKS = (
+    (r"'f16' type used without", "floats of 16 bits in shaders (the adapter has no shader-f16)"),
     (r"Could not find an implementation for (\w+)\((\d+)\)", r"\1 of opset \2"),
     (r"Fatal error: [\w.:]*?(\w+)\(-?\d+\) is not a registered function/op", r"\1"),
 )
@@ -17,7 +18,7 @@ def _runtime(version: str = "") -> Runtime:
     packages = PythonEnvironment("onnxruntime", version, packages=("onnxruntime",))
     return Runtime(
         name="onnxruntime",
-        formats=("onnx",),
+        formats=ONNX,
         command=partial(packages.command, "onnxruntime_runner"),
         environment=packages,
         at=_runtime,
@@ -30,7 +31,7 @@ def _node(version: str = "") -> Runtime:
     packages = NodeEnvironment("onnxruntime-node", version, prefix="onnxruntime-node")
     return Runtime(
         name="onnxruntime-node",
-        formats=("onnx",),
+        formats=ONNX,
         command=partial(javascript.command, "onnxruntime_node.mjs"),
         variables=packages.variables,
         environment=packages,

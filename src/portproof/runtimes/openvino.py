@@ -3,7 +3,7 @@
 from functools import partial
 
 from portproof.runtimes.environments.python import PythonEnvironment
-from portproof.runtimes.runtime import NO_ROWS, Runtime
+from portproof.runtimes.runtime import NO_ROWS, ONNX, TFLITE, Runtime
 
 _LACKS = (
     NO_ROWS,
@@ -20,7 +20,11 @@ def _runtime(version: str = "") -> Runtime:
     return Runtime(
         name="openvino",
         # Not int8: it computes that in floats, between roundings, a whole step off at times.
-        formats=("savedmodel", "tflite", "tflite float16", "tflite dynamic-range", "onnx"),
+        formats=(
+            "savedmodel",
+            *(name for name in TFLITE if name != "tflite int8"),
+            *(name for name in ONNX if name != "onnx int8"),
+        ),
         command=partial(packages.command, "openvino_runner"),
         environment=packages,
         at=_runtime,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 NO_ROWS = (r"takes a row at a time, and this batch has none", "a batch of no rows")
 # `tflite` and its variants.
 TFLITE = ("tflite", "tflite float16", "tflite dynamic-range", "tflite int8")
+# `onnx` and its variants.
+ONNX = ("onnx", "onnx float16", "onnx int8")
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _passes(trial: Trial, arrays: Arrays, result: CallResult) -> bool:
     if result.error or set(result.outputs) != set(trial.outputs):
         return False
     for name, spec in trial.signature.outputs.items():
-        expected = expected_of(arrays, name, trial.artifact.variant)
+        expected = expected_of(arrays, name, trial.artifact.group)
         verdict, _, _ = judge(result.outputs[name], spec, expected, trial.allowance(name))
         if verdict not in PASSING:
             return False

@@ -68,7 +68,7 @@ def _outcome(
 ) -> Outcome:
     """Judge one output; `size` is that of the inputs."""
     spec, allowance = trial.signature.outputs[output], trial.allowance(output)
-    expected = expected_of(arrays, output, trial.artifact.variant)
+    expected = expected_of(arrays, output, trial.artifact.group)
     got = result.outputs.get(output)
     verdict, reason, metrics = judge(got, spec, expected, allowance)
     outcome = Outcome(vector.case, verdict, reason, metrics, result.seconds, result.note)

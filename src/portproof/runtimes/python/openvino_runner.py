@@ -1,4 +1,4 @@
-"""Runs SavedModels and `.tflite` files in OpenVINO on the CPU, in float32."""
+"""Runs SavedModels, `.tflite` and `.onnx` files in OpenVINO on the CPU, in float32."""
 
 from typing import Any
 
@@ -19,9 +19,10 @@ def main() -> None:
     def load(request: Request) -> Infer:
         # Else OpenVINO computes in bfloat16 on a CPU that has instructions for it.
         config = {"INFERENCE_PRECISION_HINT": "f32"}
-        compiled = core.compile_model(core.read_model(request.artifact), "CPU", config)
+        model = core.read_model(request.artifact)
+        compiled = core.compile_model(model, "CPU", config)
         devices[:] = compiled.get_property("EXECUTION_DEVICES")
-        inputs, outputs = _ports(request, compiled)
+        inputs, outputs = _ports(request, model, compiled)
 
         def infer(arrays: Arrays) -> Arrays:
             results = compiled({inputs[name]: array for name, array in arrays.items()})
@@ -32,10 +33,11 @@ def main() -> None:
     serve({"openvino": openvino.__version__}, load, lambda: ",".join(devices))
 
 
-def _ports(request: Request, compiled: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _ports(request: Request, model: Any, compiled: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model's inputs and outputs by the signature's names.
 
-    A SavedModel's ports have those names. For a `.tflite` OpenVINO keeps the tensors' own names.
+    A SavedModel's ports have those names, and an `.onnx` file's. For a `.tflite` OpenVINO keeps the
+    tensors' own names. What is compiled has other names too, where a node was removed.
     """
     if request.format == "tflite":
         signature = read_signature(request.artifact, request.signature)
@@ -49,7 +51,7 @@ def _ports(request: Request, compiled: Any) -> tuple[dict[str, Any], dict[str, A
         raise ValueError("OpenVINO does not say which of several signatures it reads")
     return (
         {name: port for port in compiled.inputs for name in port.get_names()},
-        {_output_name(port): port for port in compiled.outputs},
+        {_output_name(p): port for p, port in zip(model.outputs, compiled.outputs, strict=True)},
     )
 
 
