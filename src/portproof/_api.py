@@ -208,6 +208,64 @@ def verify(
     return verify_bundles(names, options, Callbacks(on_cell, on_runtime, log))
 
 
+def check(
+    file: str | Path,
+    against: str | Path,
+    *,
+    inputs: str | Path | None = None,
+    names: Mapping[str, str] | None = None,
+    signature: str | None = None,
+    runtimes: Sequence[str] | None = None,
+    imports: Sequence[str] = (),
+    folder: str | Path = ARTIFACTS,
+    edge: bool = False,
+    trust: bool = False,
+    on_cell: Callable[[Cell], None] = lambda _: None,
+    on_runtime: Callable[[str, Sequence[Cell]], None] = lambda _, __: None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Verify a file that another tool wrote against the model that it should be.
+
+    Reference, oracle and bounds are the model's; the file is not touched. What is found is a bundle
+    like any other, `folder/NAME.checked`.
+
+    Args:
+        file: A `.tflite` or `.onnx` file, a folder of TF.js (graph or layers) or of a SavedModel,
+            or a `.keras` file.
+        against: The model: a `.keras` file, a folder of a SavedModel or
+            `"package.module:function"`.
+        inputs: The model's own data: a `.npz`, `.npy` or `.safetensors` file; None: inputs are
+            generated from the signature.
+        names: The file's names of inputs and outputs, by the model's, where they cannot be matched:
+            those of one name are, and else those that only fit in one way.
+        signature: The only signature of the model; None: all that both have.
+        runtimes: See `verify`.
+        imports: See `make_source`.
+        folder: The folder of the bundle.
+        edge: See `verify`.
+        trust: Whether to load the model and the file, and to run the file, outside of the sandbox.
+        on_cell: See `verify`.
+        on_runtime: See `verify`.
+        log: Called with each step, and with whatever is not the same in the file: another name,
+            another order of axes, integers in the place of floats.
+
+    Returns:
+        The report.
+
+    Raises:
+        ExportError: The model gives no test vectors.
+        UsageError: The arguments are wrong, or the file has not the model's inputs and outputs.
+    """
+    check_tensorflow()
+    from portproof.checking.request import request_of
+    from portproof.checking.verifying import check_file
+    from portproof.verification import Callbacks, VerifyOptions
+
+    request = request_of(file, against, inputs, names or {}, signature, imports, folder)
+    options = VerifyOptions(runtimes=tuple(runtimes or ()), edge=edge, trust=trust)
+    return check_file(request, options, Callbacks(on_cell, on_runtime, log))
+
+
 def print_report(report: Report, *, quiet: bool = False, edge: bool = False) -> None:
     """Print a report on one screen a model: tables, what needs action by its cause, the verdict.
 

@@ -287,6 +287,79 @@ def verify(
 
 
 @app.command()
+def check(
+    file: Annotated[
+        Path, typer.Argument(help="What another tool wrote: .tflite, .onnx, TF.js, SavedModel ...")
+    ],
+    against: Annotated[
+        str, typer.Option(help="The model that it should be, as `portproof export` takes it.")
+    ],
+    inputs: Annotated[
+        Path | None, typer.Option(help="The model's own data: a .npz, .npy or .safetensors file.")
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="The file's name of the model's input or output; repeatable.",
+            metavar="NAME=FILE_NAME",
+        ),
+    ] = None,
+    signature: Annotated[str | None, typer.Option(help="Only this signature.")] = None,
+    import_: Annotated[
+        list[str] | None,
+        typer.Option("--import", help="A module with the model's own layers; repeatable."),
+    ] = None,
+    runtime: Runtimes = None,
+    output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = ARTIFACTS,
+    json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
+    edge: Annotated[
+        bool, typer.Option("--edge", help="Run all edge cases, and print them.")
+    ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load and run everything outside of the sandbox.")
+    ] = False,
+) -> None:
+    """Prove that a file which another tool wrote still is the model that it was made of.
+
+    What is found is a bundle like any other, in artifacts/NAME.checked. Exit status: as of verify.
+    """
+    from portproof.reporting.files import write_for_programs
+    from portproof.reporting.progress import progress, runtime_progress
+
+    with progress(quiet=False, verbose=False) as on_cell:
+        report = portproof.check(
+            file,
+            against,
+            inputs=inputs,
+            names=_pairs(map_),
+            signature=signature,
+            runtimes=runtime,
+            imports=import_ or (),
+            folder=output,
+            edge=edge,
+            trust=trust,
+            on_cell=on_cell,
+            on_runtime=runtime_progress(quiet=False),
+            log=note,
+        )
+    portproof.print_report(report, edge=edge)
+    write_for_programs(report, json=json, junit=None)
+    raise typer.Exit(report.exit_status)
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str]:
+    """`NAME=OTHER` of an option that may be repeated. A name has no `=`, the other one may."""
+    pairs = {}
+    for text in texts or ():
+        name, sign, other = text.partition("=")
+        if not sign or not name or not other:
+            raise UsageError(f"--map {text}: write NAME=FILE_NAME.")
+        pairs[name] = other
+    return pairs
+
+
+@app.command()
 def bench(
     bundles: Bundles = None,
     runtime: Runtimes = None,

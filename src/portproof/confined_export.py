@@ -48,27 +48,64 @@ def export_confined(
     # A folder's link is shown as a folder: it would be named after the link there.
     shown = [path.resolve() if path.is_dir() else path.absolute() for path in models]
     names = [path.name if path.is_dir() else path.stem for path in shown]
-    targets = [replaceable(output / name) for name in names]
-    for path in shown:
-        _check_links(path)
     words = [f"--inputs={inputs.absolute()}"] if inputs else []
     words += [f"--labels={name and f'{name}='}{file.absolute()}" for name, file in labels.items()]
-    output.mkdir(parents=True, exist_ok=True)
-    with temporary.folder(output, ".portproof-export-") as folder:
-        bundles = folder.absolute() / "bundles"
+    return make_confined(
+        "portproof",
+        lambda folder: [
+            *("export", *map(str, shown), "--trust", f"--output={folder}", *words, *options)
+        ],
+        models=shown,
+        bundles={name: output / name for name in names},
+        readable=[*labels.values(), *([inputs] if inputs else [])],
+        seconds=seconds,
+        log=lambda line: None if line.startswith("exported ") else log(line),
+    )
+
+
+def make_confined(
+    module: str,
+    words: Callable[[Path], list[str]],
+    *,
+    models: Sequence[Path],
+    bundles: Mapping[str, Path],
+    readable: Sequence[Path],
+    seconds: float,
+    log: Callable[[str], None],
+) -> list[Path]:
+    """Have a module of ours make bundles in the sandbox, and return their folders.
+
+    Args:
+        module: The module.
+        words: Gives its arguments, which have it write the bundles into the folder that it gets.
+        models: Files and folders that may be anyone's, by their whole paths.
+        bundles: Where each bundle belongs, by its name.
+        readable: Other files that it reads.
+        seconds: How long all of it may take.
+        log: Called with each line that it prints.
+
+    Raises as `export_confined` does.
+    """
+    targets = {name: replaceable(path) for name, path in bundles.items()}
+    for path in models:
+        _check_links(path)
+    parent = next(iter(targets.values())).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with temporary.folder(parent, ".portproof-export-") as folder:
+        made = folder.absolute() / "bundles"
         status = run_module(
-            "portproof",
-            ["export", *map(str, shown), "--trust", f"--output={bundles}", *words, *options],
-            readable=[*shown, *labels.values(), *([inputs] if inputs else [])],
+            module,
+            words(made),
+            readable=[*models, *readable],
             folder=folder.absolute(),
             seconds=seconds,
-            on_line=lambda line: None if line.startswith("exported ") else log(line),
+            on_line=log,
         )
         if status:
-            raise ExportError(f"{', '.join(names)}: not exported, for the reason above.")
-        for name, target in zip(names, targets, strict=True):
-            _take(Bundle.open(bundles / name), target)
-    return targets
+            raise ExportError(f"{', '.join(bundles)}: not exported, for the reason above.")
+        for name, target in targets.items():
+            _take(Bundle.open(made / name), target)
+    return list(targets.values())
 
 
 def _check_links(model: Path) -> None:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from portproof.bundle import temporary
@@ -37,6 +37,7 @@ class VerifyOptions:
 
     Attributes:
         runtimes: The names of the only runtimes to use; empty: all that are here.
+        formats: The full names of the only formats to run; empty: all.
         servers: URLs of running TensorFlow Servings.
         limits: What each runtime may use.
         total_limit: Seconds for all of it; None: in proportion to what there is to run.
@@ -50,6 +51,7 @@ class VerifyOptions:
     """
 
     runtimes: Sequence[str] = ()
+    formats: Sequence[str] = ()
     servers: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
     total_limit: float | None = None
@@ -87,7 +89,7 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
         raise UsageError("--key is for what was published: give its address, such as s3://...")
     if options.servers and len(names) != 1:
         raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
-    runtimes = select(list(options.runtimes), list(options.servers))
+    runtimes = _narrowed(select(list(options.runtimes), list(options.servers)), options.formats)
     with ExitStack() as stack:
         missing = "" if options.trust else obstacle()
         confined = None if options.trust or missing else stack.enter_context(sandbox())
@@ -101,7 +103,9 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
             set_up_named(runtimes, requested, callbacks.log) if bundles else runtimes,
             requested=requested,
             refused=refused,
-            unknown_formats={} if options.runtimes else _unknown_formats(bundles, runtimes),
+            unknown_formats={}
+            if options.runtimes or options.formats
+            else _unknown_formats(bundles, runtimes),
             limits=options.limits,
             total_limit=options.total_limit,
             strict=options.strict,
@@ -114,6 +118,14 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
         )
         report = report.model_copy(update={"unvouched": tuple(opening.unvouched)})
         return report.model_copy(update={"unwritten": write_beside_bundles(report, bundles)})
+
+
+def _narrowed(runtimes: Sequence[Runtime], formats: Sequence[str]) -> Sequence[Runtime]:
+    """The runtimes with some of their formats alone, where only some are wanted."""
+    if not formats:
+        return runtimes
+    narrowed = [replace(r, formats=tuple(f for f in r.formats if f in formats)) for r in runtimes]
+    return [runtime for runtime in narrowed if runtime.formats]
 
 
 @dataclass

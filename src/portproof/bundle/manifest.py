@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from portproof.bundle.digest import File
+from portproof.bundle.forms import Form, translated
 from portproof.bundle.signature import Record, Signature
 from portproof.bundle.structure import Names
+from portproof.bundle.tensors import Infer
 
 SCHEMA: Literal["portproof/manifest/4"] = "portproof/manifest/4"
 
@@ -41,6 +43,10 @@ class Endpoint(Record):
         one_row: The path of a file with the same signature for exactly one row, for runtimes that
             take no dynamic dimension (LiteRT in the browser, microcontrollers); None without one.
         dynamic: Whether the file at `path` takes any number of rows. If not, `path` is `one_row`.
+        signature: The artifact's own name of the signature, where that is another one; empty: it
+            has no name.
+        input_forms: The forms of inputs that the artifact has in another form.
+        output_forms: The same for the outputs.
         feeds: The tensors of a SavedModel's graph behind the inputs, for those who call it without
             its SignatureDef (C, Go, Java).
         fetches: The same for the outputs.
@@ -51,8 +57,16 @@ class Endpoint(Record):
     outputs: dict[str, str]
     one_row: str | None = None
     dynamic: bool = True
+    signature: str | None = None
+    input_forms: dict[str, Form] = Field(default_factory=dict)
+    output_forms: dict[str, Form] = Field(default_factory=dict)
     feeds: dict[str, _TensorName] = Field(default_factory=dict)
     fetches: dict[str, _TensorName] = Field(default_factory=dict)
+
+    def translated(self, infer: Infer, signature: Signature) -> Infer:
+        """A call by the signature's names and forms, of one by the artifact's own."""
+        names, forms = (self.inputs, self.outputs), (self.input_forms, self.output_forms)
+        return translated(infer, names, forms, signature.outputs)
 
 
 class Budget(Record):

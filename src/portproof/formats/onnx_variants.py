@@ -15,7 +15,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from portproof.bundle import temporary
 from portproof.bundle.errors import ExportError, described
 from portproof.bundle.manifest import Artifact
-from portproof.bundle.tensors import Arrays, Infer
+from portproof.bundle.tensors import Arrays, Infer, row_by_row
 from portproof.formats.variant_budgets import Arithmetic, KernelError, MeasuredOn
 from portproof.sources.source import SavedSource
 
@@ -113,13 +113,20 @@ def arithmetic(artifact: Artifact, signature: str, on: MeasuredOn) -> Arithmetic
     ONNX Runtime fuses nodes by default: of dequantizing, computing in floats and quantizing again
     it makes one kernel on integers.
     """
-    path = on.folder / artifact.endpoints[signature].path
+    endpoint, spec = artifact.endpoints[signature], on.signatures[signature]
+    path = on.folder / endpoint.path
+    by_row = spec.batched and not endpoint.dynamic
+
+    def computer(level: Any) -> Infer:
+        infer = _session(path, level)
+        own = endpoint.translated(row_by_row(infer) if by_row else infer, spec)
+        return on.each_row_once(signature, own)
+
     levels = onnxruntime.GraphOptimizationLevel
-    plain, fused = (
-        on.each_row_once(signature, _session(path, level))
-        for level in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)
-    )
-    return Arithmetic(plain, [fused], _output_steps(path) if artifact.variant == "int8" else {})
+    plain, fused = map(computer, (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL))
+    known = _output_steps(path) if artifact.variant == "int8" else {}
+    steps = {name: known[own] for name, own in endpoint.outputs.items() if own in known}
+    return Arithmetic(plain, [fused], steps)
 
 
 def _session(path: Path, level: Any) -> Infer:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from portproof.bundle.manifest import Artifact
+from portproof.bundle.manifest import Artifact, Endpoint
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.formats.litert_kernels import OPTIMISED, REFERENCE, Kernels, borrowed
 from portproof.formats.variant_budgets import Arithmetic, KernelError, MeasuredOn
@@ -16,9 +16,11 @@ def arithmetic(artifact: Artifact, signature: str, on: MeasuredOn) -> Arithmetic
     endpoint = artifact.endpoints[signature]
     path = on.folder / endpoint.path
     by_row = on.signatures[signature].batched and not endpoint.dynamic
+    own = signature if endpoint.signature is None else endpoint.signature
 
     def computer(path: Path, by_row: bool, *sets: str) -> Infer:
-        return on.each_row_once(signature, _Computer(path, signature, by_row, list(sets)))
+        computer = _Computer(path, own, by_row, list(sets))
+        return on.each_row_once(signature, endpoint.translated(computer, on.signatures[signature]))
 
     others = [computer(path, by_row, OPTIMISED)]
     if endpoint.one_row and endpoint.dynamic:
@@ -26,8 +28,21 @@ def arithmetic(artifact: Artifact, signature: str, on: MeasuredOn) -> Arithmetic
         # Where the files are the same but for shapes, so is their arithmetic.
         if with_one_row(path.read_bytes()) != one_row.read_bytes():
             others.append(computer(one_row, True, REFERENCE, OPTIMISED))
-    steps = output_steps(str(path), signature) if artifact.variant == "int8" else {}
-    return Arithmetic(computer(path, by_row, REFERENCE, OPTIMISED), others, steps)
+    reference = computer(path, by_row, REFERENCE, OPTIMISED)
+    return Arithmetic(reference, others, _steps(artifact, path, endpoint, own))
+
+
+def _steps(artifact: Artifact, path: Path, endpoint: Endpoint, own: str) -> dict[str, float]:
+    """By output, the scale of its integers: what a float is made of, or what the file gives."""
+    if artifact.variant != "int8":
+        return {}
+    by_own_name = output_steps(str(path), own)
+    steps = {
+        name: by_own_name[file_name]
+        for name, file_name in endpoint.outputs.items()
+        if file_name in by_own_name
+    }
+    return steps | {n: form.scale for n, form in endpoint.output_forms.items() if form.scale}
 
 
 class _Computer:

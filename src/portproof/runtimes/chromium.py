@@ -12,9 +12,8 @@ from pathlib import Path
 
 from portproof.runtimes import javascript, onnxruntime
 from portproof.runtimes.environments.node import NodeEnvironment
-from portproof.runtimes.runtime import NO_ROWS, ONNX, TFLITE, Runtime
+from portproof.runtimes.runtime import NO_ROWS, ONNX, TFJS, TFLITE, Runtime
 
-TFJS = ("tfjs-graph", "tfjs-layers")
 # Of GPU backends where there is no GPU, and a browser computes what it would do.
 _SLOWNESS = {"webgl": 40.0, "webgpu": 300.0, "wasm": 4.0}
 NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
@@ -45,7 +44,7 @@ def installed() -> str | None:
 
 # ONNX Runtime Web 1.30 reads integers of 8 bits as others in its WebGPU shaders, in the browser's
 # own renderer at least: of 12.7 it makes 4.29e8 (DequantizeLinear).
-_WRONG = {("onnx int8", "webgpu")}
+_WRONG = {("onnx int8", "webgpu"), ("onnx dynamic-range", "webgpu")}
 
 
 def _obstacle() -> str:

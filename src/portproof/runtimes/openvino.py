@@ -3,7 +3,7 @@
 from functools import partial
 
 from portproof.runtimes.environments.python import PythonEnvironment
-from portproof.runtimes.runtime import NO_ROWS, ONNX, TFLITE, Runtime
+from portproof.runtimes.runtime import NO_ROWS, TFLITE, Runtime
 
 _LACKS = (
     NO_ROWS,
@@ -23,7 +23,8 @@ def _runtime(version: str = "") -> Runtime:
         formats=(
             "savedmodel",
             *(name for name in TFLITE if name != "tflite int8"),
-            *(name for name in ONNX if name != "onnx int8"),
+            "onnx",
+            "onnx float16",
         ),
         command=partial(packages.command, "openvino_runner"),
         environment=packages,

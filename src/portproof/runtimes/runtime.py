@@ -20,7 +20,13 @@ NO_ROWS = (r"takes a row at a time, and this batch has none", "a batch of no row
 # `tflite` and its variants.
 TFLITE = ("tflite", "tflite float16", "tflite dynamic-range", "tflite int8")
 # `onnx` and its variants.
-ONNX = ("onnx", "onnx float16", "onnx int8")
+ONNX = ("onnx", "onnx float16", "onnx dynamic-range", "onnx int8")
+# Both of TF.js's, and those with weights that tensorflowjs_converter quantises.
+TFJS = tuple(
+    f"{name}{variant}"
+    for name in ("tfjs-graph", "tfjs-layers")
+    for variant in ("", " float16", " dynamic-range")
+)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from functools import partial
 
 from portproof.runtimes import javascript
-from portproof.runtimes.runtime import Runtime
+from portproof.runtimes.runtime import TFJS, Runtime
 
 
 def _runtime(backend: str, version: str = "") -> Runtime:
     packages = javascript.tfjs(version)
     return Runtime(
         name=f"tfjs-node-{backend}",
-        formats=("tfjs-graph", "tfjs-layers"),
+        formats=TFJS,
         command=partial(javascript.command, "tfjs_node.mjs", backend),
         variables=packages.variables,
         environment=packages,

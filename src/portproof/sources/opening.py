@@ -90,13 +90,13 @@ def _load(reference: str) -> tuple[str, Any]:
     check_name(reference)
     path = Path(reference)
     if path.is_file():
-        return path.stem, _load_keras_file(path)
+        return path.stem, load_keras_file(path)
     if path.is_dir():
         return path.resolve().name, _load_saved_model(path)
     return _call_reference(reference)
 
 
-def _load_keras_file(path: Path) -> keras.Model:
+def load_keras_file(path: Path) -> keras.Model:
     """A model from a `.keras` file, in safe mode: nothing in the file is run as code."""
     if lambdas := _lambda_layers_in(path):
         raise ExportError(lambda_message(path.name, lambdas))

@@ -30,8 +30,15 @@ class FileSignature:
 
 
 def read_signature(path: str, key: str, schema: str = LITERT_SCHEMA) -> FileSignature:
-    """Read one SignatureDef. Raises KeyError where the file has no such signature."""
+    """Read one SignatureDef. Raises KeyError where the file has no such signature.
+
+    Of a file that has none, as old converters wrote them, the empty key is the first subgraph, with
+    the tensors' own names.
+    """
     model = _model(path, schema)
+    if not key:
+        graph = model.subgraphs[0]
+        return FileSignature(0, _own_names(graph.inputs, graph), _own_names(graph.outputs, graph))
     definition = _definition(model, key)
     graph = model.subgraphs[definition.subgraphIndex]
     return FileSignature(
@@ -73,18 +80,17 @@ def tensors_of_ops(path: str, ops: Collection[str]) -> list[str]:
 
 def output_steps(path: str, key: str) -> dict[str, float]:
     """By output, the scale of the int8 tensor that a float output is dequantised from."""
-    model = _model(path, LITERT_SCHEMA)
-    definition = _definition(model, key)
-    graph = model.subgraphs[definition.subgraphIndex]
+    signature = read_signature(path, key)
+    graph = _model(path, LITERT_SCHEMA).subgraphs[signature.subgraph]
     producers = {int(n): operator for operator in graph.operators for n in operator.outputs}
     steps: dict[str, float] = {}
-    for output in definition.outputs:
-        operator = producers.get(output.tensorIndex)
+    for name, output in signature.outputs.items():
+        operator = producers.get(int(graph.outputs[output.position]))
         if operator is None:
             continue
         quantization = graph.tensors[operator.inputs[0]].quantization
         if quantization is not None and quantization.scale is not None:
-            steps[output.name.decode()] = float(quantization.scale[0])
+            steps[name] = float(quantization.scale[0])
     return steps
 
 
@@ -107,6 +113,11 @@ def _definition(model: Any, key: str) -> Any:
         if definition.signatureKey.decode() == key:
             return definition
     raise KeyError(f"the file has no signature {key}")
+
+
+def _own_names(numbers: Any, graph: Any) -> dict[str, Tensor]:
+    names = [graph.tensors[number].name.decode() for number in numbers]
+    return {name: Tensor(position, name) for position, name in enumerate(names)}
 
 
 def _tensors(maps: Any, order: list[int], graph: Any) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.process import RunnerError, RunnerProcess, RunnerTimeoutError
-from portproof.runtimes.protocol import Inspect, Node, Refusal, Request
+from portproof.runtimes.protocol import Answer, Inspect, Node, Refusal, Request
 from portproof.verifying.trial import Trial
 
 
@@ -67,31 +67,51 @@ def ask(
             error="takes one row at a time",
             lacks="batches whose rows depend on each other",
         )
-    names = trial.endpoint.inputs
-    request = _request(trial, path, by_row, inspect, timed)
+    endpoint = trial.endpoint
+    if inspect:  # tensors keep their own names
+        endpoint = endpoint.model_copy(update={"outputs": {}, "output_forms": {}})
+    calls = _Calls(trial, runner, _request(trial, path, by_row, inspect, timed), largest)
     try:
-        named = {names[key]: array for key, array in inputs.items()}
-        answer, outputs = runner.compute(request, named, largest)
+        outputs = endpoint.translated(calls, trial.signature)(inputs)
+    except _RefusedError as error:
+        return CallResult(error=str(error), lacks=trial.runtime.lack_in(str(error)))
     except RunnerError as error:  # a runner that died says nothing of itself
         return CallResult(error=str(error), late=isinstance(error, RunnerTimeoutError))
-    if isinstance(answer, Refusal):
-        return CallResult(error=answer.error, lacks=trial.runtime.lack_in(answer.error))
-    if trial.runtime.backend and answer.backend != trial.runtime.backend:
-        return CallResult(error=f"computed by the backend {answer.backend!r} instead")
-    if not inspect:
-        signature_names = {file_name: name for name, file_name in trial.endpoint.outputs.items()}
-        renamed = {signature_names.get(name, name): array for name, array in outputs.items()}
-        if len(renamed) < len(outputs):
-            return CallResult(error=f"two outputs of one name among {', '.join(outputs)}")
-        outputs = renamed
+    except ValueError as error:  # of the forms
+        return CallResult(error=str(error), lacks=trial.runtime.lack_in(str(error)))
+    first = calls.answers[0]
     return CallResult(
         outputs,
-        answer.seconds,
-        answer.note,
-        load=answer.load,
-        nodes=answer.nodes,
-        output_nodes=answer.output_nodes,
+        sum(answer.seconds for answer in calls.answers),
+        first.note,
+        load=first.load,
+        nodes=first.nodes,
+        output_nodes=first.output_nodes,
     )
+
+
+class _RefusedError(Exception):
+    """What a runner said instead of an answer."""
+
+
+@dataclass
+class _Calls:
+    """Calls of an artifact by its own names. Raises RunnerError and _RefusedError."""
+
+    trial: Trial
+    runner: RunnerProcess
+    request: Request
+    largest: float
+    answers: list[Answer] = field(default_factory=list)
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        answer, outputs = self.runner.compute(self.request, inputs, self.largest)
+        if isinstance(answer, Refusal):
+            raise _RefusedError(answer.error)
+        if self.trial.runtime.backend not in ("", answer.backend):
+            raise RunnerError(f"computed by the backend {answer.backend!r} instead")
+        self.answers.append(answer)
+        return outputs
 
 
 def _request(trial: Trial, path: str, by_row: bool, inspect: Inspect, timed: bool) -> Request:
@@ -100,7 +120,7 @@ def _request(trial: Trial, path: str, by_row: bool, inspect: Inspect, timed: boo
         artifact=str(bundle.artifact_path(path)),
         format=artifact.format,
         graph=str(bundle.artifact_path(artifact.graph)) if artifact.graph else None,
-        signature=trial.signature_name,
+        signature=own if (own := trial.endpoint.signature) is not None else trial.signature_name,
         signatures=len(artifact.endpoints),
         by_row=by_row,
         options=dict(trial.runtime.options),

@@ -5,8 +5,7 @@ import { clocked, collect, feed, freed, profiled } from "./tensors.mjs";
 /** Loads a model from an IOHandler or an address: `run(inputs, { inspect, timed })`, and `dispose()`. */
 export async function load(tf, source) {
   const model = await tf.loadGraphModel(source);
-  const signature = model.modelSignature;
-  if (!signature?.inputs || !signature?.outputs) throw new Error("model.json has no signature");
+  const signature = signatureOf(model);
   return {
     run: (inputs, { inspect, timed }) =>
       freed(tf, () => {
@@ -15,6 +14,17 @@ export async function load(tf, source) {
       }),
     dispose: () => model.dispose(),
   };
+}
+
+/** The model's signature; where it has none, as old converters wrote them, its nodes by their names. */
+function signatureOf(model) {
+  const { modelSignature: own } = model;
+  if (own?.inputs && own?.outputs) return own;
+  const { modelTopology, userDefinedMetadata } = model.artifacts;
+  if (userDefinedMetadata?.signature) return userDefinedMetadata.signature;
+  const byName = Object.fromEntries(modelTopology.node.map(({ name }) => [name, { name }]));
+  const outputs = Object.fromEntries(model.outputNodes.map((name) => [name, { name }]));
+  return { inputs: byName, outputs };
 }
 
 /** The inputs under the names that they have in the graph. */

@@ -1,4 +1,5 @@
 // A session of ONNX Runtime's JavaScript API, which is one for Node and for pages.
+import { byRow } from "./rows.mjs";
 
 const DTYPES = {
   F32: "float32",
@@ -15,8 +16,19 @@ const DTYPES = {
 };
 const NAMES = Object.fromEntries(Object.entries(DTYPES).map(([name, dtype]) => [dtype, name]));
 
-/** One call: {name: {dtype, shape, data}} -> {outputs, seconds}. */
-export async function call(ort, session, inputs) {
+/** One call, or one for each row: {name: {dtype, shape, data}} -> {outputs, seconds}. */
+export async function call(ort, session, inputs, rowByRow) {
+  if (!rowByRow) return await once(ort, session, inputs);
+  let seconds = 0;
+  const compute = async (row) => {
+    const result = await once(ort, session, row);
+    seconds += result.seconds;
+    return result.outputs;
+  };
+  return { outputs: await byRow(compute, inputs), seconds };
+}
+
+async function once(ort, session, inputs) {
   const feeds = Object.entries(inputs).map(([name, { dtype, shape, data }]) => [
     name,
     new ort.Tensor(DTYPES[dtype], data, shape),

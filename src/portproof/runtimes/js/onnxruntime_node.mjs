@@ -17,7 +17,7 @@ async function answer(request, content) {
     const session = await ort.InferenceSession.create(request.artifact, { executionProviders: ["cpu"] });
     loaded = { path: request.artifact, session, seconds: (performance.now() - started) / 1000 };
   }
-  const { outputs, seconds } = await call(ort, loaded.session, parse(content));
+  const { outputs, seconds } = await call(ort, loaded.session, parse(content), request.by_row);
   return { seconds, load: loaded.seconds, backend: "cpu", outputs: serialize(outputs) };
 }
 

@@ -29,7 +29,11 @@ def main() -> None:
             experimental_op_resolver_type=OpResolverType[resolver],
             experimental_preserve_all_tensors=bool(request.inspect),
         )
-        runner = interpreter.get_signature_runner(request.signature)
+        runner = (
+            interpreter.get_signature_runner(request.signature)
+            if request.signature
+            else by_position(interpreter)
+        )
 
         def infer(inputs: Arrays) -> Arrays:
             outputs = dict(runner(**inputs))
@@ -38,6 +42,24 @@ def main() -> None:
         return infer
 
     serve({"ai-edge-litert": version("ai-edge-litert")}, load, lambda: resolver)
+
+
+def by_position(interpreter: Any) -> Any:
+    """A call of a file without signatures, by the tensors' own names."""
+    inputs = {detail["name"]: detail for detail in interpreter.get_input_details()}
+
+    def run(**arrays: Any) -> Arrays:
+        for name, array in arrays.items():
+            if tuple(inputs[name]["shape"]) != array.shape:
+                interpreter.resize_tensor_input(inputs[name]["index"], array.shape, strict=True)
+        interpreter.allocate_tensors()
+        for name, array in arrays.items():
+            interpreter.set_tensor(inputs[name]["index"], array)
+        interpreter.invoke()
+        outputs = interpreter.get_output_details()
+        return {detail["name"]: interpreter.get_tensor(detail["index"]) for detail in outputs}
+
+    return run
 
 
 def inner_tensors(interpreter: Any, request: Request) -> Arrays:

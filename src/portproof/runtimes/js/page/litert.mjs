@@ -1,5 +1,6 @@
 // In the page: a .tflite file in LiteRT.js on its WASM accelerator.
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
+import { byRow } from "/rows.mjs";
 import { parse, serialize } from "/safetensors.mjs";
 
 const NAMES = new Map([[Float32Array, "F32"], [Int32Array, "I32"]]);
@@ -10,7 +11,7 @@ async function call(signature, inputs) {
   const feed = Object.fromEntries(
     Object.entries(inputs).map(([name, { shape, data }]) => [name, new Tensor(data, shape)]),
   );
-  const results = await model.run(signature, feed);
+  const results = await (signature ? model.run(signature, feed) : model.run(feed));
   const outputs = {};
   for (const [name, tensor] of Object.entries(results)) {
     const data = tensor.toTypedArray().slice();
@@ -20,28 +21,6 @@ async function call(signature, inputs) {
   }
   Object.values(feed).forEach((tensor) => tensor.delete());
   return outputs;
-}
-
-/** A batch, a row at a time. */
-async function callByRow(signature, inputs) {
-  const [first] = Object.values(inputs);
-  if (!first.shape[0]) throw new Error("takes a row at a time, and this batch has none");
-  const rows = [];
-  for (let i = 0; i < first.shape[0]; i++) {
-    const row = Object.entries(inputs).map(([name, { dtype, shape: [count, ...rest], data }]) => {
-      const size = data.length / count;
-      return [name, { dtype, shape: [1, ...rest], data: data.slice(i * size, (i + 1) * size) }];
-    });
-    rows.push(await call(signature, Object.fromEntries(row)));
-  }
-  return Object.fromEntries(Object.keys(rows[0]).map((name) => [name, joined(rows.map((row) => row[name]))]));
-}
-
-function joined(rows) {
-  const { dtype, shape: [, ...rest], data: first } = rows[0];
-  const data = new first.constructor(first.length * rows.length);
-  rows.forEach((row, i) => data.set(row.data, i * first.length));
-  return { dtype, shape: [rows.length, ...rest], data };
 }
 
 window.portproof = {
@@ -57,10 +36,11 @@ window.portproof = {
   async load(address) {
     model = await loadAndCompile(address, { accelerator: this.backend });
   },
-  async run({ signature, byRow }) {
+  async run({ signature, byRow: oneByOne }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
     const started = performance.now();
-    const outputs = await (byRow ? callByRow : call)(signature, inputs);
+    const compute = (feed) => call(signature, feed);
+    const outputs = await (oneByOne ? byRow(compute, inputs) : compute(inputs));
     const seconds = (performance.now() - started) / 1000;
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     // On WASM the accelerator is XNNPACK; the built-in kernels compute what it does not take.

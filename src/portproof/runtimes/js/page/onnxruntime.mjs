@@ -19,9 +19,9 @@ window.portproof = {
   async load(address) {
     session = await ort.InferenceSession.create(address, { executionProviders: [this.backend] });
   },
-  async run() {
+  async run({ byRow }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
-    const compute = () => call(ort, session, inputs);
+    const compute = () => call(ort, session, inputs, byRow);
     const [{ outputs, seconds }, dispatches] = this.backend === "webgpu" ? await counted(compute) : [await compute(), 0];
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     return { seconds, backend: this.backend, note: dispatches ? `${dispatches} dispatches on WebGPU` : "" };
