@@ -18,11 +18,15 @@ def has_scores(name: str, reference: Array) -> bool:
     """
     if not is_float(reference.dtype) or reference.ndim < 1 or reference.shape[-1] < 2:
         return False
-    return name in SCORE_NAMES or _is_distribution(reference.astype(np.float64))
+    return name in SCORE_NAMES or is_distribution(reference)
 
 
-def _is_distribution(values: Array) -> bool:
-    if not values.size or not np.isfinite(values).all() or values.min() < 0:
+def is_distribution(values: Array) -> bool:
+    """Whether the last axis of each row is a probability for each of its classes."""
+    values = values.astype(np.float64)
+    if values.ndim < 1 or values.shape[-1] < 2 or not values.size:
+        return False
+    if not np.isfinite(values).all() or values.min() < 0:
         return False
     return bool(np.allclose(values.sum(axis=-1), 1, rtol=0, atol=_SUM_TOLERANCE))
 

@@ -9,13 +9,14 @@ from portproof.bundle.float_format import Array
 from portproof.bundle.manifest import DECIDING, Regime, Sweep, Vector
 from portproof.bundle.report import Cell, Envelope, Errors, WorstElement
 from portproof.bundle.signature import TensorSpec
-from portproof.bundle.tensors import Arrays
+from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import PASSING, Verdict, worst
 from portproof.comparing.arrays import Expected
 from portproof.comparing.decisions import count_decisions, count_right, has_scores
 from portproof.comparing.envelopes import Point, envelope, magnitude
 from portproof.comparing.floors import below_floor
 from portproof.comparing.judging import expected_of, judge, proves_nothing
+from portproof.comparing.likeness import likeness
 from portproof.comparing.metrics import NEGLIGIBLE, Metrics, merged
 from portproof.comparing.yardstick import size_of_inputs
 from portproof.verifying.asking import CallResult
@@ -71,6 +72,11 @@ def _outcome(
     expected = expected_of(arrays, output, trial.artifact.group)
     got = result.outputs.get(output)
     verdict, reason, metrics = judge(got, spec, expected, allowance)
+    if verdict == "wrong" and metrics and got is not None:
+        references = in_group(arrays, "reference")
+        others = {name: array for name, array in references.items() if name != output}
+        known = likeness(got, expected.reference, others)
+        reason = "; ".join(filter(None, [reason, known]))
     outcome = Outcome(vector.case, verdict, reason, metrics, result.seconds, result.note)
     if got is None or metrics is None:
         return outcome

@@ -46,9 +46,9 @@ def main() -> None:
 
 def by_position(interpreter: Any) -> Any:
     """A call of a file without signatures, by the tensors' own names."""
-    inputs = {detail["name"]: detail for detail in interpreter.get_input_details()}
 
     def run(**arrays: Any) -> Arrays:
+        inputs = {detail["name"]: detail for detail in interpreter.get_input_details()}
         for name, array in arrays.items():
             if tuple(inputs[name]["shape"]) != array.shape:
                 interpreter.resize_tensor_input(inputs[name]["index"], array.shape, strict=True)
