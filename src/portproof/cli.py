@@ -360,6 +360,53 @@ def _pairs(texts: list[str] | None) -> dict[str, str]:
 
 
 @app.command()
+def compare(
+    old: Annotated[
+        str, typer.Argument(help="A bundle, its address, a report.json, or a file with --against.")
+    ],
+    new: Annotated[
+        str | None, typer.Argument(help="The same; without it, two runtimes of the first.")
+    ] = None,
+    runtime: Runtimes = None,
+    against: Annotated[
+        str, typer.Option(help="The model that files of other tools should be.")
+    ] = "",
+    inputs: Annotated[
+        Path | None, typer.Option(help="That model's own data: a .npz or .safetensors file.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the comparison as Markdown to this file too.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="The public key that a published bundle is signed with.")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run artifacts outside of the sandbox.")
+    ] = False,
+) -> None:
+    """Say what got worse from one bundle, or one version of a runtime, to another.
+
+    A bundle's own report.json is used where it is of these files; else it is verified first.
+    Exit status: 0 nothing got worse, 1 something did. In a GitHub job it also writes its page.
+    """
+    from portproof.comparison import Original
+    from portproof.comparison import compare as compare_two
+    from portproof.reporting.files import write_comparison
+    from portproof.reporting.progress import progress, runtime_progress
+    from portproof.reporting.terminal import print_comparison
+    from portproof.verification import Callbacks, VerifyOptions
+
+    options = VerifyOptions(runtimes=tuple(runtime or ()), key=key, trust=trust)
+    original = Original(against, inputs, ARTIFACTS)
+    with progress(quiet=False, verbose=False) as on_cell:
+        callbacks = Callbacks(on_cell, runtime_progress(quiet=False), note)
+        comparison = compare_two(old, new, original, options, callbacks)
+    print_comparison(comparison)
+    write_comparison(comparison, markdown)
+    raise typer.Exit(1 if comparison.regressions or not comparison.changes else 0)
+
+
+@app.command()
 def bench(
     bundles: Bundles = None,
     runtime: Runtimes = None,

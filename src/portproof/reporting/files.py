@@ -12,8 +12,9 @@ from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.errors import BundleError, described
 from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
 from portproof.bundle.report import Performance, Report, renewed
-from portproof.reporting import github, markdown
+from portproof.reporting import changes_text, github, markdown
 from portproof.reporting.card import render_card
+from portproof.reporting.changes import Comparison
 from portproof.reporting.page import render_page
 
 
@@ -75,6 +76,15 @@ def write_for_programs(report: Report, *, json: Path | None, junit: Path | None)
     if github.is_here():
         print("\n".join(github.annotations(report)))  # these are commands
         github.write_summary(report)
+
+
+def write_comparison(comparison: Comparison, path: Path | None) -> None:
+    """The comparison as Markdown in the file that was asked for, and on the GitHub job's page."""
+    lines = list(changes_text.markdown(comparison))
+    if path:
+        atomic.write_text_anywhere(path, "\n".join(lines) + "\n")
+    if github.is_here():
+        github.add_to_summary(lines)
 
 
 def write_performance(timed: Sequence[Performance], path: Path) -> None:

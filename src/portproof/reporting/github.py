@@ -4,7 +4,7 @@ https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from portproof.bundle.report import Report
@@ -43,6 +43,11 @@ def _escaped(text: str) -> str:
 
 def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> None:
     """Add the report to the job's page, where there is one."""
+    add_to_summary(markdown.summary(report), environment)
+
+
+def add_to_summary(lines: Iterable[str], environment: Mapping[str, str] = os.environ) -> None:
+    """Add lines of Markdown to the job's page, where there is one."""
     if path := environment.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a", encoding="utf-8") as page:
-            page.write("\n".join(markdown.summary(report)) + "\n")
+            page.write("\n".join(lines) + "\n")

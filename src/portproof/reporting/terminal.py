@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from portproof.bundle.report import Performance, Report
-from portproof.reporting import diagnosis_text, table, units
+from portproof.reporting import changes_text, diagnosis_text, table, units
+from portproof.reporting.changes import Comparison
 from portproof.reporting.printing import console, say
 from portproof.runtimes.environments.environment import MadeEnvironment, environments_folder
 from portproof.runtimes.listing import RuntimeState
@@ -47,6 +48,10 @@ def print_performance(timed: Sequence[Performance]) -> None:
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:
     _print(lambda _: diagnosis_text.render(diagnosis))
+
+
+def print_comparison(comparison: Comparison) -> None:
+    _print(lambda _: changes_text.render(comparison))
 
 
 def print_runtimes(states: Sequence[RuntimeState]) -> None:
