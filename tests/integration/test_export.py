@@ -174,7 +174,7 @@ def test_the_python_api_takes_a_module(tmp_path: Path) -> None:
     bundle = portproof.export(Scale(), tmp_path / "s", inputs={"x": np.eye(3, 2, dtype=np.float32)})
     # Every float32 format but those that need a Keras model.
     formats = {artifact.format for artifact in bundle.manifest.artifacts}
-    assert formats == {"savedmodel", "checkpoint", "tflite", "tfjs-graph"}
+    assert formats == {"savedmodel", "checkpoint", "tflite", "onnx", "tfjs-graph"}
     assert portproof.verify(bundle.path, runtimes=["litert"]).ok
 
 

@@ -1,5 +1,6 @@
 """ONNX files: their names, their checker, and the runtimes that load them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import portproof
 from portproof.bundle.bundle import Bundle
 from portproof.exporting import export_source
 from portproof.formats.table import FORMATS
+from verify.faults.damage import rewrite_manifest
 
 RUNTIMES = (
     "onnxruntime",
@@ -32,11 +34,44 @@ def test_an_onnx_file_has_the_signatures_own_names(bundles: dict[str, Bundle]) -
 
 
 @pytest.mark.parametrize("name", ["quadratic", "my_module", "quadratic_keras"])
-def test_every_runtime_of_onnx_proves_it(bundles: dict[str, Bundle], name: str) -> None:
-    report = portproof.verify(bundles[name].path, runtimes=list(RUNTIMES))
-    cells = [cell for cell in report.cells if cell.format == "onnx" and cell.regime != "edge"]
+def test_every_runtime_of_onnx_proves_it(
+    bundles: dict[str, Bundle], tmp_path: Path, name: str
+) -> None:
+    bundle = shutil.copytree(bundles[name].path, tmp_path / name)
+    report = portproof.verify(bundle, runtimes=list(RUNTIMES))
+    cells = [c for c in report.cells if c.full_format == "onnx" and c.regime != "edge"]
     assert {cell.runtime for cell in cells} == set(RUNTIMES)
     assert {cell.verdict for cell in cells} <= {"exact", "faithful"}
+    assert report.ok
+
+
+def test_variants_declare_an_error_and_keep_it(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    """Both claims: what ONNX Runtime's plain kernels give, and what is left of the model."""
+    bundle = shutil.copytree(bundles["quadratic_keras"].path, tmp_path / "quadratic_keras")
+    manifest = bundles["quadratic_keras"].manifest
+    budgets = {a.variant: a.budgets for a in manifest.artifacts if a.format == "onnx"}
+    assert budgets["float16"]["serving_default"]["y"].sqnr
+    assert budgets["int8"]["serving_default"]["y"].lsb == 5
+    report = portproof.verify(bundle, runtimes=["onnxruntime", "onnxruntime-node"])
+    verdicts = {c.variant: c.verdict for c in report.cells if c.regime != "edge"}
+    assert verdicts == {"": "faithful", "float16": "close", "int8": "close"}
+
+
+def test_a_weight_that_is_off_in_int8_is_caught(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    bundle = shutil.copytree(bundles["quadratic_keras"].path, tmp_path / "quadratic_keras")
+    path = bundle / "onnx-int8" / "serving_default.onnx"
+    model = onnx.load(path)
+    name = "y_1/Cast/ReadVariableOp:0_scale"
+    [scale] = [tensor for tensor in model.graph.initializer if tensor.name.endswith(name)]
+    off = onnx.numpy_helper.to_array(scale) * np.float32(1.1)
+    scale.CopyFrom(onnx.numpy_helper.from_array(off, scale.name))
+    onnx.save(model, path)
+    rewrite_manifest(bundle, bundles["quadratic_keras"].manifest)
+    report = portproof.verify(bundle, runtimes=["onnxruntime"])
+    wrong = {
+        cell.variant for cell in report.cells if cell.verdict == "wrong" and cell.regime != "edge"
+    }
+    assert wrong == {"int8"}
 
 
 class OneTensorTwice(tf.Module):  # type: ignore[misc]

@@ -130,13 +130,13 @@ def _copied(
     target = root / folder
     if file.is_dir():
         shutil.copytree(file, target, symlinks=True)
-        path = folder
+        path = f"{folder}/{contents.loaded}".rstrip("/")
     else:
         target.mkdir()
         shutil.copyfile(file, target / file.name)
         path = f"{folder}/{file.name}"
     endpoints = {name: _endpoint(path, name, found) for name, found in matches.items()}
-    notes = [f"made by something else: {file.name}, as it was", *contents.notes]
+    notes = [f"made by something else: {file.name}, as it was"]
     notes += [note for found in matches.values() for note in found.notes()]
     return Written(endpoints, tuple(dict.fromkeys(notes)), _floors(contents, source, endpoints))
 

@@ -1,6 +1,6 @@
 """What can be called in a file of somebody's: names, dtypes and shapes, as far as it says them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,11 @@ class Interface:
         name: The file's name of it; empty: it has none.
         inputs: By the file's own names.
         outputs: The same.
-        path: Where it is, below what was read: a file or a folder; empty: all of it.
     """
 
     name: str
     inputs: dict[str, OwnTensor]
     outputs: dict[str, OwnTensor]
-    path: str = ""
 
     def __str__(self) -> str:
         def listed(tensors: dict[str, OwnTensor]) -> str:
@@ -59,10 +57,10 @@ class Contents:
         format: Its format.
         variant: The variant that it is, by its weights and what flows in it; empty: plain float32.
         interfaces: What can be called in it.
-        notes: What was found out and is worth knowing.
+        loaded: Of a folder, the file in it that a runtime is given; empty: the folder.
     """
 
     format: str
     variant: str
     interfaces: tuple[Interface, ...]
-    notes: tuple[str, ...] = field(default=())
+    loaded: str = ""

@@ -144,9 +144,10 @@ def _tfjs(path: Path) -> Contents:
         if weight.get("quantization")
     }
     variant = "dynamic-range" if kinds - {"float16"} else "float16" if kinds else ""
-    if content.get("format") == "layers-model" or "model_config" in content["modelTopology"]:
-        return Contents("tfjs-layers", variant, (_layers_interface(content["modelTopology"]),))
-    return Contents("tfjs-graph", variant, (_graph_interface(content),))
+    topology = content["modelTopology"]
+    if content.get("format") == "layers-model" or "model_config" in topology:
+        return Contents("tfjs-layers", variant, (_layers_interface(topology),), "model.json")
+    return Contents("tfjs-graph", variant, (_graph_interface(content),), "model.json")
 
 
 def _graph_interface(content: Any) -> Interface:

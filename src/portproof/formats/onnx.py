@@ -58,8 +58,11 @@ def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Wr
 
 def _converted(concrete: Any) -> tuple[Any, tuple[str, ...]]:
     """The model of one signature, under its own names; notes on what was changed."""
+    from tf2onnx import utils
     from tf2onnx.convert import from_graph_def
 
+    # It numbers the names that it makes up from here on: each export is to give the same bytes.
+    utils.INTERNAL_NAME = 0
     # It warns of functions of TensorFlow's that it calls itself.
     tf.get_logger().setLevel("ERROR")
     frozen = freeze(concrete, inline=True)

@@ -108,7 +108,7 @@ def compare_reports(
         for place in dict.fromkeys([*before, *after])
         if place[1] not in missing
     ]
-    told = [f"{name} ran on one side only" for name in sorted(missing)]
+    told = [f"on one side only: {', '.join(sorted(missing))}"] if missing else []
     return Comparison(*names, changes, told)
 
 

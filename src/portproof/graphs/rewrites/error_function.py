@@ -75,6 +75,19 @@ _LARGE = (
 _INVERSE_SQRT_PI = 5.6418958354775628695e-1
 _SMALL_END, _MIDDLE_END = 0.46875, 4.0
 # Beyond this the function has reached its limit in float32, and the square stays finite.
+# erfc(x) exp(x^2) (1 + x / 2) as a polynomial in 1 / (1 + x / 2): least squares of the relative
+# error at Chebyshev's nodes, where erfc(x) is no denormal; 5e-8 off at most.
+_SCALED = (
+    -0.0601380104,
+    0.289585496,
+    -0.497110157,
+    0.288826147,
+    -0.0336058359,
+    0.205444577,
+    0.242459006,
+    0.282456516,
+    0.282082212,
+)
 _LARGE_END = 10.5
 
 
@@ -92,6 +105,22 @@ def erfc(_: Any, inputs: Sequence[Tensor]) -> Tensor:
     size = tf.abs(x)
     far = _erfc_of_large(tf.maximum(size, _SMALL_END))
     return tf.where(size <= _SMALL_END, 1 - _erf_of_small(x), tf.where(x < 0, 2 - far, far))
+
+
+def erfc_in_one(node: Any, inputs: Sequence[Tensor]) -> Tensor:
+    """Of float32, the same by one formula for all arguments.
+
+    In ONNX Runtime's WebGPU shaders there are no `Min` and `Max`: what the other formula has of
+    them would be computed on the CPU, between shaders.
+    """
+    [x] = inputs
+    if x.dtype != tf.float32:
+        return erfc(node, inputs)
+    size = tf.abs(x)
+    share = 1 / (1 + 0.5 * size)
+    value = share * tf.exp(-(size * size)) * _polynomial(_SCALED, share)
+    negative = tf.cast(x < 0, x.dtype)
+    return value + negative * (2 - 2 * value)
 
 
 def _erf_of_small(x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from portproof.graphs.rewrites.elementwise import (
     softsign,
     transpose,
 )
-from portproof.graphs.rewrites.error_function import erf, erfc
+from portproof.graphs.rewrites.error_function import erf, erfc, erfc_in_one
 from portproof.graphs.rewrites.micro import select, tile
 from portproof.graphs.rewrites.pooling import average_pool_3d, max_pool_3d
 from portproof.graphs.splicing import Rewrite, spliced
@@ -37,7 +37,7 @@ Table = dict[str, Row]
 
 
 ONNX: Table = {
-    "Erfc": Row(erfc, "Erfc, which tf2onnx does not know, by W. J. Cody's rational functions"),
+    "Erfc": Row(erfc_in_one, "Erfc, which tf2onnx does not know, by a polynomial and exp"),
 }
 
 TFJS: Table = {
