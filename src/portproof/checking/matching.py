@@ -110,7 +110,8 @@ class _Pairs:
         if not ways or (kind == "input" and len(free) > len(rest)):
             raise self._error(f"its {kind}s do not fit the model's")
         if len(ways) > 1:
-            example = " ".join(f"--map {key}={other}" for key, (other, _) in ways[0].items())
+            open_ = {key: way for key, (way, _) in ways[0].items() if way != ways[1][key][0]}
+            example = " ".join(f"--map {key}={other}" for key, other in open_.items())
             raise self._error(f"its {kind}s fit in several ways. Say which is which: {example}")
         return pairs | ways[0]
 

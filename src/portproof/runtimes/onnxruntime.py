@@ -8,7 +8,8 @@ from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import ONNX, Runtime
 
 LACKS = (
-    (r"'f16' type used without", "floats of 16 bits in shaders (the adapter has no shader-f16)"),
+    (r"nothing was computed on WebGPU", "a shader for any of its ops"),
+    (r"requires f16 but the device does not", "floats of 16 bits in shaders"),
     (r"Could not find an implementation for (\w+)\((\d+)\)", r"\1 of opset \2"),
     (r"Fatal error: [\w.:]*?(\w+)\(-?\d+\) is not a registered function/op", r"\1"),
 )

@@ -110,8 +110,8 @@ def erfc(_: Any, inputs: Sequence[Tensor]) -> Tensor:
 def erfc_in_one(node: Any, inputs: Sequence[Tensor]) -> Tensor:
     """Of float32, the same by one formula for all arguments.
 
-    In ONNX Runtime's WebGPU shaders there are no `Min` and `Max`: what the other formula has of
-    them would be computed on the CPU, between shaders.
+    It is a fifth of the other's nodes: tf2onnx makes seven of each `where`, and what a runtime has
+    no shader for goes back and forth between a GPU and the CPU.
     """
     [x] = inputs
     if x.dtype != tf.float32:

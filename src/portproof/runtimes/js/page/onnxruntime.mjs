@@ -1,13 +1,15 @@
 // In the page: an .onnx file in ONNX Runtime Web, on WASM or WebGPU.
-import * as ort from "onnxruntime-web";
 import { call } from "/onnx_session.mjs";
 import { counted } from "/page/dispatches.mjs";
 import { parse, serialize } from "/safetensors.mjs";
 
+let ort = null;
 let session = null;
 
 window.portproof = {
   async start({ backend }) {
+    // Not the one of `onnxruntime-web/all`, whose older shaders read integers of 8 bits as others.
+    ort = await import(`onnxruntime-web/${backend}`);
     ort.env.wasm.wasmPaths = "/node_modules/onnxruntime-web/dist/";
     this.backend = backend;
   },
