@@ -21,7 +21,7 @@ REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-regis
 # What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all setup train export plots verify publish test test-slow test-all fuzz faults hostile zoo conformance bench \
+.PHONY: all setup train export plots verify publish test test-slow test-all fuzz faults foreign hostile zoo conformance bench \
 	versions lint lock clean
 .DEFAULT_GOAL := all
 
@@ -68,6 +68,10 @@ fuzz: $(INSTALLED)
 # What is caught, and what is flagged for nothing: a quarter of an hour. `make test-all` runs a part.
 faults: $(INSTALLED)
 	python -m verify.faults --write
+
+# Files that the raw converters made, of whole and of damaged models: ten minutes.
+foreign: $(INSTALLED)
+	python -m verify.foreign --write
 
 # Models that nobody here wrote, in every format and runtime: two hours. `make test-all` runs a part.
 zoo: $(INSTALLED)

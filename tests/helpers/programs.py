@@ -21,8 +21,8 @@ def browser_variables() -> dict[str, str]:
 
 
 def link_packages(folder: Path) -> None:
-    """Put the npm packages of TF.js and LiteRT.js into a folder, as `npm install` would."""
-    for name in ("tfjs-node-cpu", "litert-chromium-wasm"):
+    """Put the npm packages of what runs in browsers into a folder, as `npm install` would."""
+    for name in ("tfjs-node-cpu", "litert-chromium-wasm", "onnxruntime-chromium-wasm"):
         [runtime] = select([name], [])
         assert runtime.environment
         for package in (runtime.environment.folder / "node_modules").iterdir():

@@ -85,7 +85,7 @@ def address(folder: Path) -> Iterator[str]:
 
 def test_python_runs_as_printed(folder: Path, expected: list[float]) -> None:
     others = [s for s in snippets(folder, "python") if "tf.saved_model" not in s]
-    assert len(others) == 2
+    assert len(others) == 3
     for snippet in others:
         np.testing.assert_allclose(
             numbers(run(sys.executable, "-c", snippet, cwd=folder)), expected, rtol=1e-5
@@ -101,7 +101,7 @@ def test_node_runs_as_printed(folder: Path, expected: list[float]) -> None:
 
 def test_pages_run_as_printed(folder: Path, expected: list[float], address: str) -> None:
     pages = snippets(folder, "html")
-    assert len(pages) == (3 if folder.name == "quadratic_keras" else 2)
+    assert len(pages) == (4 if folder.name == "quadratic_keras" else 3)
     for n, snippet in enumerate(pages):
         (folder / f"page{n}.html").write_text(snippet)
         stdout = run(*node_command("console.mjs", f"{address}/page{n}.html", "1"), cwd=folder)

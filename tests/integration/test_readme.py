@@ -70,6 +70,14 @@ def test_a_users_own_model_is_proven_by_the_commands_shown(tmp_path: Path) -> No
     assert "tflite int8" in [artifact.name for artifact in bundle.manifest.artifacts]
 
 
+@pytest.mark.slow
+def test_files_of_a_package_are_proven_by_the_commands_shown(tmp_path: Path) -> None:
+    [block] = re.findall(r"<!-- foreign.*?-->\n```console\n(.*?)```", README, flags=re.DOTALL)
+    commands = block.strip().replace("pip download", f"{sys.executable} -m pip download")
+    printed = shell(" && ".join(commands.splitlines()), tmp_path)
+    assert printed.count("nmp.checked proven: ") == 2
+
+
 def test_the_example_of_a_format_equals_its_file() -> None:
     [shown] = blocks("py")
     assert shown == (REPOSITORY / "examples" / "numpy_format.py").read_text()

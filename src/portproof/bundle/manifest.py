@@ -63,6 +63,13 @@ class Endpoint(Record):
     feeds: dict[str, _TensorName] = Field(default_factory=dict)
     fetches: dict[str, _TensorName] = Field(default_factory=dict)
 
+    @property
+    def is_the_signatures(self) -> bool:
+        """Whether all names and forms are the signature's own."""
+        pairs = [*self.inputs.items(), *self.outputs.items()]
+        same = self.signature is None and not (self.input_forms or self.output_forms)
+        return same and all(name == own for name, own in pairs)
+
     def translated(self, infer: Infer, signature: Signature) -> Infer:
         """A call by the signature's names and forms, of one by the artifact's own."""
         names, forms = (self.inputs, self.outputs), (self.input_forms, self.output_forms)

@@ -99,10 +99,15 @@ class Card:
     manifest: Manifest
 
     def example(self, name: str) -> Example | None:
-        """How to call an artifact's first signature; None where the bundle has no such artifact."""
+        """How to call an artifact's first signature; None where the bundle has no such artifact.
+
+        None too of a file of somebody else's that has other names than the signature.
+        """
         for artifact in self.manifest.artifacts:
             if artifact.name == name:
-                signature = next(iter(artifact.endpoints))
+                signature, endpoint = next(iter(artifact.endpoints.items()))
+                if name != "tfjs-layers" and not endpoint.is_the_signatures:
+                    return None
                 specs = self.manifest.signatures[signature]
                 inputs = tuple(_input(key, spec) for key, spec in specs.inputs.items())
                 return Example(artifact, signature, inputs, tuple(specs.outputs.values()))
