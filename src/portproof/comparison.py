@@ -62,10 +62,21 @@ def _versions(
         raise UsageError(
             "name a second bundle, or two runtimes: --runtime litert@1.4.0 --runtime litert@2.3.0."
         )
-    report = _verified(name, original, options, callbacks)
     first, second = options.runtimes
-    old, new = (_of_runtime(report, runtime) for runtime in (first, second))
-    return compare_reports(old, new, (f"{name} in {first}", second), {first: second})
+    return two_runtimes(_verified(name, original, options, callbacks), name, first, second)
+
+
+def two_runtimes(report: Report, name: str, old: str, new: str) -> Comparison:
+    """Compare two runtimes of one report.
+
+    Args:
+        report: The report.
+        name: What it is of, in words.
+        old: The older one's name.
+        new: The newer one's.
+    """
+    sides = _of_runtime(report, old), _of_runtime(report, new)
+    return compare_reports(*sides, (f"{name} in {old}", new), {old: new})
 
 
 def _of_runtime(report: Report, runtime: str) -> Report:

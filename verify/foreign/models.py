@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]
 # Inputs by name -> outputs by name, of a model.
 Call = Callable[[keras.Model, dict[str, Any]], dict[str, Any]]
 
@@ -113,7 +113,7 @@ def rows(name: str) -> Arrays:
     rng = np.random.default_rng(7)
     if name == "text":
         return {"words": rng.integers(0, 50, size=(40, 12)).astype(np.int32)}
-    shapes = {
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
         "image": {"image": (24, 24, 3)},
         "table": {"left": (6,), "right": (3,)},
         "sound": {"sound": (400,)},

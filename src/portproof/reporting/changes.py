@@ -19,7 +19,7 @@ class Side:
 
     Attributes:
         verdict: The worst of its cells that decide.
-        share: The most that any output uses of its bound; None where nothing has one.
+        share: The most that any output uses of its bound; None of a variant, which is beyond it.
         reason: Why the worst cell is what it is.
         size: Bytes of the artifact.
         seconds: The median time of a call with one row.
@@ -135,7 +135,7 @@ def _sides(
     for (model, format_, runtime), of_place in cells.items():
         verdict = overall(of_place)
         reasons = [cell.detail for cell in of_place if cell.verdict == verdict and cell.detail]
-        shares = [cell.bound_ratio for cell in of_place if cell.bound_ratio is not None]
+        shares = [cell.bound_ratio for cell in of_place if cell.bound_ratio and not cell.variant]
         name = f"{models.get(model, model)} {format_}"
         sides[name, runtimes.get(runtime, runtime)] = Side(
             verdict,
