@@ -130,7 +130,7 @@ def _judge_outputs(
             for tolerance in TOLERANCES:
                 observation.flagged[tolerance].add(key)
             continue
-        expected = expected_of(dict(arrays), name, trial.artifact.variant)
+        expected = expected_of(dict(arrays), name, trial.artifact.group)
         output = answer.outputs.get(name)
         verdict, reason, metrics = judge(output, spec, expected, trial.allowance(name))
         _add_verdict(observation, key, verdict, reason)
