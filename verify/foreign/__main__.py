@@ -57,7 +57,8 @@ def main() -> None:
     print("\n".join(lines[:12]))
     if arguments.write:
         RESULTS.write_text("\n".join(lines) + "\n")
-    raise SystemExit(0 if all(r.caught == bool(r.damage) for r in results) else 1)
+    compared = [result for result in results if result.share]
+    raise SystemExit(0 if all(r.caught == bool(r.damage) for r in compared) else 1)
 
 
 def checked(name: str, folder: Path) -> Iterator[Result]:
@@ -94,8 +95,10 @@ def _result(name: str, format_: str, damage: str, report: Report) -> Result:
 
 def page(results: list[Result]) -> Iterator[str]:
     """Recall and false alarms, and each kind of damage."""
-    damaged = [result for result in results if result.damage]
+    # What a runtime does not run at all is caught by nobody's numbers.
+    damaged = [result for result in results if result.damage and result.share]
     whole = [result for result in results if not result.damage and result.share]
+    never = [result for result in results if not result.damage and not result.share]
     caught = sum(result.caught for result in damaged)
     yield "# Files that other tools wrote"
     yield ""
@@ -104,6 +107,10 @@ def page(results: list[Result]) -> Iterator[str]:
     yield f"- **Damaged: {caught} of {len(damaged)} are caught.**"
     yield f"- **Whole: {sum(r.caught for r in whole)} of {len(whole)} are flagged.** The farthest"
     yield f"  of them uses {100 * max(r.share for r in whole):.0f} % of its bound."
+    for result in never:
+        of_place = [r for r in results if (r.model, r.format) == (result.model, result.format)]
+        yield f"- Not counted: {len(of_place)} of {result.model} as {result.format}, which does not"
+        yield f"  run: {result.reason}"
     yield ""
     yield "| damage | files | caught | least error, in bounds |"
     yield "| --- | --- | --- | --- |"
