@@ -92,7 +92,11 @@ def _report_of(
     if name.endswith(".json") and Path(name).is_file():
         return _read(Path(name))
     if not options.runtimes:
-        known = _published_report(name, options) if is_address(name) else _known(Path(name))
+        if is_address(name):
+            # Without the key of who published it, its report is a stranger's word.
+            known = _published_report(name, options) if options.key else None
+        else:
+            known = _known(Path(name))
         if known:
             callbacks.log(f"{name}: by its report.json")
             return known
@@ -126,7 +130,7 @@ def _published_report(address: str, options: VerifyOptions) -> Report | None:
 def _known(folder: Path) -> Report | None:
     """The bundle's own report, where it is whole and of what is there."""
     try:
-        bundle = Bundle.open_unchecked(folder)
+        bundle = Bundle.open(folder)
         report = _read(folder / REPORT)
     except PortproofError:
         return None

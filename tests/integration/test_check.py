@@ -249,7 +249,7 @@ def test_the_command_checks_in_the_sandbox(files: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "model.checked proven: 6 faithful" in done.stdout
+    assert "model.tflite.checked proven: 6 faithful" in done.stdout
     assert json.loads((tmp_path / "r.json").read_text())["ok"]
-    assert portproof.diagnose(tmp_path / "model.checked", "litert-reference")
-    shutil.rmtree(tmp_path / "model.checked")
+    assert portproof.diagnose(tmp_path / "model.tflite.checked", "litert-reference")
+    shutil.rmtree(tmp_path / "model.tflite.checked")

@@ -56,6 +56,30 @@ def test_a_damaged_artifact_is_a_regression(old: Path, tmp_path: Path) -> None:
     assert "wrong → faithful" in printed
 
 
+def test_a_format_that_is_gone_is_a_regression(old: Path, tmp_path: Path) -> None:
+    new = Path(shutil.copytree(old, tmp_path / "new"))
+    manifest = Bundle.open(new).manifest
+    kept = tuple(a for a in manifest.artifacts if a.format != "onnx")
+    rewrite_manifest(new, manifest.model_copy(update={"artifacts": kept}))
+    (new / "report.json").unlink()
+    portproof.verify(new, runtimes=["litert"])
+    status, printed = run(old, new)
+    assert status == 1
+    assert "gone" in printed
+
+
+def test_a_file_that_was_changed_is_not_taken_at_its_reports_word(
+    old: Path, tmp_path: Path
+) -> None:
+    new = Path(shutil.copytree(old, tmp_path / "new"))
+    [artifact] = [a for a in Bundle.open(new).manifest.artifacts if a.name == "onnx"]
+    with (new / artifact.files[0].path).open("ab") as file:
+        file.write(b"x")
+    status, printed = run(old, new)
+    assert status == 2
+    assert "is not the file that was exported" in printed
+
+
 def test_a_report_alone_is_enough(old: Path, tmp_path: Path) -> None:
     report = json.loads((old / "report.json").read_text())
     for cell in report["cells"]:

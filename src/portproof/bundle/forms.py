@@ -54,7 +54,8 @@ class Form(Record):
         if self.scale is not None:
             limits = np.iinfo(dtype)
             steps = np.rint(array.astype(np.float64) / self.scale) + self.zero_point
-            quantised: Array = np.clip(np.nan_to_num(steps), limits.min, limits.max).astype(dtype)
+            steps = np.nan_to_num(steps, nan=self.zero_point)
+            quantised: Array = np.clip(steps, limits.min, limits.max).astype(dtype)
             return quantised
         narrowed = array.astype(dtype)
         if not np.array_equal(narrowed, array):
@@ -62,11 +63,13 @@ class Form(Record):
         return narrowed
 
     def signatures(self, array: Array, spec: TensorSpec) -> Array:
-        """The artifact's array as the signature has it."""
+        """The artifact's array as the signature has it. Raises ValueError where it does not fit."""
         if self.dtype and array.dtype == DTYPES[self.dtype]:
             if self.scale is not None:
                 array = (array.astype(np.float64) - self.zero_point) * self.scale
-            array = array.astype(DTYPES[spec.dtype])
+            given, array = array, array.astype(DTYPES[spec.dtype])
+            if self.scale is None and not np.array_equal(given, array):
+                raise ValueError(f"the artifact gave {self.dtype} that {spec.dtype} does not hold")
         if self.one_row:
             array = array[np.newaxis]
         if self.axes and array.ndim == len(self.axes):
@@ -123,4 +126,5 @@ def translated(
         rows = [call({n: a[i : i + 1] for n, a in inputs.items()}) for i in range(count)]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
-    return call_each if any(form.one_row for form in forms[0].values()) else call
+    one_row = any(form.one_row for of_kind in forms for form in of_kind.values())
+    return call_each if one_row else call

@@ -1,7 +1,7 @@
 """A file that something else made, and the model that it should be -> Bundle."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ def make(request: CheckRequest, log: Log) -> None:
         ExportError: The model gives no test vectors.
         UsageError: The file cannot be read, or is not of the model.
     """
-    file = request.file
+    file = request.file.resolve()
+    if request.bundle.resolve().is_relative_to(file):
+        raise UsageError(f"{request.bundle} would be inside of {file}: name another --output.")
     contents = read_contents(file)
     source = make_source(
         request.model,
@@ -47,7 +49,7 @@ def make(request: CheckRequest, log: Log) -> None:
     [saved_model] = [format_ for format_ in select([SAVEDMODEL]) if format_.name == SAVEDMODEL]
     checked = Format(
         contents.format,
-        partial(_copied, file, contents, matches),
+        partial(_copied, file, contents, matches, _unmatched(contents, source, matches)),
         variant=contents.variant,
         arithmetic=_arithmetic_of(contents),
     )
@@ -56,7 +58,20 @@ def make(request: CheckRequest, log: Log) -> None:
     for name, found in matches.items():
         for note in found.notes():
             log(f"{file.name}: {name}: {note}")
+    for note in _unmatched(contents, source, matches):
+        log(f"{file.name}: {note}")
+    if contents.variant:
+        log(f"{file.name}: by its weights it is {checked.full_name}, and may differ as such may")
     export_source(source, request.bundle, log, [*others, checked], [checked.full_name])
+
+
+def _unmatched(contents: Contents, source: Source, matches: Mapping[str, Match]) -> list[str]:
+    """The signatures that only one side has, and that nothing proves."""
+    of_model = [name for name in source.signatures if name not in matches]
+    found = [match.interface for match in matches.values()]
+    of_file = [interface.name for interface in contents.interfaces if interface not in found]
+    told = [f"not in it, and not proven: {', '.join(of_model)}"] if of_model else []
+    return told + ([f"not in the model, and not proven: {', '.join(of_file)}"] if of_file else [])
 
 
 def _check_mapped(mapped: Mapping[str, str], source: Source) -> None:
@@ -122,6 +137,7 @@ def _copied(
     file: Path,
     contents: Contents,
     matches: Mapping[str, Match],
+    unmatched: Sequence[str],
     source: Any,
     root: Path,
     folder: str,
@@ -136,7 +152,7 @@ def _copied(
         shutil.copyfile(file, target / file.name)
         path = f"{folder}/{file.name}"
     endpoints = {name: _endpoint(path, name, found) for name, found in matches.items()}
-    notes = [f"made by something else: {file.name}, as it was"]
+    notes = [f"made by something else: {file.name}, as it was", *unmatched]
     notes += [note for found in matches.values() for note in found.notes()]
     return Written(endpoints, tuple(dict.fromkeys(notes)), _floors(contents, source, endpoints))
 
@@ -146,13 +162,17 @@ def _endpoint(path: str, name: str, found: Match) -> Endpoint:
         path=path,
         inputs=found.inputs,
         outputs=found.outputs,
-        one_row=path if found.one_row else None,
+        one_row=path if found.one_row or _has_no_rows(found) else None,
         dynamic=not found.one_row,
         signature=None if found.interface.name == name else found.interface.name,
         input_forms=found.input_forms,
         output_forms=found.output_forms,
         **_graph_names(found),
     )
+
+
+def _has_no_rows(found: Match) -> bool:
+    return any(form.one_row for form in found.input_forms.values())
 
 
 def _graph_names(found: Match) -> dict[str, dict[str, str]]:

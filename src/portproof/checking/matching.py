@@ -98,7 +98,7 @@ class _Pairs:
         known = self._known(specs, own)
         pairs: dict[str, tuple[str, Form]] = {}
         for key, other in known.items():
-            form = form_of(specs[key], own[other])
+            form = form_of(specs[key], own[other], self.signature.batched)
             if form is None:
                 raise self._error(
                     f"{kind} {key} is {specs[key]} in the model and {other}: {own[other]} there"
@@ -106,8 +106,13 @@ class _Pairs:
             pairs[key] = other, form
         rest = {key: spec for key, spec in specs.items() if key not in pairs}
         free = {key: tensor for key, tensor in own.items() if key not in known.values()}
-        ways = list(islice(_assignments(rest, free), 2))
-        if not ways or (kind == "input" and len(free) > len(rest)):
+        batched = self.signature.batched
+        fitting = {key: _fitting(spec, free, batched) for key, spec in rest.items()}
+        # Those with the fewest to choose from first, or there would be no end to the ways.
+        in_order = {key: rest[key] for key in sorted(rest, key=lambda key: len(fitting[key]))}
+        possible = len(free) == len(rest) and all(fitting.values())
+        ways = list(islice(_assignments(in_order, free, batched), 2)) if possible else []
+        if not ways:
             raise self._error(f"its {kind}s do not fit the model's")
         if len(ways) > 1:
             open_ = {key: way for key, (way, _) in ways[0].items() if way != ways[1][key][0]}
@@ -123,6 +128,8 @@ class _Pairs:
         for key, other in stated.items():
             if other not in own:
                 raise self._error(f"--map {key}={other}: there is no {other}")
+        if len(set(stated.values())) < len(stated):
+            raise self._error("two names of --map are one of its tensors")
         plain = {_plain(other, self.name): other for other in own}
         same = {
             key: plain[key]
@@ -144,8 +151,12 @@ def _plain(name: str, signature: str) -> str:
     return name.removesuffix(":0").removeprefix(f"{signature}_")
 
 
+def _fitting(spec: TensorSpec, own: Mapping[str, OwnTensor], batched: bool) -> list[str]:
+    return [name for name, tensor in own.items() if form_of(spec, tensor, batched) is not None]
+
+
 def _assignments(
-    specs: Mapping[str, TensorSpec], own: Mapping[str, OwnTensor]
+    specs: Mapping[str, TensorSpec], own: Mapping[str, OwnTensor], batched: bool
 ) -> Iterator[dict[str, tuple[str, Form]]]:
     """Every way to give each of the signature's tensors one of the file's that it fits."""
     if not specs:
@@ -154,14 +165,14 @@ def _assignments(
     key = next(iter(specs))
     rest = {name: spec for name, spec in specs.items() if name != key}
     for other, tensor in own.items():
-        form = form_of(specs[key], tensor)
+        form = form_of(specs[key], tensor, batched)
         if form is not None:
             left = {name: t for name, t in own.items() if name != other}
-            for way in _assignments(rest, left):
+            for way in _assignments(rest, left, batched):
                 yield {key: (other, form), **way}
 
 
-def form_of(spec: TensorSpec, own: OwnTensor) -> Form | None:
+def form_of(spec: TensorSpec, own: OwnTensor, batched: bool) -> Form | None:
     """In which form a file's tensor is one of the signature's; None: in none."""
     dtype = _dtype_of(spec, own)
     if dtype is None:
@@ -174,7 +185,7 @@ def form_of(spec: TensorSpec, own: OwnTensor) -> Form | None:
     for axes in _LAYOUTS.get(len(spec.shape), ()):
         if _fits(tuple(spec.shape[axis] for axis in axes), own.shape):
             return kind.model_copy(update={"axes": axes})
-    if spec.shape[:1] == (None,) and _fits_inside(spec.shape[1:], own.shape):
+    if batched and spec.shape[:1] == (None,) and _fits_inside(spec.shape[1:], own.shape):
         return kind.model_copy(update={"one_row": True})
     return None
 
@@ -190,6 +201,8 @@ def _dtype_of(spec: TensorSpec, own: OwnTensor) -> str | None:
 
 def _fits(shape: tuple[int | None, ...], own: tuple[int | None, ...]) -> bool:
     """Whether a file's shape takes the signature's. Of any number of rows it may take one alone."""
+    if len(shape) != len(own):
+        return False
     first = shape[:1] == own[:1] or own[:1] == (None,) or (shape[:1], own[:1]) == ((None,), (1,))
     return first and _fits_inside(shape[1:], own[1:])
 

@@ -76,11 +76,18 @@ def _tflite_tensor(tensor: Any, dtypes: Mapping[int, str]) -> OwnTensor:
     dtype = dtype if dtype in DTYPES else ""
     scale, zero = None, 0
     quantization = tensor.quantization
-    if quantization is not None and quantization.scale is not None and "int" in dtype:
+    if _has_scale(quantization) and "int" in dtype:
         scale = float(quantization.scale[0])
+        if not 0 < scale < float("inf"):
+            raise UsageError(f"{tensor.name.decode()} has the scale {scale}, which is none.")
         zero = int(quantization.zeroPoint[0]) if quantization.zeroPoint is not None else 0
-    sizes = tuple(None if size < 0 else int(size) for size in shape if shape is not None)
+    sizes = tuple(None if size < 0 else int(size) for size in (() if shape is None else shape))
     return OwnTensor(dtype, sizes, scale, zero)
+
+
+def _has_scale(quantization: Any) -> bool:
+    scale = None if quantization is None else quantization.scale
+    return scale is not None and len(scale) > 0
 
 
 def _tflite_variant(model: Any, dtypes: Mapping[int, str]) -> str:
@@ -88,10 +95,12 @@ def _tflite_variant(model: Any, dtypes: Mapping[int, str]) -> str:
     weights: set[str] = set()
     between: set[str] = set()
     for graph in model.subgraphs:
-        for tensor in graph.tensors:
+        rows = [row for o in graph.operators or [] for row in (o.inputs, o.outputs)]
+        used = {int(n) for row in rows if row is not None for n in row}
+        for tensor in (graph.tensors[n] for n in sorted(used) if n >= 0):
             buffer = model.buffers[tensor.buffer]
             is_weight = buffer.data is not None and len(buffer.data)
-            if tensor.quantization is not None and tensor.quantization.scale is not None:
+            if _has_scale(tensor.quantization):
                 (weights if is_weight else between).add("int8")
             elif is_weight and dtypes[tensor.type] == "float16":
                 weights.add("float16")
@@ -109,11 +118,18 @@ def _onnx(path: Path) -> Contents:
         raise UsageError(f"{error.name} is not installed: pip install 'portproof[onnx]'") from error
     model = onnx.load(path, load_external_data=False)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in weights.values()):
+        raise UsageError(
+            f"{path} has its weights in other files: save it as one, with "
+            "onnx.save(onnx.load('model.onnx'), 'whole.onnx')."
+        )
 
     def tensor(info: Any) -> OwnTensor:
         kind = info.type.tensor_type
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-        sizes = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+        sizes = None
+        if kind.HasField("shape"):
+            sizes = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
         return OwnTensor(dtype if dtype in DTYPES else "", sizes)
 
     interface = Interface(
@@ -122,6 +138,7 @@ def _onnx(path: Path) -> Contents:
         {put.name: tensor(put) for put in model.graph.output},
     )
     ops = {node.op_type for node in model.graph.node}
+    used = {name for node in model.graph.node for name in node.input}
     variant = ""
     if ops & {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul"}:
         variant = "dynamic-range"
@@ -129,7 +146,10 @@ def _onnx(path: Path) -> Contents:
         variant = "int8"
     elif "DequantizeLinear" in ops:
         variant = "dynamic-range"
-    elif any(w.data_type == onnx.TensorProto.FLOAT16 and w.dims for w in weights.values()):
+    elif any(
+        w.data_type == onnx.TensorProto.FLOAT16 and w.dims and w.name in used
+        for w in weights.values()
+    ):
         variant = "float16"
     return Contents("onnx", variant, (interface,))
 

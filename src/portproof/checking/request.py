@@ -61,7 +61,7 @@ def request_of(
     check_name(str(against))
     if not is_reference(str(against)) and not Path(against).exists():
         raise UsageError(f"{against} is not there.")
-    name = f"{path.resolve().name if path.is_dir() else path.stem}.checked"
+    name = f"{path.resolve().name if path.is_dir() else path.name}.checked"
     return CheckRequest(
         file=path,
         model=str(against),

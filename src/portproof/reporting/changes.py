@@ -11,6 +11,8 @@ from portproof.reporting.summary import deciding, overall
 Place = tuple[str, str]
 # Shares of the bound that are one number to a person.
 _SAME_SHARE = 0.005
+# A variant with twice the noise is another one.
+_SAME_DECIBELS = 3.0
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Side:
     Attributes:
         verdict: The worst of its cells that decide.
         share: The most that any output uses of its bound; None of a variant, which is beyond it.
+        sqnr: Of a variant, the least signal to noise ratio of any output, in dB.
+        outputs: The signatures and outputs that were compared.
         reason: Why the worst cell is what it is.
         size: Bytes of the artifact.
         seconds: The median time of a call with one row.
@@ -27,6 +31,8 @@ class Side:
 
     verdict: Verdict
     share: float | None = None
+    sqnr: float | None = None
+    outputs: frozenset[tuple[str, str]] = frozenset()
     reason: str = ""
     size: int | None = None
     seconds: float | None = None
@@ -51,9 +57,16 @@ class Change:
         """`worse`, `better`, `moved` within its verdict, `gone`, `added` or `same`."""
         if self.old is None or self.new is None:
             return "added" if self.old is None else "gone"
+        if self.old.outputs - self.new.outputs:
+            return "worse"
         before, after = GRADES.index(self.old.verdict), GRADES.index(self.new.verdict)
+        if not {self.old.verdict, self.new.verdict} & PASSING:
+            return "same" if before == after else "moved"  # from one bad thing to another
         if before != after:
             return "worse" if after > before else "better"
+        lost = (self.old.sqnr or 0.0) - (self.new.sqnr or 0.0)
+        if self.old.sqnr is not None and self.new.sqnr is not None and abs(lost) > _SAME_DECIBELS:
+            return "worse" if lost > 0 else "better"
         shares = [side.share or 0.0 for side in (self.old, self.new)]
         return "moved" if abs(shares[0] - shares[1]) > _SAME_SHARE else "same"
 
@@ -103,10 +116,12 @@ def compare_reports(
     after = _sides(new, {}, {})
     here = [_runtimes(report) for report in (old, new)]
     missing = {runtimes.get(name, name) for name in here[0]} ^ here[1]
+    both = _artifacts(old, models) & _artifacts(new, {})
+    # An artifact that only one of them has is gone or added, whichever runtimes would run it.
     changes = [
         Change(*place, before.get(place), after.get(place))
         for place in dict.fromkeys([*before, *after])
-        if place[1] not in missing
+        if place[1] not in missing or place[0] not in both
     ]
     told = [f"on one side only: {', '.join(sorted(missing))}"] if missing else []
     return Comparison(*names, changes, told)
@@ -123,6 +138,14 @@ def _runtimes(report: Report) -> set[str]:
     return {cell.runtime for cell in report.cells if cell.verdict != "absent"}
 
 
+def _artifacts(report: Report, models: Mapping[str, str]) -> set[str]:
+    return {
+        f"{models.get(model, model)} {name}"
+        for model, sizes in report.sizes.items()
+        for name in sizes
+    }
+
+
 def _sides(
     report: Report, models: Mapping[str, str], runtimes: Mapping[str, str]
 ) -> dict[Place, Side]:
@@ -136,10 +159,13 @@ def _sides(
         verdict = overall(of_place)
         reasons = [cell.detail for cell in of_place if cell.verdict == verdict and cell.detail]
         shares = [cell.bound_ratio for cell in of_place if cell.bound_ratio and not cell.variant]
+        ratios = [cell.sqnr for cell in of_place if cell.sqnr is not None and cell.variant]
         name = f"{models.get(model, model)} {format_}"
         sides[name, runtimes.get(runtime, runtime)] = Side(
             verdict,
             max(shares, default=None),
+            min(ratios, default=None),
+            frozenset((cell.signature, cell.output) for cell in of_place),
             reasons[0] if reasons and verdict not in ("exact", "faithful") else "",
             report.sizes.get(model, {}).get(format_),
             speeds.get((model, format_, runtime)),

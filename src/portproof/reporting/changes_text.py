@@ -97,6 +97,8 @@ def _arrow(old: str, new: str) -> str:
 
 
 def _share(side: Side | None) -> str:
+    if side and side.sqnr is not None:
+        return f"{side.sqnr:.0f} dB"
     return f"{100 * side.share:.3g} %" if side and side.share is not None else ""
 
 

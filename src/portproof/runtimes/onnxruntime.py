@@ -5,9 +5,10 @@ from functools import partial
 from portproof.runtimes import javascript
 from portproof.runtimes.environments.node import NodeEnvironment
 from portproof.runtimes.environments.python import PythonEnvironment
-from portproof.runtimes.runtime import ONNX, Runtime
+from portproof.runtimes.runtime import NO_ROWS, ONNX, Runtime
 
 LACKS = (
+    NO_ROWS,
     (r"nothing was computed on WebGPU", "a shader for any of its ops"),
     (r"requires f16 but the device does not", "floats of 16 bits in shaders"),
     (r"Could not find an implementation for (\w+)\((\d+)\)", r"\1 of opset \2"),

@@ -23,7 +23,7 @@ def obstacle() -> str:
         return "systemd-run is not installed"
     try:
         done = subprocess.run(
-            [*_scope(), "true"],
+            [*_scope("MemoryMax=1G", "TasksMax=64"), "true"],
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
@@ -31,7 +31,9 @@ def obstacle() -> str:
         )
     except subprocess.TimeoutExpired:
         return "systemd does not answer"
-    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+    if not done.returncode:
+        return ""
+    return done.stderr.strip().rpartition("\n")[2] or "systemd-run does not run here"
 
 
 def wrapped(command: Sequence[str], memory: float, threads: int) -> list[str]:

@@ -55,19 +55,22 @@ def ask(
         largest: How many bytes the outputs may have.
     """
     takes_one_row = trial.artifact.name in trial.runtime.one_row or not trial.endpoint.dynamic
-    by_row = trial.signature.batched and takes_one_row
+    endpoint = trial.endpoint
+    forms = (*endpoint.input_forms.values(), *endpoint.output_forms.values())
+    each_alone = any(form.one_row for form in forms)
+    # Without the axis of the rows it is called for each row here, and not by the runner.
+    by_row = trial.signature.batched and takes_one_row and not each_alone
     path = trial.endpoint.one_row if by_row else trial.endpoint.path
     if path is None:
         return CallResult(
             error="takes no dynamic dimension, and the artifact has no other form",
             lacks="a dynamic number of rows",
         )
-    if by_row and trial.rows_depend and len(next(iter(inputs.values()))) != 1:
+    if (by_row or each_alone) and trial.rows_depend and len(next(iter(inputs.values()))) != 1:
         return CallResult(
             error="takes one row at a time",
             lacks="batches whose rows depend on each other",
         )
-    endpoint = trial.endpoint
     if inspect:  # tensors keep their own names
         endpoint = endpoint.model_copy(update={"outputs": {}, "output_forms": {}})
     calls = _Calls(trial, runner, _request(trial, path, by_row, inspect, timed), largest)
@@ -77,7 +80,7 @@ def ask(
         return CallResult(error=str(error), lacks=trial.runtime.lack_in(str(error)))
     except RunnerError as error:  # a runner that died says nothing of itself
         return CallResult(error=str(error), late=isinstance(error, RunnerTimeoutError))
-    except ValueError as error:  # of the forms
+    except (ValueError, IndexError, ArithmeticError, TypeError) as error:  # of the forms
         return CallResult(error=str(error), lacks=trial.runtime.lack_in(str(error)))
     first = calls.answers[0]
     return CallResult(
@@ -111,6 +114,7 @@ class _Calls:
         if self.trial.runtime.backend not in ("", answer.backend):
             raise RunnerError(f"computed by the backend {answer.backend!r} instead")
         self.answers.append(answer)
+        self.largest -= sum(array.nbytes for array in outputs.values())  # of all calls together
         return outputs
 
 

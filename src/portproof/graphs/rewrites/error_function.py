@@ -75,6 +75,7 @@ _LARGE = (
 _INVERSE_SQRT_PI = 5.6418958354775628695e-1
 _SMALL_END, _MIDDLE_END = 0.46875, 4.0
 # Beyond this the function has reached its limit in float32, and the square stays finite.
+_LARGE_END = 10.5
 # erfc(x) exp(x^2) (1 + x / 2) as a polynomial in 1 / (1 + x / 2): least squares of the relative
 # error at Chebyshev's nodes, where erfc(x) is no denormal; 5e-8 off at most.
 _SCALED = (
@@ -88,7 +89,6 @@ _SCALED = (
     0.282456516,
     0.282082212,
 )
-_LARGE_END = 10.5
 
 
 def erf(_: Any, inputs: Sequence[Tensor]) -> Tensor:

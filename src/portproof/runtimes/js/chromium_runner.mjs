@@ -1,6 +1,6 @@
 // Runs TF.js or LiteRT.js models in a page of a headless Chromium. A page stays, with its shaders and
 // compiled libraries, for as long as its backend is wanted and nothing in it fails.
-// The argument is the page: tfjs or litert. A request's options name the backend.
+// The argument is the page: tfjs, litert or onnxruntime. A request's options name the backend.
 import { basename } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { launch } from "./browser.mjs";

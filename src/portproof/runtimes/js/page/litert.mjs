@@ -3,7 +3,7 @@ import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { byRow } from "/rows.mjs";
 import { parse, serialize } from "/safetensors.mjs";
 
-const NAMES = new Map([[Float32Array, "F32"], [Int32Array, "I32"]]);
+const NAMES = new Map([[Float32Array, "F32"], [Int32Array, "I32"], [Int8Array, "I8"], [Uint8Array, "U8"]]);
 let model = null;
 
 /** One call: {name: {shape, data}} -> {name: {dtype, shape, data}}. */
