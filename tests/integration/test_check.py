@@ -26,7 +26,6 @@ from tests.helpers import official_tfjs
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model and what the converters make of it, by none of our code."""
     folder = tmp_path_factory.mktemp("files")
-    keras.utils.set_random_seed(3)
     image = keras.Input((8, 8, 3), name="image")
     hidden = keras.layers.Conv2D(4, 3, activation="relu")(image)
     hidden = keras.layers.Flatten()(keras.layers.MaxPooling2D()(hidden))
@@ -36,6 +35,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "size": keras.layers.Dense(2, bias_initializer="normal", name="size")(hidden),
     }
     model = keras.Model(image, outputs)
+    # Not by a seed of TensorFlow's, which all later tests of this process would have too.
+    rng = np.random.default_rng(3)
+    model.set_weights([0.3 * rng.normal(size=weight.shape) for weight in model.get_weights()])
     model.save(folder / "model.keras")
     rows = np.random.default_rng(0).normal(size=(40, 8, 8, 3)).astype(np.float32)
     np.savez(folder / "rows.npz", image=rows)
@@ -150,7 +152,8 @@ def test_swapped_outputs_are_recognised(files: Path, tmp_path: Path) -> None:
     report = checked(files, name, tmp_path, "onnxruntime")
     assert not report.ok
     assert verdicts(report)["kind"] == {"faithful"}
-    [detail] = {cell.detail for cell in report.not_passing if cell.output == "place"}
+    of_place = [c for c in report.not_passing if (c.output, c.regime) == ("place", "typical")]
+    [detail] = {cell.detail for cell in of_place}
     assert "it is size: two outputs have each other's names" in detail
 
 

@@ -101,7 +101,7 @@ def changed_json(draw: Draw, document: Any) -> Any:
             case "rename" if isinstance(parent, dict):
                 parent[draw(st.text(max_size=9) | ODD.map(str))] = parent.pop(last)
             case _:
-                parent[last] = draw(JSON)
+                parent[last] = copy.deepcopy(draw(JSON))  # or it could come to hold itself
     return changed
 
 
