@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from portproof.bundle.signature import DTYPES, Record, TensorSpec
-from portproof.bundle.tensors import Arrays, Infer
+from portproof.bundle.tensors import Arrays, Infer, row_by_row
 
 Array = np.ndarray[Any, Any]
 
@@ -119,12 +119,5 @@ def translated(
             for n, array in results.items()
         }
 
-    def call_each(inputs: Arrays) -> Arrays:
-        count = len(next(iter(inputs.values())))
-        if not count:
-            raise ValueError("takes a row at a time, and this batch has none")
-        rows = [call({n: a[i : i + 1] for n, a in inputs.items()}) for i in range(count)]
-        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-
     one_row = any(form.one_row for of_kind in forms for form in of_kind.values())
-    return call_each if one_row else call
+    return row_by_row(call) if one_row else call
