@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from portproof.runtimes.protocol import Request
     from portproof.runtimes.runtime import Runtime
     from portproof.sources.source import Source
+    from portproof.verifying.agreement import Agreement
     from portproof.verifying.diagnosis import Diagnosis
 
 ARTIFACTS = Path("artifacts")
@@ -264,6 +265,42 @@ def check(
     request = request_of(file, against, inputs, names or {}, signature, imports, folder)
     options = VerifyOptions(runtimes=tuple(runtimes or ()), edge=edge, trust=trust)
     return check_file(request, options, Callbacks(on_cell, on_runtime, log))
+
+
+def check_alone(
+    file: str | Path,
+    *,
+    inputs: str | Path | None = None,
+    runtimes: Sequence[str] | None = None,
+    trust: bool = False,
+    log: Callable[[str], None] = lambda _: None,
+) -> Agreement:
+    """Run a file that nobody has the original of in many runtimes, and say where they part.
+
+    Each runtime is held to the reference kernels of the format, or to what computes it on the CPU.
+    That they agree proves nothing of the model that the file was made of: `check` does.
+
+    Args:
+        file: A `.tflite` or `.onnx` file, or a folder of TF.js.
+        inputs: Data by the file's own names: a `.npz` or `.safetensors` file; None: it is made up.
+        runtimes: Names, at a version where they have one (`litert@1.4.0`); None: all that are here,
+            at every version that was set up.
+        trust: Whether to read and run the file outside of the sandbox.
+        log: Called with each step.
+
+    Returns:
+        What was found in each runtime. Two are `near` each other where the signal to noise ratio,
+        over all rows, is at least 72 dB (half of float32's bits); of a variant, at least its floor.
+
+    Raises:
+        ExportError: The file cannot be read in the sandbox; the reason was logged.
+        UsageError: The file cannot be read, the inputs are not its own, or nothing computes it.
+    """
+    from portproof.checking.alone import agree
+    from portproof.checking.request import request_of
+
+    request = request_of(file, "", inputs, {}, None, (), ".")
+    return agree(request, tuple(runtimes or ()), trust=trust, log=log)
 
 
 def print_report(report: Report, *, quiet: bool = False, edge: bool = False) -> None:

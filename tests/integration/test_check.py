@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import portproof
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.errors import UsageError
+from portproof.bundle.errors import PortproofError, UsageError
 from portproof.bundle.report import Report
 from tests.helpers import official_tfjs
 
@@ -256,3 +256,85 @@ def test_the_command_checks_in_the_sandbox(files: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["ok"]
     assert portproof.diagnose(tmp_path / "model.tflite.checked", "litert-reference")
     shutil.rmtree(tmp_path / "model.tflite.checked")
+
+
+def test_runtimes_that_agree_on_a_file_alone(files: Path) -> None:
+    for name, runtime in (
+        ("model.tflite", "litert"),
+        ("int8.tflite", "litert"),
+        ("model.onnx", "openvino"),
+    ):
+        agreement = portproof.check_alone(files / name, runtimes=[runtime])
+        assert agreement.exit_status == 0, agreement
+        assert {row.output for row in agreement.rows} == {row.output for row in agreement.compared}
+        assert agreement.generated
+        assert agreement.reference != runtime
+
+
+def test_where_two_runtimes_part(tmp_path: Path) -> None:
+    """OpenVINO takes other pixels where a resize has half-pixel centres."""
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 1), tf.float32, name="image")])
+    def resized(image: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.ResizeNearestNeighbor(
+            images=image, size=[7, 7], half_pixel_centers=True, align_corners=False
+        )
+
+    file = tmp_path / "resize.tflite"
+    concrete = resized.get_concrete_function()
+    file.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
+    agreement = portproof.check_alone(file, runtimes=["litert", "openvino"])
+    assert agreement.reference == "litert-reference"
+    assert {row.runtime: row.finding for row in agreement.rows} == {
+        "litert": "same",
+        "openvino": "apart",
+    }
+    assert agreement.exit_status == 1
+
+
+def test_a_file_alone_whose_output_never_changes_shows_nothing(tmp_path: Path) -> None:
+    @tf.function(input_signature=[tf.TensorSpec((2,), tf.float32, name="x")])
+    def zero(x: tf.Tensor) -> tf.Tensor:
+        return tf.cast(x > 1e30, tf.float32)
+
+    file = tmp_path / "zero.tflite"
+    concrete = zero.get_concrete_function()
+    file.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
+    agreement = portproof.check_alone(file, runtimes=["litert"])
+    assert not agreement.compared
+    assert agreement.exit_status == 3
+
+
+def test_inputs_of_a_file_alone(files: Path, tmp_path: Path) -> None:
+    rows = files / "rows.npz"
+    agreement = portproof.check_alone(files / "model.tflite", inputs=rows, runtimes=["litert"])
+    assert agreement.exit_status == 0
+    assert not agreement.generated
+    np.savez(tmp_path / "others.npz", picture=np.zeros((3, 8, 8, 3), np.float32))
+    lines: list[str] = []
+    with pytest.raises(PortproofError):
+        portproof.check_alone(
+            files / "model.tflite", inputs=tmp_path / "others.npz", log=lines.append
+        )
+    assert any("takes image" in line and "nothing is given" in line for line in lines), lines
+
+
+def test_a_damaged_file_alone_is_a_line(files: Path, tmp_path: Path) -> None:
+    content = (files / "model.tflite").read_bytes()
+    (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 3])
+    (tmp_path / "text.onnx").write_text("no model")
+    for name in ("cut.tflite", "text.onnx"):
+        command = [sys.executable, "-m", "portproof", "check", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode in (1, 2)
+        assert "Traceback" not in done.stdout + done.stderr
+        assert name in done.stderr
+
+
+def test_a_saved_model_alone_is_held_to_itself(files: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "portproof", "check", str(files / "saved"), "--runtime"]
+    command += ["tensorflow-c", "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "held to itself" in done.stderr
+    assert "proven" in done.stdout

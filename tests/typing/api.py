@@ -69,3 +69,10 @@ portproof.serve({"mine": "1.0"}, load)
 portproof.verify(runtimes="litert", strict="yes")  # type: ignore[arg-type]
 portproof.export("model.keras", format="tflite")  # type: ignore[call-arg]
 portproof.train("quadratic")  # type: ignore[attr-defined]
+
+
+def check_a_file_alone(file: Path) -> int:
+    agreement = portproof.check_alone(file, runtimes=["litert@1.4.0", "litert"], log=print)
+    assert_type(agreement, portproof.Agreement)
+    assert_type([row.sqnr for row in agreement.rows], list[float | None])
+    return agreement.exit_status

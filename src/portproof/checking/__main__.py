@@ -7,6 +7,7 @@ import os
 import sys
 
 from portproof.bundle.errors import PortproofError
+from portproof.checking.lone_file import write_lone
 from portproof.checking.request import CheckRequest
 from portproof.quiet import start_tensorflow
 
@@ -16,11 +17,14 @@ def main() -> int:
     request = CheckRequest.from_json(sys.argv[1])
     # Its warnings are of its own making: a line for each node that its optimizer cannot cost.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    start_tensorflow()
-    from portproof.checking.checking import make
-
     try:
-        make(request, lambda line: print(line, flush=True))
+        if request.model:
+            start_tensorflow()
+            from portproof.checking.checking import make
+
+            make(request, lambda line: print(line, flush=True))
+        else:
+            write_lone(request)
     except PortproofError as error:
         print(error, flush=True)
         return 2

@@ -14,7 +14,8 @@ class CheckRequest(BaseModel):
 
     Attributes:
         file: The file or folder that something else made.
-        model: The model that it should be: as `portproof.make_source` takes it, in words.
+        model: The model that it should be: as `portproof.make_source` takes it, in words; empty:
+            nobody has it.
         bundle: The folder of the bundle that is made.
         name: The model's name in it.
         inputs: A file of the model's own data.
@@ -58,9 +59,10 @@ def request_of(
     path = Path(file)
     if not path.exists():
         raise UsageError(f"{file} is not there.")
-    check_name(str(against))
-    if not is_reference(str(against)) and not Path(against).exists():
-        raise UsageError(f"{against} is not there.")
+    if against:
+        check_name(str(against))
+        if not is_reference(str(against)) and not Path(against).exists():
+            raise UsageError(f"{against} is not there.")
     name = f"{path.resolve().name if path.is_dir() else path.name}.checked"
     return CheckRequest(
         file=path,
