@@ -1,5 +1,6 @@
-// In the page: a .tflite file in LiteRT.js on its WASM accelerator.
+// In the page: a .tflite file in LiteRT.js, on its WASM or its WebGPU accelerator.
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
+import { counted } from "/page/dispatches.mjs";
 import { byRow } from "/rows.mjs";
 import { parse, serialize } from "/safetensors.mjs";
 
@@ -13,7 +14,8 @@ async function call(signature, inputs) {
   );
   const results = await (signature ? model.run(signature, feed) : model.run(feed));
   const outputs = {};
-  for (const [name, tensor] of Object.entries(results)) {
+  for (const [name, result] of Object.entries(results)) {
+    const tensor = result.accelerator === "wasm" ? result : await result.moveTo("wasm");
     const data = tensor.toTypedArray().slice();
     if (!NAMES.has(data.constructor)) throw new Error(`output ${name} is a ${data.constructor.name}`);
     outputs[name] = { dtype: NAMES.get(data.constructor), shape: [...tensor.type.layout.dimensions], data };
@@ -25,7 +27,9 @@ async function call(signature, inputs) {
 
 window.portproof = {
   async start({ backend }) {
-    await loadLiteRt("/node_modules/@litertjs/core/wasm/");
+    // With JSPI WebGPU and the CPU may take turns in a model: the other builds cannot wait for a buffer.
+    const jspi = backend === "webgpu";
+    await loadLiteRt("/node_modules/@litertjs/core/wasm/", { jspi });
     this.backend = backend;
   },
   unload() {
@@ -40,11 +44,13 @@ window.portproof = {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
     const started = performance.now();
     const compute = (feed) => call(signature, feed);
-    const outputs = await (oneByOne ? byRow(compute, inputs) : compute(inputs));
+    const all = () => (oneByOne ? byRow(compute, inputs) : compute(inputs));
+    const [outputs, dispatches] = this.backend === "webgpu" ? await counted(all) : [await all(), 0];
     const seconds = (performance.now() - started) / 1000;
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     // On WASM the accelerator is XNNPACK; the built-in kernels compute what it does not take.
-    const note = model.isFullyAccelerated ? "all of it in XNNPACK" : "some of it outside XNNPACK";
+    const where = dispatches ? `WebGPU, by ${dispatches} dispatches` : "XNNPACK";
+    const note = model.isFullyAccelerated ? `all of it in ${where}` : `some of it outside ${where}`;
     return { seconds, backend: this.backend, note };
   },
 };
