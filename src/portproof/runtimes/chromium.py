@@ -43,10 +43,10 @@ def installed() -> str | None:
     return next(iter([*on_path, *applications]), None)
 
 
-# What is not run on a backend. In ONNX Runtime Web 1.30 a batch of 1,000 rows gives other numbers from
-# row 250 on where a single row was computed before it: its shaders for integers of 8 bits keep what
-# depends on the shape. LiteRT computes an int8 file on WebGPU in floats, whose error is not the one
-# that the file declares of its integers.
+# What is not run on a backend. In ONNX Runtime Web 1.30 a batch of 1,000 rows gives other numbers
+# from row 250 on where a single row was computed before it: its shaders for integers of 8 bits keep
+# what depends on the shape. LiteRT computes an int8 file on WebGPU in floats, whose error is not
+# the one that the file declares of its integers.
 _LEFT_OUT = {
     ("onnx int8", "webgpu"),
     ("onnx dynamic-range", "webgpu"),
