@@ -16,6 +16,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 import portproof
+from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import PortproofError, UsageError
 from portproof.bundle.report import Report
@@ -338,3 +339,32 @@ def test_a_saved_model_alone_is_held_to_itself(files: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "held to itself" in done.stderr
     assert "proven" in done.stdout
+
+
+def test_a_saved_model_alone_is_no_file_to_hold_to_others(files: Path) -> None:
+    for name in ("saved", "model.keras"):
+        with pytest.raises(UsageError, match="is a model itself"):
+            portproof.check_alone(files / name)
+
+
+def test_what_one_input_shows_of_a_file_alone(tmp_path: Path) -> None:
+    """Of a fixed shape, a vector is one output and not many rows; one call of it may be enough."""
+
+    @tf.function(input_signature=[tf.TensorSpec((3,), tf.float32, name="x")])
+    def outputs(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        never = tf.cast(tf.reduce_max(x) > 1e30, tf.float32)
+        return {"fixed": tf.constant([1.0, 2.0]) + never, "tripled": 3 * x}
+
+    file = tmp_path / "outputs.tflite"
+    concrete = outputs.get_concrete_function()
+    content = tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
+    file.write_bytes(content)
+    made_up = portproof.check_alone(file, runtimes=["litert"])
+    assert len(made_up.constant) == 1
+    assert len(made_up.compared) == 1
+    [graph] = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)).subgraphs
+    name = graph.tensors[graph.inputs[0]].name.decode()
+    tensors.write(tmp_path / "one.safetensors", {name: np.array([1, 2, 4], np.float32)})
+    given = portproof.check_alone(file, inputs=tmp_path / "one.safetensors", runtimes=["litert"])
+    assert not given.constant
+    assert given.exit_status == 0

@@ -7,9 +7,10 @@ from pathlib import Path
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
+from portproof.checking.copying import make_in_sandbox
 from portproof.checking.lone_file import write_lone
 from portproof.checking.request import CheckRequest
-from portproof.confined_export import can_confine, make_confined
+from portproof.confined_export import can_confine
 from portproof.runtimes.listing import runtime_states
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
@@ -48,15 +49,22 @@ def agree(
 
     Raises UsageError where the file cannot be read, or nothing computes it.
     """
+    if has_own_original(request.file):
+        raise UsageError(
+            f"{request.file} is a model itself: check it against itself, or the one it was made of."
+        )
     with ExitStack() as stack:
         folder = stack.enter_context(temporary.own_folder())
         confined = None
         if not trust and can_confine([request.file], log):
             confined = stack.enter_context(sandbox())
-        path = _written(request, folder, confined=confined is not None, log=log)
-        bundle = Bundle.open(path)
+        request = request.model_copy(update={"bundle": folder / request.name})
         if confined:
-            bundle = confined.admitted(bundle)
+            make_in_sandbox(request, _MAKING_SECONDS, log)
+            bundle = confined.admitted(Bundle.open(request.bundle))
+        else:
+            write_lone(request)
+            bundle = Bundle.open(request.bundle)
         [artifact] = bundle.manifest.artifacts
         references = select(list(REFERENCES[artifact.format]), [])
         chosen = [r for r in _chosen(runtimes, log) if artifact.name in r.formats]
@@ -70,30 +78,3 @@ def _chosen(names: Sequence[str], log: Callable[[str], None]) -> Sequence[Runtim
     if names:
         return set_up_named(select(list(names), []), names, log)
     return select([state.name for state in runtime_states()], [])
-
-
-def _written(
-    request: CheckRequest, folder: Path, *, confined: bool, log: Callable[[str], None]
-) -> Path:
-    """The folder of the bundle of the file and its inputs."""
-    bundle = folder / request.name
-    if not confined:
-        write_lone(request.model_copy(update={"bundle": bundle}))
-        return bundle
-    file = request.file.resolve() if request.file.is_dir() else request.file.absolute()
-    inputs = request.inputs and request.inputs.absolute()
-
-    def words(made: Path) -> list[str]:
-        paths = {"file": file, "inputs": inputs, "bundle": made / request.name}
-        return [request.model_copy(update=paths).to_json()]
-
-    make_confined(
-        "portproof.checking",
-        words,
-        models=[file],
-        bundles={request.name: bundle},
-        readable=[inputs] if inputs else [],
-        seconds=_MAKING_SECONDS,
-        log=log,
-    )
-    return bundle

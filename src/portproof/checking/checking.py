@@ -1,6 +1,5 @@
 """A file that something else made, and the model that it should be -> Bundle."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from portproof.bundle.errors import UsageError
 from portproof.bundle.manifest import Budget, Budgets, Endpoint
+from portproof.checking.copying import copy_into
 from portproof.checking.interface import Contents, Interface
 from portproof.checking.matching import Match, match
 from portproof.checking.readers import read_contents
@@ -143,14 +143,7 @@ def _copied(
     folder: str,
 ) -> Written:
     """Copy the file as it is into `root/folder`."""
-    target = root / folder
-    if file.is_dir():
-        shutil.copytree(file, target, symlinks=True)
-        path = f"{folder}/{contents.loaded}".rstrip("/")
-    else:
-        target.mkdir()
-        shutil.copyfile(file, target / file.name)
-        path = f"{folder}/{file.name}"
+    path = copy_into(file, contents, root, folder)
     endpoints = {name: _endpoint(path, name, found) for name, found in matches.items()}
     notes = [f"made by something else: {file.name}, as it was", *unmatched]
     notes += [note for found in matches.values() for note in found.notes()]

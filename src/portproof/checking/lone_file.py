@@ -1,6 +1,5 @@
 """A file without an original -> a bundle of it with inputs, and with no answers to hold it to."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from portproof.bundle.forms import Form
 from portproof.bundle.manifest import SCHEMA, Artifact, Endpoint, Manifest, Origin, Vector
 from portproof.bundle.signature import DTYPES, Signature, TensorSpec
 from portproof.bundle.tensors import Arrays
+from portproof.checking.copying import copy_into
 from portproof.checking.interface import Contents, Interface, OwnTensor
 from portproof.checking.readers import read_contents
 from portproof.checking.request import CheckRequest
@@ -79,14 +79,7 @@ def _artifact(
     file: Path, contents: Contents, inputs: Mapping[str, Any] | None, root: Path
 ) -> tuple[Artifact, dict[str, Signature]]:
     """The file's copy below `root`, and its signatures by name."""
-    target = root / "file"
-    if file.is_dir():
-        shutil.copytree(file, target, symlinks=True)
-        path = f"file/{contents.loaded}".rstrip("/")
-    else:
-        target.mkdir()
-        path = f"file/{file.name}"
-        shutil.copyfile(file, root / path)
+    path = copy_into(file, contents, root, "file")
     signatures, endpoints = {}, {}
     for interface in contents.interfaces:
         name = interface.name or ONLY_SIGNATURE

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.report import Report
+from portproof.checking.copying import make_in_sandbox
 from portproof.checking.request import CheckRequest
-from portproof.confined_export import can_confine, make_confined
+from portproof.confined_export import can_confine
 from portproof.formats.table import SAVEDMODEL
 from portproof.quiet import start_tensorflow
 from portproof.sources.names import is_reference
@@ -27,7 +28,7 @@ def check_file(request: CheckRequest, options: VerifyOptions, callbacks: Callbac
     paths = [request.file] if is_reference(model) else [request.file, Path(model)]
     free = options.trust or bool(request.imports) or is_reference(model)
     if not free and can_confine(paths, callbacks.log):
-        _make_confined(request, paths, callbacks)
+        make_in_sandbox(request, _MAKING_SECONDS, callbacks.log)
     else:
         start_tensorflow()
         from portproof.checking.checking import make
@@ -38,22 +39,3 @@ def check_file(request: CheckRequest, options: VerifyOptions, callbacks: Callbac
     others = [name for name in checked if name != SAVEDMODEL]
     options = replace(options, formats=tuple(others or checked))
     return verify_bundles([str(request.bundle)], options, callbacks)
-
-
-def _make_confined(request: CheckRequest, paths: list[Path], callbacks: Callbacks) -> None:
-    whole = [path.resolve() if path.is_dir() else path.absolute() for path in paths]
-    inputs = request.inputs and request.inputs.absolute()
-
-    def words(folder: Path) -> list[str]:
-        paths = {"file": whole[0], "inputs": inputs, "bundle": folder / request.name}
-        return [request.model_copy(update={**paths, "model": str(whole[1])}).to_json()]
-
-    make_confined(
-        "portproof.checking",
-        words,
-        models=whole,
-        bundles={request.name: request.bundle},
-        readable=[inputs] if inputs else [],
-        seconds=_MAKING_SECONDS,
-        log=callbacks.log,
-    )

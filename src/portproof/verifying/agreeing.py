@@ -80,16 +80,21 @@ def agreement_of(
             f"{name}/{output}"
             for name, calls in known.items()
             for output in calls[0].outputs
-            if _is_constant([call.outputs[output] for call in calls])
+            if _is_constant(
+                [call.outputs[output] for call in calls],
+                by_row=bundle.manifest.signatures[name].batched,
+            )
         ),
         rows=tuple(rows),
     )
 
 
-def _is_constant(cases: Sequence[np.ndarray[Any, Any]]) -> bool:
-    """Whether an output is the same for each row, or each call, though the inputs are not."""
-    rows = np.concatenate([np.atleast_1d(array) for array in cases])
-    return bool(len(rows) < 2 or (rows.astype(np.float64) == rows[:1].astype(np.float64)).all())
+def _is_constant(cases: Sequence[np.ndarray[Any, Any]], *, by_row: bool) -> bool:
+    """Whether an output is the same for all inputs; of one alone, whether it is one number."""
+    outputs = [row for array in cases for row in array] if by_row else list(cases)
+    if len(outputs) == 1:
+        outputs = list(outputs[0].ravel())
+    return len({(np.shape(output), output.tobytes()) for output in outputs}) < 2
 
 
 def _reference(
