@@ -23,7 +23,7 @@ from verify.conformance.harvest import Configuration, harvest  # noqa: E402
 from verify.conformance.models import NotAModelError, source_of  # noqa: E402
 
 # Plain float32: a variant of a single layer with random weights tells nothing of the rule.
-FORMATS = ("savedmodel", "keras", "tflite", "tfjs-graph", "tfjs-layers")
+FORMATS = ("savedmodel", "keras", "tflite", "tfjs-graph", "tfjs-layers", "onnx")
 
 
 # Rows and operations of a case: what is tried is the rule, which few rows show as well as many.

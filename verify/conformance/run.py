@@ -23,6 +23,8 @@ RUNTIMES = (
     "openvino",
     "tfjs-node-cpu",
     "tfjs-node-wasm",
+    "onnxruntime",
+    "onnxruntime-node",
 )
 EXPORTED_AT_ONCE, VERIFIED_AT_ONCE, WORKERS = 40, 60, 2
 NO_BUNDLES = "no_bundle.json"  # by name, why a configuration has none
