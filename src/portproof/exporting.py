@@ -82,6 +82,8 @@ def export_source(
         converters = stack.enter_context(converters_for(chosen))
         # Before anything is written: TensorFlow's saver traces a module's own functions once more.
         traced = tuple(traced_function(n, f) for n, f in source.functions.items())
+        for name, reason in source.left_out_signatures.items():
+            log(f"{source.name}: left out the signature {name}: {reason}")
         artifacts = _Artifacts(source, folder, chosen, required, log)
         weights = _bytes_of(source)
         threads = ThreadPoolExecutor(number_for(weights))
@@ -115,6 +117,7 @@ def export_source(
             functions=traced,
             artifacts=artifacts.written,
             left_out=artifacts.left_out,
+            left_out_signatures=dict(source.left_out_signatures),
             layers=layer_names(source),
             structures=dict(source.structures),
             generated_inputs=tuple(sorted(source.generated_inputs)),

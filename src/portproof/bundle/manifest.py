@@ -239,6 +239,7 @@ class Manifest(Record):
         functions: The model's `tf.function`s and how often each was traced.
         artifacts: What was written.
         left_out: The formats that cannot carry the model, and why.
+        left_out_signatures: The signatures of the model that no bundle can carry, and why.
         layers: The names of a Keras model's layers, by which people speak of its parts.
         structures: How the original nests inputs and outputs, of the signatures where it does.
         generated_inputs: The signatures for which nobody gave example inputs, so that they were
@@ -262,6 +263,7 @@ class Manifest(Record):
     functions: tuple[Function, ...]
     artifacts: tuple[Artifact, ...] = Field(min_length=1)
     left_out: tuple[LeftOut, ...] = ()
+    left_out_signatures: dict[str, str] = Field(default_factory=dict)
     layers: tuple[str, ...] = ()
     structures: dict[str, Structure] = Field(default_factory=dict)
     generated_inputs: tuple[str, ...] = ()

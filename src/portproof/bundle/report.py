@@ -246,6 +246,7 @@ class Report(BaseModel):
         environment: Where the report was made.
         refused: By a bundle's path, why nothing of it was run: it is not what was exported.
         left_out: By model, the formats that it was not exported to, and why.
+        left_out_signatures: By model, its signatures that no bundle can carry, and why.
         notes: By model, what is worth knowing of its artifacts: what was done that a plain
             conversion does not do; under `vectors`, where the test vectors came from.
         unknown_formats: By model, the artifacts whose format no runtime knows.
@@ -273,6 +274,7 @@ class Report(BaseModel):
     environment: Environment
     refused: dict[str, str] = {}
     left_out: dict[str, dict[str, str]] = {}
+    left_out_signatures: dict[str, dict[str, str]] = {}
     notes: dict[str, dict[str, tuple[str, ...]]] = {}
     unknown_formats: dict[str, list[str]] = {}
     unwritten: dict[str, str] = {}
@@ -339,6 +341,7 @@ class Report(BaseModel):
             "bundle": only(self.bundle),
             "refused": {},
             "left_out": only(self.left_out),
+            "left_out_signatures": only(self.left_out_signatures),
             "notes": only(self.notes),
             "sizes": only(self.sizes),
             "shortcomings": only(self.shortcomings),
@@ -371,6 +374,7 @@ def joined(reports: Sequence[Report]) -> Report:
     by_model = (
         "bundle",
         "left_out",
+        "left_out_signatures",
         "notes",
         "unknown_formats",
         "sizes",

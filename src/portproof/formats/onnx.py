@@ -83,7 +83,7 @@ def _converted(concrete: Any) -> tuple[Any, tuple[str, ...]]:
     )
     if unknown := sorted(set(_unknown_ops(model))):
         raise UnsupportedOpsError(unknown)
-    return model, (*notes, *rewrites)
+    return model, (*frozen.notes, *notes, *rewrites)
 
 
 def _outputs(

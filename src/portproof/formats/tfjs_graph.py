@@ -75,7 +75,7 @@ def _write_signature(concrete: Any, folder: Path) -> tuple[str, ...]:
     graph = with_weights(known_shapes.with_known_shapes(graph), frozen.weights)
     signature = _signature(concrete, frozen)
     write_graph_model(optimized(graph, signature), signature, folder)
-    return (*notes, *rewrites)
+    return (*frozen.notes, *notes, *rewrites)
 
 
 def write_graph_model(

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from portproof.bundle import temporary
 from portproof.bundle.errors import ExportError
-from portproof.graphs import checks, functions, tensor_lists, unrolling
+from portproof.graphs import checks, functions, lookup_tables, tensor_lists, unrolling
 from portproof.graphs.rewrites.table import (
     MICRO,
     TFLITE,
@@ -114,13 +114,18 @@ class _Forms:
     def _make(self, source: SavedSource, way: int, one_row: bool) -> _Form:
         module = tf.saved_model.load(self._saved_model)
         changed, notes = {}, []
+        tables = any(_has_tables(module.signatures[name]) for name in source.signatures)
         for name in source.signatures:
             function = module.signatures[name]
             if one_row and source.signatures[name].batched:
                 function = functions.for_one_row(function)
             changed[name], steps = _ways(one_row)[way](function)
+            if tables and changed[name] is function:
+                changed[name], _ = _changed(function, lambda graph: (graph, []), {})
             notes += steps
         loop = next((o.name for f in changed.values() for o in _loops(f)), "")
+        if tables:  # the converter would write those of the module too, which nothing uses now
+            module, notes = tf.Module(), [lookup_tables.NOTE, *notes]
         if not (one_row or notes):
             return _Form(self._saved_model, [], loop)
         folder = f"{self._scratch}/{way}{'-1_row' if one_row else ''}"
@@ -186,6 +191,11 @@ def _changed(function: Any, first: GraphStep, table: Table) -> tuple[Any, list[s
         return result
 
     return functions.changed(function, change), notes
+
+
+def _has_tables(function: Any) -> bool:
+    operations = functions.operations(function.graph)
+    return any(operation.type == lookup_tables.LOOKUP for operation in operations)
 
 
 def _loops(function: Any) -> Iterator[Any]:

@@ -11,6 +11,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 from tensorflow.python.framework import convert_to_constants as converter
 
 from portproof.bundle.errors import ExportError
+from portproof.graphs import lookup_tables
+from portproof.graphs.lookup_tables import is_resource, without_tables
 from portproof.graphs.references import subgraph
 
 Weights = dict[str, np.ndarray[Any, Any]]
@@ -24,7 +26,7 @@ _ASSIGNMENTS = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubV
 
 @dataclass(frozen=True)
 class FrozenGraph:
-    """A graph without variables.
+    """A graph without variables and lookup tables.
 
     Attributes:
         graph: The graph. Small variables are constants in it, large ones placeholders.
@@ -32,12 +34,14 @@ class FrozenGraph:
         outputs: Its output tensors, in the order of the function's.
         weights: The values of the large variables, by the names of their placeholders;
             `with_weights` puts them back.
+        notes: In words, what was written in other operations.
     """
 
     graph: graph_pb2.GraphDef
     inputs: dict[str, Any]
     outputs: list[Any]
     weights: Weights
+    notes: tuple[str, ...] = ()
 
 
 def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> FrozenGraph:
@@ -49,7 +53,8 @@ def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen
             runs (`Enter`, `Exit`).
         inline: Whether calls of functions are replaced by what they call.
 
-    Raises ExportError where it draws random numbers, or changes its own variables.
+    Raises ExportError where it draws random numbers, changes its own variables, or looks up in a
+    table that cannot be written as constants.
     """
     original = concrete.graph.as_graph_def()
     try:
@@ -57,18 +62,27 @@ def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen
     except ValueError:  # the converter does not say what it is about
         _check_stateless(original, original)
         raise
-    captured = {inner.name for _, inner in concrete.graph.captures}
-    arguments = [tensor for tensor in concrete.inputs if tensor.name not in captured]
+    captured = {inner.op.name: outer for outer, inner in concrete.graph.captures}
+    arguments = [tensor for tensor in concrete.inputs if tensor.op.name not in captured]
     inputs = dict(zip(input_names(concrete), arguments, strict=True))
-    needed = subgraph(graph, [tensor.op.name for tensor in (*arguments, *concrete.outputs)])
+    for node in graph.node:
+        node.attr.pop("_class", None)  # where to be placed: beside nodes that may be gone
+    plain = without_tables(graph, captured)
+    notes = () if plain is graph else (lookup_tables.NOTE,)
+    needed = subgraph(plain, [tensor.op.name for tensor in (*arguments, *concrete.outputs)])
     _check_stateless(original, needed)
+    if table := next((node.name for node in needed.node if is_resource(node)), None):
+        raise ExportError(
+            f"it holds something that is no variable ({table}), as a table that it looks up in "
+            "inside a loop: do that before the model, and give it what was found"
+        )
     for node in needed.node:  # what changes from trace to trace
         node.ClearField("experimental_debug_info")
         node.attr.pop("_user_specified_name", None)
     with tf.Graph().as_default() as imported:  # which writes out the attributes' default values
         tf.graph_util.import_graph_def(needed, name="")
     kept = {node.name: weights[node.name] for node in needed.node if node.name in weights}
-    return FrozenGraph(imported.as_graph_def(), inputs, list(concrete.outputs), kept)
+    return FrozenGraph(imported.as_graph_def(), inputs, list(concrete.outputs), kept, notes)
 
 
 def _check_stateless(original: graph_pb2.GraphDef, needed: graph_pb2.GraphDef) -> None:
@@ -108,9 +122,15 @@ def _without_variables(
 
     Each of those becomes a placeholder instead of a constant.
     """
-    data = converter._FunctionConverterDataInEager(
-        concrete, lower_control_flow=not loops, aggressive_inlining=inline
-    )
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # it warns of the initializers of tables, which it drops
+    try:
+        data = converter._FunctionConverterDataInEager(
+            concrete, lower_control_flow=not loops, aggressive_inlining=inline
+        )
+    finally:
+        logger.setLevel(level)
     graph, weights = converter._GraphDef(data.graph_def), {}
     for name, tensor in data.tensor_data.items():
         variable = graph.nodes[name]

@@ -14,6 +14,8 @@ def bundle_text(bundle: Bundle) -> Iterator[str]:
     yield "signatures"
     for name, signature in manifest.signatures.items():
         yield f"  {name}{signature}"
+    for name, reason in manifest.left_out_signatures.items():
+        yield f"  {name} left out: {reason}"
     yield "functions"
     for function in manifest.functions:
         times = "once" if function.traces == 1 else f"{function.traces} times"

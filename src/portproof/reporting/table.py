@@ -180,6 +180,9 @@ def _not_run(report: Report) -> Iterator[Text]:
             left_out.setdefault(_WRITTEN_AS.sub("", reason), []).append(format_)
     for reason, names in left_out.items():
         yield Text(f"not written: {', '.join(dict.fromkeys(names))}: {_cut(reason)}", "dim")
+    for signatures in report.left_out_signatures.values():
+        for name, reason in signatures.items():
+            yield Text(f"not carried: signature {name}: {_cut(reason)}", "dim")
     if report.absent:
         yield Text(f"absent: {', '.join(report.absent)}: see `portproof runtimes`", "dim")
     for artifacts in report.notes.values():

@@ -10,6 +10,7 @@ from portproof.runtimes.runtime import Runtime
 _LACKS = (
     (r"deserialize (?:class|function) '(\w+)' because its parent module", r"\1"),
     (r"deserialize '(?:\w+\.)*(\w+)' because it is not a KerasSaveable", r"\1"),
+    (r"Layer (\w+) requires TensorFlow", r"\1"),
     (r"Could not locate (?:class|function) '(\w+)'", r"\1"),
 )
 

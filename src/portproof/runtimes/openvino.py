@@ -9,6 +9,7 @@ _LACKS = (
     NO_ROWS,
     (r"No translator found for (\w+) node", r"\1"),
     (r"No conversion rule found for operations: ([\w, ]+?) To facilitate", r"\1"),
+    (r"unregistered_parameters\.str", "lookup tables"),
     (r"runs only the first signature", "a second signature"),
     (r"which of several signatures", "several signatures"),
 )

@@ -9,7 +9,7 @@ from portproof.bundle.errors import ExportError, UsageError
 from portproof.bundle.manifest import Structure
 from portproof.bundle.structure import Names, map_leaves
 from portproof.sources.examples import complete_examples
-from portproof.sources.functions import concrete_of, is_concrete, named, traces
+from portproof.sources.functions import concrete_of, is_concrete, named, signature_of, traces
 from portproof.sources.source import Source
 
 
@@ -59,7 +59,10 @@ def functions_of(module: Any) -> dict[str, Any]:
 def from_saved_model(
     name: str, loaded: Any, examples: Any = None, only: tuple[str, ...] = ()
 ) -> Source:
-    """A Source of a loaded SavedModel: every signature, or those of `only`."""
+    """A Source of a loaded SavedModel: every signature that a bundle can carry, or those of `only`.
+
+    Raises ExportError where it can carry none, or not all of `only`.
+    """
     signatures = dict(loaded.signatures)
     if not signatures:
         raise ExportError(
@@ -70,9 +73,22 @@ def from_saved_model(
         raise UsageError(
             f"{name} has no signature {', '.join(unknown)}: they are {', '.join(signatures)}."
         )
-    chosen = {key: signatures[key] for key in only or signatures}
-    inputs, generated = complete_examples(chosen, examples)
-    return Source(name, loaded, chosen, inputs, generated_inputs=generated)
+    carried: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    for key in only or signatures:
+        try:
+            signature_of(key, signatures[key])
+            carried[key] = signatures[key]
+        except ExportError as error:
+            if only:
+                raise
+            reasons[key] = str(error).removeprefix(f"{key}: ")
+    if not carried:
+        raise ExportError("; ".join(f"{key}: {reason}" for key, reason in reasons.items()))
+    inputs, generated = complete_examples(carried, examples)
+    return Source(
+        name, loaded, carried, inputs, generated_inputs=generated, left_out_signatures=reasons
+    )
 
 
 def _check_declared(name: str, function: Any) -> None:

@@ -41,6 +41,8 @@ class Source:
         structures: How the original nests inputs and outputs, of the signatures where it does.
         labels: By signature and output, the right class of each row of the examples, as integers.
         generated_inputs: The signatures whose examples were generated, because nobody gave any.
+        left_out_signatures: Signatures of the model that no bundle can carry, and why, such as
+            those of strings.
         one_row: Whether TFLite files for exactly one row are wanted too, which double their size.
             Browsers and microcontrollers run no others.
     """
@@ -54,6 +56,7 @@ class Source:
     structures: Mapping[str, Structure] = field(default_factory=dict)
     labels: Examples = field(default_factory=dict)
     generated_inputs: frozenset[str] = frozenset()
+    left_out_signatures: Mapping[str, str] = field(default_factory=dict)
     one_row: bool = True
 
     def __post_init__(self) -> None:

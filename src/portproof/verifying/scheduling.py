@@ -108,6 +108,11 @@ def run_cells(
             for manifest in manifests
             if manifest.left_out
         },
+        left_out_signatures={
+            manifest.model: dict(manifest.left_out_signatures)
+            for manifest in manifests
+            if manifest.left_out_signatures
+        },
         notes={manifest.model: notes for manifest in manifests if (notes := _notes(manifest))},
         unknown_formats=dict(unknown_formats or {}),
         interrupted=interrupted,

@@ -12,7 +12,11 @@ def load(request: Request) -> Infer:
     """Load a `.keras` file with nothing but Keras."""
     import keras
 
-    model = keras.saving.load_model(request.artifact, compile=False, safe_mode=True)
+    try:
+        model = keras.saving.load_model(request.artifact, compile=False, safe_mode=True)
+    except TypeError as error:  # which shows the whole config of the model before its reason
+        *_, reason = str(error).split("Exception encountered: ")
+        raise ValueError(reason) from error
     names = output_names([t._keras_history.operation.name for t in model.outputs])
     input_names = [tensor._keras_history.operation.name for tensor in model.inputs]
     structure = getattr(model, "_inputs_struct", model.inputs[0])  # which has no public name
