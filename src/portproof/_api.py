@@ -44,9 +44,9 @@ def make_source(
     form of a `tf.Module`, or plots of the training.
 
     Args:
-        model: A `tf.Module`, a `keras.Model`, the result of `tf.saved_model.load`, the path of a
-            `.keras` file or of a SavedModel folder, `"package.module:function"` for a function that
-            returns one of these, or a Source.
+        model: A `tf.Module`, a `keras.Model`, a `tf_keras.Model` (Keras 2), the result of
+            `tf.saved_model.load`, the path of a `.keras` or `.h5` file or of a SavedModel folder,
+            `"package.module:function"` for a function that returns one of these, or a Source.
         name: The model's name; empty: the model's own, or that of its file.
         signatures: The signatures to export of several: their names, or `tf.function`s by name. A
             Keras model has the one signature `serving_default`.
@@ -69,8 +69,11 @@ def make_source(
             installed.
     """
     check_tensorflow()
+    from portproof.keras2 import provide_keras2
     from portproof.sources import opening
 
+    if isinstance(model, str | Path):
+        provide_keras2([model], lambda _: None)
     return opening.make_source(
         model,
         name=name,

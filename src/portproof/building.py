@@ -7,6 +7,7 @@ from pathlib import Path
 
 from portproof.build_records import ModelBuild, runtimes_here
 from portproof.bundle.report import Report
+from portproof.keras2 import provide_keras2
 from portproof.project import Project
 from portproof.runtimes.table import needs_one_row
 from portproof.sources.names import is_reference
@@ -29,6 +30,7 @@ def export_model(project: Project, name: str, log: Log) -> Path:
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     model = settings.source if is_reference(settings.source) else str(root / settings.source)
+    provide_keras2([model], log)
     source = make_source(
         model,
         name=name,

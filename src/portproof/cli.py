@@ -91,6 +91,7 @@ def export(
     """
     from portproof.formats.converting import converters_for
     from portproof.formats.table import check_names, select
+    from portproof.keras2 import provide_keras2
     from portproof.project import find_project
     from portproof.sources.names import check_name
 
@@ -106,6 +107,7 @@ def export(
     check_names(format)
     for name in models:
         check_name(name)
+    provide_keras2(models, say)
     if (inputs or labels) and len(models) > 1:
         raise UsageError("--inputs and --labels are of one model: name it.")
     label_files = _label_files(labels)

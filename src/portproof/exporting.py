@@ -41,6 +41,7 @@ from portproof.formats.table import SAVEDMODEL, select
 from portproof.formats.variant_budgets import KernelError, Measured, MeasuredOn, measure_variant
 from portproof.reporting.card import render_card
 from portproof.sources.functions import traced_function
+from portproof.sources.keras2_models import is_keras2
 from portproof.sources.keras_models import layers_of
 from portproof.sources.source import Source
 from portproof.vectors.computing import TestedFunction
@@ -300,4 +301,6 @@ def _origin(source: Source) -> Origin:
 def _kind(model: Any) -> str:
     if isinstance(model, keras.Model):
         return "keras.Model"
+    if is_keras2(model):
+        return "tf_keras.Model"
     return "tf.Module" if isinstance(model, tf.Module) else "SavedModel"

@@ -317,7 +317,7 @@ def test_several_signatures_share_a_file_of_examples() -> None:
     ("name", "content", "message"),
     [
         ("model.keras", b"not a zip", r"not a whole \.keras file"),
-        ("model.h5", b"", "old format"),
+        ("model.h5", b"", "not a whole HDF5 file"),
         ("model.onnx", b"", "cannot be exported"),
         ("folder", None, r"no saved_model\.pb"),
     ],

@@ -276,10 +276,17 @@ def _saved_model(path: Path) -> Contents:
 
 def _keras(path: Path) -> Contents:
     from portproof.sources.functions import concrete_of, signature_of
+    from portproof.sources.keras2_models import is_keras2
+    from portproof.sources.keras_files import load_keras_file
     from portproof.sources.keras_models import from_keras
-    from portproof.sources.opening import load_keras_file
 
-    source = from_keras(path.stem, load_keras_file(path), None)
+    model = load_keras_file(path)
+    if is_keras2(model):
+        raise UsageError(
+            f"{path} is of Keras 2, which no runtime here loads: it is checked against nothing, "
+            f"and another file is against it: portproof check FILE --against {path.name}."
+        )
+    source = from_keras(path.stem, model, None)
     signature = signature_of("serving_default", concrete_of(source.functions["serving_default"]))
     inputs, outputs = (
         {name: OwnTensor(spec.dtype, spec.shape) for name, spec in specs.items()}

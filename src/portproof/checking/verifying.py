@@ -9,6 +9,7 @@ from portproof.checking.copying import make_in_sandbox
 from portproof.checking.request import CheckRequest
 from portproof.confined_export import can_confine
 from portproof.formats.table import SAVEDMODEL
+from portproof.keras2 import provide_keras2
 from portproof.quiet import start_tensorflow
 from portproof.sources.names import is_reference
 from portproof.verification import Callbacks, VerifyOptions, verify_bundles
@@ -25,6 +26,7 @@ def check_file(request: CheckRequest, options: VerifyOptions, callbacks: Callbac
     Raises ExportError and UsageError.
     """
     model = request.model
+    provide_keras2([model], callbacks.log)
     paths = [request.file] if is_reference(model) else [request.file, Path(model)]
     free = options.trust or bool(request.imports) or is_reference(model)
     if not free and can_confine(paths, callbacks.log):

@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from portproof.bundle.manifest import Endpoint
 from portproof.formats import canonical_graph
 from portproof.formats.format import Written
+from portproof.sources.keras2_models import is_keras2
 from portproof.sources.source import SavedSource, Source
 
 
@@ -42,14 +43,25 @@ def with_same_names(path: str, source: Source | SavedSource, signature: str) -> 
     )
 
 
+# What a model of Keras 3, or of Keras 2, tracks besides its layers once it was compiled or called.
+_OF_TRAINING = (
+    "optimizer",
+    "train_function",
+    "train_tf_function",
+    "test_function",
+    "predict_function",
+)
+
+
 def trackable(model: Any) -> Any:
-    """The part of a model that is saved: all of it, or the weights of a `keras.Model`."""
-    if not isinstance(model, keras.Model):
+    """The part of a model that is saved: all of it, or the weights of one of Keras."""
+    if not isinstance(model, keras.Model) and not is_keras2(model):
         return model
-    mirror = _Mirror(model, {}, leave_out=("optimizer",))
+    mirror = _Mirror(model, {}, leave_out=_OF_TRAINING)
     reached = {id(child) for child in tf.train.TrackableView(mirror).descendants()}
     # Keras tracks the cells of StackedRNNCells only for itself, not for TensorFlow.
-    mirror.others = [v.value for v in model.variables if id(v.value) not in reached]
+    variables = [v.value if isinstance(v, keras.Variable) else v for v in model.variables]
+    mirror.others = [variable for variable in variables if id(variable) not in reached]
     return mirror
 
 
@@ -83,6 +95,6 @@ class _Mirror(tf.Module):  # type: ignore[misc]
             return child.value
         if id(child) in self._known:
             return self._known[id(child)]
-        if isinstance(child, keras.Operation | list | tuple | dict):
+        if isinstance(child, keras.Operation | tf.Module | list | tuple | dict):
             return _Mirror(child, self._known)
         return child  # a resource, such as a lookup table

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from portproof.bundle.errors import UsageError
 
-KINDS = "a .keras file, a SavedModel folder or package.module:function"
+KINDS = "a .keras or .h5 file, a SavedModel folder or package.module:function"
+# The endings of Keras's older files.
+HDF5 = (".h5", ".hdf5")
 
 
 def is_reference(name: str) -> bool:
@@ -24,12 +26,7 @@ def check_name(name: str) -> None:
         return
     if not path.exists():
         raise UsageError(f"there is no {name}: give {KINDS}.")
-    if path.suffix in (".h5", ".hdf5"):
-        raise UsageError(
-            f"{path} is in Keras's old format, which does not load everywhere: load it with the "
-            "Keras that wrote it, and save it with model.save('model.keras')."
-        )
     if not path.is_file():
         raise UsageError(f"{path} is no regular file.")
-    if path.suffix != ".keras":
+    if path.suffix not in (".keras", *HDF5):
         raise UsageError(f"{path} is a file that cannot be exported: give {KINDS}.")

@@ -1,10 +1,7 @@
 """A model in memory, on disk, or made by a function, becomes a Source."""
 
 import importlib
-import json
-import re
 import sys
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from portproof.bundle.errors import ExportError, PortproofError, UsageError, described, one_line
-from portproof.bundle.reading import MANIFEST_LIMIT
+from portproof.bundle.errors import ExportError, PortproofError, UsageError, described
 from portproof.sources.examples import complete_labels
-from portproof.sources.keras_models import from_keras, lambda_message
+from portproof.sources.keras2_models import from_keras2, is_keras2
+from portproof.sources.keras_files import load_keras_file
+from portproof.sources.keras_models import from_keras
 from portproof.sources.modules import from_module, from_saved_model
 from portproof.sources.names import KINDS, check_name
 from portproof.sources.source import Source
@@ -37,7 +35,7 @@ def make_source(
     for module in imports:
         _import(module)
     if isinstance(model, str | Path):
-        default_name, model = _load(str(model))
+        default_name, model = _load(str(model), imports)
     else:
         default_name = str(getattr(model, "name", ""))
     if isinstance(model, Source):
@@ -59,13 +57,13 @@ def make_source(
 
 
 def _from_object(name: str, model: Any, signatures: Any, inputs: Any) -> Source:
-    if isinstance(model, keras.Model):
+    if isinstance(model, keras.Model) or is_keras2(model):
         if signatures:
             raise UsageError(
                 "signatures cannot be chosen here: a Keras model has the one signature "
                 "serving_default."
             )
-        return from_keras(name, model, inputs)
+        return (from_keras2 if is_keras2(model) else from_keras)(name, model, inputs)
     if _is_loaded_saved_model(model):
         return from_saved_model(name or "model", model, inputs, tuple(signatures or ()))
     if isinstance(model, tf.Module):
@@ -85,63 +83,15 @@ def _functions_by_name(module: tf.Module, signatures: Any) -> Any:
     return {name: getattr(module, name) for name in signatures}
 
 
-def _load(reference: str) -> tuple[str, Any]:
+def _load(reference: str, imports: Sequence[str]) -> tuple[str, Any]:
     """A name for the bundle, and the model that a string refers to."""
     check_name(reference)
     path = Path(reference)
     if path.is_file():
-        return path.stem, load_keras_file(path)
+        return path.stem, load_keras_file(path, imports)
     if path.is_dir():
         return path.resolve().name, _load_saved_model(path)
     return _call_reference(reference)
-
-
-def load_keras_file(path: Path) -> keras.Model:
-    """A model from a `.keras` file, in safe mode: nothing in the file is run as code."""
-    if lambdas := _lambda_layers_in(path):
-        raise ExportError(lambda_message(path.name, lambdas))
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # of Keras, h5py, and whatever a layer calls
-        unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", str(error))
-        if unknown:
-            raise UsageError(
-                f"{path} holds {unknown[1]}, which Keras does not know: name the Python module "
-                "that defines it (with @keras.saving.register_keras_serializable()): "
-                "--import package.module."
-            ) from None
-        raise ExportError(f"{path} does not load: {one_line(error)}") from None
-
-
-def _lambda_layers_in(path: Path) -> list[str]:
-    """The names of Lambda layers in a file. Raises UsageError where it has no config to read."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            # Not `read`, which believes the size that the file states of itself.
-            text = file.open("config.json").read(MANIFEST_LIMIT + 1)
-        names = _lambda_layers(json.loads(text)) if len(text) <= MANIFEST_LIMIT else None
-    except RecursionError:
-        raise UsageError(f"{path} has a config.json that is nested too deeply.") from None
-    except Exception:  # what zipfile and zlib raise of a damaged or locked file is no one kind
-        raise UsageError(
-            f"{path} is not a whole .keras file: save it again with model.save('{path.name}')."
-        ) from None
-    if names is None:
-        raise UsageError(f"{path} has a config.json of more than {MANIFEST_LIMIT:,} bytes.")
-    return names
-
-
-def _lambda_layers(config: Any) -> list[str]:
-    """The names of Lambda layers in a model's config."""
-    names = []
-    if isinstance(config, dict):
-        if config.get("class_name") == "Lambda" and isinstance(config.get("config"), dict):
-            names.append(str(config["config"].get("name")))
-        config = list(config.values())
-    if isinstance(config, list):
-        for value in config:
-            names += _lambda_layers(value)
-    return names
 
 
 def _is_loaded_saved_model(model: Any) -> bool:

@@ -35,11 +35,14 @@ class PythonEnvironment(Environment):
         packages: The distributions that are meant; the first is the one whose version is asked for.
         constraints: Further requirements of the version that was asked for.
         has_runner: Whether one of our runners is run with it.
+        has_all: Whether it has what the packages need too. If not, its folder is for the paths of
+            an environment that has that.
     """
 
     packages: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     has_runner: bool = True
+    has_all: bool = True
 
     @staticmethod
     def is_version(text: str) -> bool:
@@ -103,7 +106,8 @@ class PythonEnvironment(Environment):
         if self.is_locked:
             _run_uv(tool, *install, "--require-hashes", "-r", str(self.lock))
         else:
-            _run_uv(tool, *install, *self.requirements)
+            options = () if self.has_all else ("--no-deps",)
+            _run_uv(tool, *install, *options, *self.requirements)
 
     @property
     def python(self) -> Path:
