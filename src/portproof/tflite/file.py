@@ -54,6 +54,12 @@ def computed_tensors(path: str, subgraph: int, schema: str = LITERT_SCHEMA) -> s
     return {int(n) for operator in graph.operators or [] for n in operator.outputs}
 
 
+def operation_count(path: str, key: str) -> int:
+    """How many operations the subgraph of a signature has."""
+    subgraph = read_signature(path, key).subgraph
+    return len(_model(path, LITERT_SCHEMA).subgraphs[subgraph].operators or [])
+
+
 def tensors_of_ops(path: str, ops: Collection[str]) -> list[str]:
     """The names of what ops of these names (`GELU`) make, of the first `_MAX_OPS` ops.
 

@@ -1,15 +1,13 @@
 """Runs `.tflite` files in TensorFlow Lite Micro, in an arena of the size that they need."""
 
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.runtimes.protocol import Request
+from portproof.runtimes.python.captured import captured_stderr
 from portproof.runtimes.python.loop import serve
 from portproof.tflite.file import read_signature
 
@@ -17,29 +15,6 @@ from portproof.tflite.file import read_signature
 # until the file's tensors fit: to try one takes a millisecond.
 FIRST_ARENA, LARGEST_ARENA = 1 << 20, 1 << 32
 SCHEMA = "tflite_micro.tensorflow.lite.micro.python.schema_py_generated"
-
-
-@contextmanager
-def captured_stderr() -> Iterator[Callable[[], str]]:
-    """Gives a function that tells what the interpreter wrote to standard error, in one line.
-
-    An error that is raised inside gets it as its end: it is where the interpreter names the op.
-    """
-    original = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-
-        def text() -> str:
-            written.seek(0)
-            return " ".join(written.read().decode(errors="replace").split())
-
-        os.dup2(written.fileno(), 2)
-        try:
-            yield text
-        except Exception as error:
-            raise RuntimeError(": ".join(filter(None, [str(error), text()]))) from error
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
 
 
 def with_fitting_arena(make: Callable[[int], Any]) -> Any:
