@@ -62,6 +62,16 @@ def _recurrent(name: str, length: int | None) -> Source:
     return from_keras(name, model, {"x": inputs})
 
 
+def _convolutions() -> keras.Model:
+    """A group for each channel, two groups, and two groups with steps that differ."""
+    x = keras.Input((9, 9, 4), name="x")
+    layer = keras.layers.Conv2D
+    alone = layer(8, 3, groups=4, padding="same", dilation_rate=2)(x)
+    pairs = layer(6, 3, groups=2, strides=(2, 1), padding="same")(alone)
+    stepped = layer(6, 2, groups=6, strides=(1, 2))(pairs)
+    return keras.Model(x, {"y": stepped})
+
+
 MODELS = {
     ("tfjs-graph", "Erf by"): lambda: module("erf", (7,), tf.math.erf, 3.0),
     ("tfjs-graph", "Erfc, which"): lambda: module("erfc", (7,), tf.math.erfc, 3.0),
@@ -77,6 +87,9 @@ MODELS = {
         "mask", (6, 1), lambda x: tf.where(tf.transpose(x > 0, [1, 0, 2]), 1.0, 2.0)
     ),
     ("tfjs-graph", "Softsign, which"): lambda: module("softsign", (5,), tf.nn.softsign, 3.0),
+    ("tfjs-graph", "Conv2D in groups"): lambda: from_keras(
+        "groups", _convolutions(), {"x": RANDOM.standard_normal((6, 9, 9, 4)).astype(np.float32)}
+    ),
     # These change no arithmetic, so they have no note: shapes, and fusings as the converter does.
     ("tfjs-graph", "plain shapes"): lambda: module(
         "shapes", (3, 4), lambda x: tf.reshape(x * 2, [tf.shape(x)[0], tf.shape(x)[2], 3])

@@ -12,6 +12,7 @@ from tensorflow.python.framework import convert_to_constants as converter
 
 from portproof.bundle.errors import ExportError
 from portproof.graphs import lookup_tables
+from portproof.graphs.inlining import with_compiled_calls_inlined
 from portproof.graphs.lookup_tables import is_resource, without_tables
 from portproof.graphs.references import subgraph
 
@@ -65,6 +66,9 @@ def freeze(concrete: Any, *, loops: bool = True, inline: bool = False) -> Frozen
     captured = {inner.op.name: outer for outer, inner in concrete.graph.captures}
     arguments = [tensor for tensor in concrete.inputs if tensor.op.name not in captured]
     inputs = dict(zip(input_names(concrete), arguments, strict=True))
+    if inline:
+        names = [tensor.op.name for tensor in (*concrete.inputs, *concrete.outputs)]
+        graph = with_compiled_calls_inlined(graph, names)
     for node in graph.node:
         node.attr.pop("_class", None)  # where to be placed: beside nodes that may be gone
     plain = without_tables(graph, captured)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tensorflow.core.framework import graph_pb2
 
+from portproof.graphs.rewrites.convolution import grouped_convolution
 from portproof.graphs.rewrites.einsum import einsum
 from portproof.graphs.rewrites.elementwise import (
     band_part,
@@ -61,6 +62,9 @@ TFJS: Table = {
         op: Row(cumulated, f"{op} along an axis that TF.js would count wrongly")
         for op in ("Cumsum", "Cumprod")
     },
+    "Conv2D": Row(
+        grouped_convolution, "Conv2D in groups, which TF.js does not have, by one for each group"
+    ),
     "Einsum": Row(einsum, "Einsum, which the WASM backend does not have, by matrix products"),
 }
 
