@@ -465,16 +465,23 @@ def diagnose(
     runtime: Annotated[str, typer.Option(help="The runtime that gives other numbers.")],
     format: Annotated[str, typer.Option(help="Only this format.")] = "",  # noqa: A002
     case: Annotated[str, typer.Option(help="Only this case, such as batch-7.")] = "",
+    model_explorer: Annotated[
+        Path | None,
+        typer.Option(help="Write node data for Model Explorer into this folder.", metavar="FOLDER"),
+    ] = None,
 ) -> None:
     """Find the first tensor inside a model at which a runtime leaves the reference.
 
     Exit status: 0 none leaves it, 1 one does, or the runtime refuses the model.
     """
+    from portproof.reporting.model_explorer import write_node_data
     from portproof.reporting.terminal import print_diagnosis
 
     agree = []
     for diagnosis in portproof.diagnose(bundle, runtime, format=format, case=case):
         print_diagnosis(diagnosis)
+        for path in write_node_data(diagnosis, model_explorer) if model_explorer else ():
+            say(f"wrote {_short(path)}")
         agree.append(diagnosis.agrees)
     raise typer.Exit(0 if all(agree) and agree else 1)
 

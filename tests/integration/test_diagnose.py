@@ -1,5 +1,6 @@
 """Diagnosis locates where a runtime departs from the reference, in models with a known fault."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.schema_py_generated import Model
 
 import portproof
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import PortproofError, UsageError
+from portproof.reporting.model_explorer import write_node_data
 from portproof.sources.modules import from_module
 from portproof.verifying.diagnosis import Diagnosis
 from tests.helpers.sources import exported
@@ -84,6 +87,41 @@ def test_a_right_model_agrees_with_the_reference(runtime: str, right: Bundle) ->
     assert diagnosis.agrees
     assert diagnosis.compared >= 3
     assert diagnosis.first is None
+
+
+def test_model_explorer_gets_a_figure_for_each_tensor_of_the_file(
+    right: Bundle, wrong: Bundle, tmp_path: Path
+) -> None:
+    bundle = with_fault(right, wrong, "tflite", tmp_path)
+    diagnosis = diagnosis_of(bundle, "litert", "tflite")
+    paths = write_node_data(diagnosis, tmp_path / "data")
+    figures = {path.stem.removeprefix(f"{_STEM}-"): json.loads(path.read_text()) for path in paths}
+    assert set(figures) == {"share-of-bound", "share-of-bound-before", "error", "range", "verdict"}
+    shares = {name: entry["value"] for name, entry in figures["share-of-bound"]["results"].items()}
+    [path] = {
+        e.path
+        for a in bundle.manifest.artifacts
+        if a.name == "tflite"
+        for e in a.endpoints.values()
+    }
+    assert set(shares) <= all_tensors(bundle.artifact_path(path))
+    wrong_ones = [name for name, share in shares.items() if share > 100]
+    assert wrong_ones
+    assert all("/first" not in name for name in wrong_ones)
+    [second] = [name for name in wrong_ones if "/second" in name]
+    assert figures["verdict"]["results"][second] == {"value": "wrong"}
+    assert figures["share-of-bound-before"]["results"][second]["value"] <= 1
+    assert "float32[" in figures["range"]["results"][second]["value"]
+
+
+_STEM = "tflite-serving_default-litert"
+
+
+def all_tensors(file: Path) -> set[str]:
+    """The names of all tensors in a `.tflite` file, as Model Explorer's own reader has them."""
+    model = Model.GetRootAs(file.read_bytes())
+    graphs = [model.Subgraphs(n) for n in range(model.SubgraphsLength())]
+    return {g.Tensors(n).Name().decode() for g in graphs for n in range(g.TensorsLength())}
 
 
 def test_an_op_that_a_runtime_refuses_is_named(tmp_path: Path) -> None:

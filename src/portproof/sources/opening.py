@@ -32,6 +32,13 @@ def make_source(
     draw_plots: Callable[[Path], None] | None = None,
 ) -> Source:
     """See `portproof.make_source`, which documents it."""
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"Keras computes with {keras.backend.backend()} here, and what is exported is a graph "
+            "of TensorFlow: save the model with model.save('model.keras'), and export that file "
+            "with KERAS_BACKEND=tensorflow. The runtimes keras-jax, keras-torch and keras-openvino "
+            "prove then that your backend gives the same numbers."
+        )
     for module in imports:
         _import(module)
     if isinstance(model, str | Path):

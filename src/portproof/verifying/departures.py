@@ -1,6 +1,7 @@
 """The first tensor inside a model at which a runtime leaves the reference."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,12 @@ _SOURCES = {"Const", "Placeholder", "ReadVariableOp"}
 
 
 def find_departure(
-    trial: Trial, case: str, nodes: list[Node], reference: Arrays, tensors: Arrays
+    trial: Trial,
+    case: str,
+    nodes: list[Node],
+    reference: Arrays,
+    tensors: Arrays,
+    names: Mapping[str, str],
 ) -> Diagnosis:
     """Compare tensor by tensor, in the order of computation.
 
@@ -31,28 +37,33 @@ def find_departure(
         nodes: The reference's nodes, in the order of computation.
         reference: Their right values, as `reference/NODE`, `oracle/NODE` and so on.
         tensors: The runtime's values, by node.
+        names: The runtime's own names of them, by node.
     """
     allowance = Allowance(shader_ops=trial.allowance("").shader_ops)
     compared: dict[str, ComparedTensor] = {}
     for node in nodes:
         # "Func/" are TensorFlow's own copies of a function's inputs and outputs.
         if node.name in tensors and not node.name.startswith("Func/"):
-            compared[node.name] = _compare(node, tensors[node.name], reference, allowance)
+            own = names.get(node.name, "")
+            compared[node.name] = _compare(node, own, tensors[node.name], reference, allowance)
     good = {name for name, tensor in compared.items() if tensor.verdict in PASSING}
     # A shape or a decision may be right although the numbers before it are not.
     healed = _healed(nodes, {name for name in good if f"oracle/{name}" in reference})
     departed = (tensor for tensor in compared.values() if tensor.verdict not in PASSING)
     first = next((tensor for tensor in departed if tensor.node.name not in healed), None)
+    by_name = {node.name: node for node in nodes}
+    told = tuple(replace(t, before=_before(t.node, by_name, compared)) for t in compared.values())
     total = sum(name.startswith("reference/") for name in reference)
     if first is None:
-        return Diagnosis(trial, case, compared=len(compared), total=total)
-    path, before = _path_to(first.node, {node.name: node for node in nodes}, compared)
+        return Diagnosis(trial, case, compared=len(compared), total=total, tensors=told)
+    path, before = _path_to(first.node, by_name, compared)
     known = [name for name in before if f"reference/{name}" in reference]
     return Diagnosis(
         trial,
         case,
         compared=len(compared),
         total=total,
+        tensors=told,
         first=first,
         path=tuple(path),
         entering=tuple(compared[name] for name in before if name in compared),
@@ -60,13 +71,26 @@ def find_departure(
     )
 
 
-def _compare(node: Node, got: Any, reference: Arrays, allowance: Allowance) -> ComparedTensor:
+def _compare(
+    node: Node, own: str, got: Any, reference: Arrays, allowance: Allowance
+) -> ComparedTensor:
     expected = expected_of(reference, node.name)
     dtype, shape = expected.reference.dtype, expected.reference.shape
     # A runtime without int64 has int32 inside. At the outputs this would be another dtype.
     got = got.astype(dtype) if dtype.kind in "iu" else got
     spec = TensorSpec(dtype=dtype.name, shape=shape)
-    return ComparedTensor(node, *judge(got, spec, expected, allowance))
+    judged = judge(got, spec, expected, allowance)
+    return ComparedTensor(node, own, *judged, range=_range(expected.reference))
+
+
+def _before(
+    node: Node, nodes: Mapping[str, Node], compared: Mapping[str, ComparedTensor]
+) -> float | None:
+    """The largest error of what a node is computed from, in units of what rounding allows."""
+    metrics = [
+        compared[name].metrics for name in _path_to(node, nodes, compared)[1] if name in compared
+    ]
+    return max((m.bound_ratio for m in metrics if m and m.bound_ratio is not None), default=None)
 
 
 def _healed(nodes: list[Node], good: set[str]) -> set[str]:

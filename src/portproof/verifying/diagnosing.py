@@ -21,7 +21,7 @@ from portproof.sandbox.sandbox import Sandbox, sandbox_if_possible
 from portproof.verifying.asking import CallResult, ask
 from portproof.verifying.departures import find_departure
 from portproof.verifying.diagnosis import Diagnosis
-from portproof.verifying.node_names import by_node, named_in
+from portproof.verifying.node_names import named_in, own_names
 from portproof.verifying.trial import Trial, trials
 
 REFERENCE = "tensorflow"
@@ -98,13 +98,14 @@ class _Runners:
         if inner.error:
             suspects = tuple(named_in(inner.error, nodes))
             return Diagnosis(trial, vector.case, refused=inner.error, suspects=suspects)
-        tensors = by_node(inner.outputs, nodes, right.outputs)
+        names = own_names(inner.outputs, nodes, right.outputs)
+        tensors = {node: inner.outputs[name] for node, name in names.items()}
         # Outputs by the signature's names: a file may call them anything.
         for name, node in right.output_nodes.items():
             expected = right.outputs.get(f"reference/{node}")
             if name in outputs and expected is not None and outputs[name].shape == expected.shape:
                 tensors[node] = outputs[name]
-        return find_departure(trial, vector.case, nodes, right.outputs, tensors)
+        return find_departure(trial, vector.case, nodes, right.outputs, tensors, names)
 
     def _case(self, trial: Trial, case: str) -> Vector:
         """The case named; else the first that is wrong; else the first."""

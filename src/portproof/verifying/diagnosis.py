@@ -11,12 +11,26 @@ from portproof.verifying.trial import Trial
 
 @dataclass(frozen=True)
 class ComparedTensor:
-    """A tensor of the reference's graph that the runtime has too, and how near the runtime's is."""
+    """A tensor of the reference's graph that the runtime has too, and how near the runtime's is.
+
+    Attributes:
+        node: The reference's node.
+        name: The tensor's own name in the artifact; empty where it is an output of another name.
+        verdict: As of an output.
+        reason: Why it is not faithful.
+        metrics: How near it is; None where the two cannot be compared.
+        range: The shape and the range of what the reference holds.
+        before: The largest error among the compared tensors that it is computed from, in units of
+            what rounding allows there; None where there are none with a bound.
+    """
 
     node: Node
+    name: str
     verdict: Verdict
     reason: str
     metrics: Metrics | None
+    range: str = ""
+    before: float | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class Diagnosis:
         case: The case's name.
         compared: How many tensors were compared.
         total: How many tensors the reference's graph has.
+        tensors: What was compared, in the order of computation.
         first: The first tensor that is not faithful.
         path: The ops from the last compared tensors before it, to it.
         entering: Those tensors.
@@ -40,6 +55,7 @@ class Diagnosis:
     case: str
     compared: int = 0
     total: int = 0
+    tensors: tuple[ComparedTensor, ...] = ()
     first: ComparedTensor | None = None
     path: tuple[str, ...] = ()
     entering: tuple[ComparedTensor, ...] = ()

@@ -7,8 +7,8 @@ from portproof.bundle.tensors import Arrays
 from portproof.runtimes.protocol import Node
 
 
-def by_node(tensors: Arrays, nodes: list[Node], reference: Arrays) -> Arrays:
-    """A runtime's tensors by the names of the reference's nodes, where name and shape agree.
+def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str, str]:
+    """A runtime's own names of its tensors, by the reference's nodes, where name and shape agree.
 
     TF.js keeps TensorFlow's names. A TFLite file leaves out the function's own name, and names a
     fused tensor after all of its parts (`a;b;c`), of which it holds the last one computed.
@@ -20,14 +20,14 @@ def by_node(tensors: Arrays, nodes: list[Node], reference: Arrays) -> Arrays:
     """
     places = {node.name: n for n, node in enumerate(nodes)}
     by_plain_name = {plain_name(node.name): node.name for node in nodes}
-    matched: Arrays = {}
+    matched: dict[str, str] = {}
     for name, array in tensors.items():
         parts = (plain_name(part) for part in name.split(";"))
         candidates = [by_plain_name[part] for part in parts if part in by_plain_name]
         for node in sorted(candidates, key=places.__getitem__, reverse=True):
             expected = reference.get(f"reference/{node}")
             if expected is not None and expected.shape == array.shape:
-                matched[node] = array
+                matched[node] = name
                 break
     return matched
 
