@@ -32,13 +32,6 @@ def make_source(
     draw_plots: Callable[[Path], None] | None = None,
 ) -> Source:
     """See `portproof.make_source`, which documents it."""
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(
-            f"Keras computes with {keras.backend.backend()} here, and what is exported is a graph "
-            "of TensorFlow: save the model with model.save('model.keras'), and export that file "
-            "with KERAS_BACKEND=tensorflow. The runtimes keras-jax, keras-torch and keras-openvino "
-            "prove then that your backend gives the same numbers."
-        )
     for module in imports:
         _import(module)
     if isinstance(model, str | Path):
@@ -70,7 +63,10 @@ def _from_object(name: str, model: Any, signatures: Any, inputs: Any) -> Source:
                 "signatures cannot be chosen here: a Keras model has the one signature "
                 "serving_default."
             )
-        return (from_keras2 if is_keras2(model) else from_keras)(name, model, inputs)
+        if is_keras2(model):
+            return from_keras2(name, model, inputs)
+        _check_backend()
+        return from_keras(name, model, inputs)
     if _is_loaded_saved_model(model):
         return from_saved_model(name or "model", model, inputs, tuple(signatures or ()))
     if isinstance(model, tf.Module):
@@ -79,6 +75,16 @@ def _from_object(name: str, model: Any, signatures: Any, inputs: Any) -> Source:
         f"cannot export a {type(model).__name__}: give a tf.Module, a keras.Model, "
         f"a Source, {KINDS}."
     )
+
+
+def _check_backend() -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"Keras computes with {keras.backend.backend()} here, and what is exported is a graph "
+            "of TensorFlow: save the model with model.save('model.keras'), and export that file "
+            "with KERAS_BACKEND=tensorflow. The runtimes keras-jax, keras-torch and keras-openvino "
+            "prove then that your backend gives the same numbers."
+        )
 
 
 def _functions_by_name(module: tf.Module, signatures: Any) -> Any:
