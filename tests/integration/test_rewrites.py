@@ -130,9 +130,10 @@ MODELS = {
 
 # The runtimes that refuse a rewritten model, and a part of their message.
 REFUSED = {
-    # LiteRT.js takes no dynamic dimension, and the sequence's length is dynamic.
+    # These take no dynamic dimension, and the sequence's length is dynamic.
     ("tflite", "the lists of tensors"): dict.fromkeys(
-        ("litert-chromium-wasm", "litert-chromium-webgpu"), "lacks a dynamic dimension"
+        ("litert-chromium-wasm", "litert-chromium-webgpu", "litert-webgpu"),
+        "lacks a dynamic dimension",
     ),
 }
 CHOSEN = [

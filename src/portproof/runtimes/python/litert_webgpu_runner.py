@@ -29,12 +29,22 @@ def load(request: Request) -> Infer:
         # Floats of 16 bits are its default, also for a file of 32.
         gpu_options=GpuOptions(enforce_f32=True),
     )
-    with captured_stderr() as text:
-        model = CompiledModel.from_file(request.artifact, options=options)
-        said = text()
+    try:
+        with captured_stderr() as text:
+            model = CompiledModel.from_file(request.artifact, options=options)
+            said = text()
+    except RuntimeError as error:  # which has all that LiteRT said since it started
+        if "only supports static-sized tensors" in str(error):
+            raise ValueError("it has a dynamic dimension beside the batch") from error
+        raise ValueError(str(error).partition(": INFO:")[0]) from error
     key = request.signature or next(iter(model.get_signature_list()))
 
     def infer(inputs: Arrays) -> Arrays:
+        shapes = model.get_input_tensor_details(key)
+        for name, array in inputs.items():
+            # It can be resized, and gives wrong numbers then at some lengths (LiteRT 2.3).
+            if tuple(shapes[name]["shape"]) != array.shape:
+                raise ValueError(f"{name} would have a dynamic dimension beside the batch")
         given = {name: model.create_input_buffer_by_name(key, name) for name in inputs}
         for name, array in inputs.items():
             given[name].write(array)
