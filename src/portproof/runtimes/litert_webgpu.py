@@ -19,6 +19,8 @@ _LACKS = (
     NO_ROWS,
     (r"nothing was computed on WebGPU", "a shader for any of its ops"),
     (r"a dynamic dimension beside the batch", "a dynamic dimension beside the batch"),
+    # It says why once in a process: at the next file of this kind this is all.
+    (r"Failed to modify graph with delegate", "an accelerator for this graph"),
 )
 
 
