@@ -112,7 +112,11 @@ def test_a_refused_bundle_does_not_stop_the_others(artifacts: Path) -> None:
             "they are tensorflow, tensorflow-c, keras",
         ),
         (["show", "nowhere"], 1, "nowhere is not a bundle"),
-        (["export", "cubic"], 2, "there is no cubic: give a .keras or .h5 file, a SavedModel folder"),
+        (
+            ["export", "cubic"],
+            2,
+            "there is no cubic: give a .keras or .h5 file, a SavedModel folder",
+        ),
         (["export"], 2, "name a model, or write a portproof.toml"),
         (["export", "a.b:c", "--format", "coreml"], 2, "'coreml': they are savedmodel"),
         (["export", "a.b:c", "a.b:d", "--inputs", "x.npy"], 2, "of one model"),
