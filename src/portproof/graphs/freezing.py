@@ -1,6 +1,6 @@
 """A concrete function's graph with its variables as constants, and its tensors by their names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from portproof.bundle.errors import ExportError
 from portproof.graphs import lookup_tables
 from portproof.graphs.inlining import with_compiled_calls_inlined
 from portproof.graphs.lookup_tables import is_resource, without_tables
-from portproof.graphs.references import subgraph
+from portproof.graphs.references import all_nodes, subgraph
 
 Weights = dict[str, np.ndarray[Any, Any]]
 # Bytes from which a variable is kept out of the graph. TensorFlow holds a graph some ten times
@@ -95,24 +95,18 @@ def _check_stateless(original: graph_pb2.GraphDef, needed: graph_pb2.GraphDef) -
     A generator that is seeded by a constant gives the same numbers each time; by a variable, which
     each call of `original` changes, others. What is not needed for an output is of no matter.
     """
-    changing = any(node.op in _ASSIGNMENTS for node in _nodes(original))
-    for node in _nodes(needed):
+    changing = any(node.op in _ASSIGNMENTS for node in all_nodes(original))
+    for node in all_nodes(needed):
         if _draws(node.op) and (changing or not node.op.startswith("Stateless")):
             raise ExportError(
                 f"it draws random numbers ({node.name}), which no two runtimes draw alike, nor "
                 "two calls: export it as it computes at inference, or take them as an input"
             )
-    if changed := next((node for node in _nodes(needed) if node.op in _ASSIGNMENTS), None):
+    if changed := next((node for node in all_nodes(needed) if node.op in _ASSIGNMENTS), None):
         raise ExportError(
             f"it changes its own variables ({changed.name}), so that a second call gives other "
             "numbers: take that state as an input, and return it as an output"
         )
-
-
-def _nodes(graph: graph_pb2.GraphDef) -> Iterator[Node]:
-    yield from graph.node
-    for function in graph.library.function:
-        yield from function.node_def
 
 
 def _draws(op: str) -> bool:

@@ -1,12 +1,13 @@
 """Calls of functions in a GraphDef, replaced by what they call."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
-from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
 from tensorflow.python.grappler import tf_optimizer
+
+from portproof.graphs.references import all_nodes
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # XLA's mark of a function that it compiles whole, as Keras has a convolution in groups: with it
@@ -23,9 +24,9 @@ def with_compiled_calls_inlined(
         graph: The graph; where it has such calls, their mark is taken from it.
         kept: The names of the nodes that have to stay.
     """
-    if not any(node.op in _CALLS and _COMPILED in node.attr for node in _nodes(graph)):
+    if not any(node.op in _CALLS and _COMPILED in node.attr for node in all_nodes(graph)):
         return graph
-    for part in (*_nodes(graph), *graph.library.function):
+    for part in (*all_nodes(graph), *graph.library.function):
         part.attr.pop(_COMPILED, None)
     with tf.Graph().as_default() as imported:
         tf.graph_util.import_graph_def(graph, name="")
@@ -39,9 +40,3 @@ def with_compiled_calls_inlined(
     options.optimizers.append("function")
     options.function_optimization = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
     return tf_optimizer.OptimizeGraph(config, meta_graph)
-
-
-def _nodes(graph: graph_pb2.GraphDef) -> Iterator[Node]:
-    yield from graph.node
-    for function in graph.library.function:
-        yield from function.node_def

@@ -4,7 +4,7 @@ An input is `NODE` or `NODE:2`, the node's first or third output, or `^NODE`, wh
 for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from graphlib import TopologicalSorter
 
 from tensorflow.core.framework import graph_pb2
@@ -24,6 +24,13 @@ def tensor_name(ref: str) -> str:
 def data_inputs(node: Node) -> list[str]:
     """The inputs of a node that carry a tensor."""
     return [ref for ref in node.input if not ref.startswith("^")]
+
+
+def all_nodes(graph: graph_pb2.GraphDef) -> Iterator[Node]:
+    """The nodes of a graph, and those of the functions in its library."""
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
 
 
 def in_order(nodes: Sequence[Node]) -> list[Node]:
