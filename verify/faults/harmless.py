@@ -16,6 +16,7 @@ from verify.faults.examine import runtime_named
 KNOWN_DEFECTS = {
     ("integers", "tfjs-chromium-webgl"): "int32 products pass through floats",
     ("integers", "tfjs-chromium-webgpu"): "int32 products pass through floats",
+    ("integers", "litert-webgpu"): "zeros where an int32 tensor meets a constant vector",
 }
 
 

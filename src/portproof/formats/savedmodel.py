@@ -60,9 +60,19 @@ def trackable(model: Any) -> Any:
     mirror = _Mirror(model, {}, leave_out=_OF_TRAINING)
     reached = {id(child) for child in tf.train.TrackableView(mirror).descendants()}
     # Keras tracks the cells of StackedRNNCells only for itself, not for TensorFlow.
-    variables = [v.value if isinstance(v, keras.Variable) else v for v in model.variables]
+    variables = map(_tensorflow_variable, model.variables)
     mirror.others = [variable for variable in variables if id(variable) not in reached]
     return mirror
+
+
+def _tensorflow_variable(child: Any) -> Any:
+    """The `tf.Variable` of a variable of Keras 3, and any other object as it is.
+
+    It is known by what it holds: `keras.Variable` is not the class of a model's variables in the
+    oldest Keras 3 that is supported.
+    """
+    value = getattr(child, "value", None)
+    return value if isinstance(value, tf.Variable) else child
 
 
 class _Mirror(tf.Module):  # type: ignore[misc]
@@ -91,10 +101,8 @@ class _Mirror(tf.Module):  # type: ignore[misc]
         return {**mirrored, **others}
 
     def _mirrored(self, child: Any) -> Any:
-        if isinstance(child, keras.Variable):
-            return child.value
         if id(child) in self._known:
             return self._known[id(child)]
         if isinstance(child, keras.Operation | tf.Module | list | tuple | dict):
             return _Mirror(child, self._known)
-        return child  # a resource, such as a lookup table
+        return _tensorflow_variable(child)  # or a resource, such as a lookup table
