@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,7 @@ def export(
     inputs: Any = None,
     labels: Any = None,
     formats: Sequence[str] | None = None,
+    keep_float: Sequence[str] = (),
     imports: Sequence[str] = (),
     log: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
@@ -111,6 +113,9 @@ def export(
         labels: See `make_source`.
         formats: Full names of the only formats to write, such as `"tflite"` or `"tflite int8"`.
             `savedmodel` is always written, because the others are made from it. None: all.
+        keep_float: Layers that variants (`int8`, `float16`, `dynamic-range`) keep in floats: their
+            names, or for a model without layers the names of scopes or operations in its graph.
+            `diagnose` lists the layers by the noise that each adds.
         imports: See `make_source`.
         log: Called with each step, as a line of text.
 
@@ -134,6 +139,8 @@ def export(
         source = make_source(
             model, name=named, signatures=signatures, inputs=inputs, labels=labels, imports=imports
         )
+        if keep_float:
+            source = replace(source, keep_float=tuple(keep_float))
         target = Path(folder) / source.name if path is None else path
         return export_source(source, target, log, chosen, formats or ())
 

@@ -25,7 +25,16 @@ from portproof.runtimes.listing import runtime_states
 from portproof.runtimes.table import needs_one_row
 
 # The settings, and the packages' versions, that decide what an export gives.
-_SETTINGS = ("source", "inputs", "labels", "signatures", "formats", "imports", "depends")
+_SETTINGS = (
+    "source",
+    "inputs",
+    "labels",
+    "signatures",
+    "formats",
+    "keep_float",
+    "imports",
+    "depends",
+)
 _PACKAGES = ("portproof", "tensorflow", "tensorflow-cpu", "keras", "numpy")
 
 

@@ -39,7 +39,9 @@ def export_model(project: Project, name: str, log: Log) -> Path:
         labels={output: read_labels(root / file) for output, file in settings.labels.items()},
         imports=settings.imports,
     )
-    source = replace(source, one_row=needs_one_row(settings.targets))
+    source = replace(
+        source, one_row=needs_one_row(settings.targets), keep_float=settings.keep_float
+    )
     formats = settings.formats or None
     bundle = export_source(source, project.bundle(name), log, select(formats), formats or ())
     ModelBuild(project, name).note_exported()

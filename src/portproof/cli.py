@@ -70,6 +70,10 @@ def export(
     format: Annotated[  # noqa: A002
         list[str] | None, typer.Option(help="Only this format, or variant of one; repeatable.")
     ] = None,
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(help="Keep this layer in floats in every variant; repeatable."),
+    ] = None,
     import_: Annotated[
         list[str] | None,
         typer.Option("--import", help="A module with the model's own layers; repeatable."),
@@ -98,7 +102,8 @@ def export(
     models = list(dict.fromkeys(model or ()))
     project = find_project()
     if project and set(models) <= set(project.models):
-        if inputs or labels or signature or format or import_ or output != ARTIFACTS:
+        given = (inputs, labels, signature, format, keep_float, import_)
+        if any(given) or output != ARTIFACTS:
             raise UsageError(f"options of a model of {project.file} belong into that file.")
         _export_project(project, tuple(models), force)
         return
@@ -115,7 +120,7 @@ def export(
     if files := [] if trust or import_ else _to_confine(models):
         from portproof.confined_export import export_confined
 
-        options = _words({"--signature": signature, "--format": format})
+        options = _words({"--signature": signature, "--format": format, "--keep-float": keep_float})
         for path in export_confined(files, output, inputs, label_files, options, total_limit, say):
             say(f"exported {_short(path)}")
         models = [name for name in models if not Path(name).exists()]
@@ -134,6 +139,7 @@ def export(
                 inputs=examples,
                 labels={key: read_labels(file) for key, file in label_files.items()},
                 formats=format,
+                keep_float=keep_float or (),
                 imports=import_ or (),
                 log=say,
             )

@@ -42,7 +42,6 @@ from portproof.formats.variant_budgets import KernelError, Measured, MeasuredOn,
 from portproof.reporting.card import render_card
 from portproof.sources.functions import traced_function
 from portproof.sources.keras2_models import is_keras2
-from portproof.sources.keras_models import layers_of
 from portproof.sources.source import Source
 from portproof.vectors.computing import TestedFunction
 from portproof.vectors.writing import WrittenVectors, write_vectors
@@ -119,7 +118,7 @@ def export_source(
             artifacts=artifacts.written,
             left_out=artifacts.left_out,
             left_out_signatures=dict(source.left_out_signatures),
-            layers=layer_names(source),
+            layers=source.layers,
             structures=dict(source.structures),
             generated_inputs=tuple(sorted(source.generated_inputs)),
             shader_ops=written.shader_ops,
@@ -277,11 +276,6 @@ def _write_vectors(
         raise
     except Exception as error:
         raise ExportError(f"{name} gives no test vectors: {described(error, 600)}") from error
-
-
-def layer_names(source: Source) -> tuple[str, ...]:
-    """The names of a Keras model's layers, those inside other layers too."""
-    return tuple(dict.fromkeys(layer.name for layer in layers_of(source.model)))
 
 
 def _origin(source: Source) -> Origin:

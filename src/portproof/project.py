@@ -51,6 +51,7 @@ class ModelSettings(_Table):
         labels: By output, a `.npy` file with the right class of each row of the data.
         signatures: The only signatures to export; empty: all.
         formats: The full names of the only formats to write; empty: all.
+        keep_float: Layers that variants keep in floats.
         imports: Modules with the model's own layers.
         depends: Patterns of more files that the source reads, such as its weights: where one
             changes, the model is exported again.
@@ -65,6 +66,7 @@ class ModelSettings(_Table):
     labels: dict[str, str] = {}
     signatures: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+    keep_float: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     depends: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()

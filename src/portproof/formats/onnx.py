@@ -49,6 +49,8 @@ def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Wr
         model, told = _converted(loaded.signatures[name])
         notes += told
         if variant:
+            if source.keep_float:
+                notes.append(source.kept_note(node.name for node in model.graph.node))
             model = onnx_variants.made(variant, model, source, name)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, root / path)

@@ -45,22 +45,30 @@ def made(variant: str, model: Any, source: SavedSource, signature: str) -> Any:
     Raises ExportError where it would be the plain model.
     """
     before = _dtypes(model)
-    changed = _float16(model) if variant == "float16" else _int8(model, source, signature)
+    kept = source.kept({node.name: node.name for node in model.graph.node if node.name})
+    if variant == "float16":
+        changed = _float16(model, kept)
+    else:
+        changed = _int8(model, source, signature, kept)
     if _dtypes(changed) == before:
         raise ExportError(_NO_WEIGHTS)
     return changed
 
 
-def _float16(model: Any) -> Any:
+def _float16(model: Any, kept: list[str]) -> Any:
     changed = convert_float_to_float16(
-        model, min_positive_val=_SMALLEST, max_finite_val=_LARGEST, keep_io_types=True
+        model,
+        min_positive_val=_SMALLEST,
+        max_finite_val=_LARGEST,
+        keep_io_types=True,
+        node_block_list=kept,
     )
     # It appends the casts of the inputs after the nodes that read them.
     OnnxModel(changed).topological_sort()
     return changed
 
 
-def _int8(model: Any, source: SavedSource, signature: str) -> Any:
+def _int8(model: Any, source: SavedSource, signature: str, kept: list[str]) -> Any:
     """Eight bits for weights, a scale for each channel of them, and for what flows between.
 
     Both are unsigned, the weights about 128: of signed weights beside unsigned data, ONNX Runtime's
@@ -79,6 +87,7 @@ def _int8(model: Any, source: SavedSource, signature: str) -> Any:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QUInt8,
+            nodes_to_exclude=kept,
             extra_options={"WeightSymmetric": True},
         )
         return onnx.load(target)

@@ -1,5 +1,6 @@
 """TFLite: flatbuffers for LiteRT on phones, servers, in browsers and on microcontrollers."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from portproof.formats.table import SAVEDMODEL
 from portproof.formats.tflite_conversion import converted
 from portproof.formats.variant_budgets import KernelError
 from portproof.sources.source import SavedSource
-from portproof.tflite.file import has_dtype
+from portproof.tflite.file import computed_names, has_dtype
 from portproof.tflite.one_row import shapes, with_one_row
 from portproof.tflite.opcodes import with_select_v2
 
@@ -51,6 +52,9 @@ def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Wr
         (root / paths[-1]).write_bytes(content)
     if files.first_error and files.batched:
         files.notes.append(_missing_form(*paths))
+    if variant and source.keep_float:
+        places = [computed_names(content).values() for content in files.contents.values()]
+        files.notes.append(source.kept_note(chain.from_iterable(places)))
     return Written(_endpoints(source, paths), tuple(dict.fromkeys(files.notes)))
 
 

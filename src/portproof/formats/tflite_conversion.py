@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
 
 from portproof.bundle import temporary
 from portproof.bundle.errors import ExportError
@@ -30,6 +31,8 @@ from portproof.graphs.rewrites.table import (
 )
 from portproof.quiet import quiet
 from portproof.sources.source import SavedSource
+from portproof.tflite.file import computed_names
+from portproof.tflite.float_weights import with_float_weights
 
 # A signature's function -> the function to convert, and what was done to it in words.
 Way = Callable[[Any], tuple[Any, list[str]]]
@@ -217,7 +220,26 @@ def _convert(source: SavedSource, form: _Form, variant: str) -> bytes:
         if variant == "int8":
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: _calibration_data(source)
+        if variant == "int8" and source.keep_float:
+            return _quantised_in_part(converter, source)
         content: bytes = converter.convert()
+    if variant and source.keep_float:
+        plain = _convert(source, form, "")
+        return with_float_weights(content, plain, source.kept(computed_names(plain)))
+    return content
+
+
+def _quantised_in_part(converter: Any, source: SavedSource) -> bytes:
+    """A file of int8 without the operations that stay in floats.
+
+    As `tf.lite.experimental.QuantizationDebugger` makes one of its `denylisted_nodes`
+    (tensorflow/lite/tools/optimize/debugging/python/debugger.py), which makes and loads a second
+    file to debug besides.
+    """
+    converter._experimental_calibrate_only = True
+    calibrated = converter.convert()
+    kept = source.kept(computed_names(calibrated))
+    content: bytes = mlir_quantize(calibrated, denylisted_nodes=kept)
     return content
 
 

@@ -21,11 +21,15 @@ def bundle_text(bundle: Bundle) -> Iterator[str]:
         times = "once" if function.traces == 1 else f"{function.traces} times"
         yield f"  {function.name} was traced {times}: {', '.join(function.signatures)}"
     yield "artifacts"
+    names = [item.name for item in manifest.artifacts] + [item.format for item in manifest.left_out]
+    width = max(map(len, names))
     for artifact in manifest.artifacts:
         paths = ", ".join(dict.fromkeys(e.path for e in artifact.endpoints.values()))
-        yield f"  {artifact.name:<12} {artifact.size:>12,} bytes  {paths}"
+        yield f"  {artifact.name:<{width}} {artifact.size:>12,} bytes  {paths}"
+        for note in artifact.notes:
+            yield f"  {'':<{width}} {note}"
     for left_out in manifest.left_out:
-        yield f"  {left_out.format:<12} left out: {left_out.reason}"
+        yield f"  {left_out.format:<{width}} left out: {left_out.reason}"
     yield "test vectors"
     for signature_name in manifest.signatures:
         cases = [vector.case for vector in bundle.vectors(signature_name)]

@@ -1,12 +1,12 @@
 """A diagnosis as a person reads it."""
 
-import re
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from portproof.bundle.layer_names import innermost_layer
 from portproof.reporting.table import STYLES
 from portproof.runtimes.protocol import Node
 from portproof.verifying.diagnosis import ComparedTensor, Diagnosis
@@ -54,20 +54,10 @@ def _departure(diagnosis: Diagnosis, first: ComparedTensor) -> Iterator[Text]:
 
 
 def _named(diagnosis: Diagnosis, node: Node) -> str:
-    layer = _layer(diagnosis, node)
+    layer = innermost_layer(node.name, diagnosis.trial.bundle.manifest.layers)
     of = f" of layer {layer}" if layer else ""
     op = "the weight" if node.name.endswith("/ReadVariableOp") else node.op
     return f"{op}{of} ({node.name.removeprefix(_PREFIX)})"
-
-
-def _layer(diagnosis: Diagnosis, node: Node) -> str:
-    """The innermost layer in a node's scopes, which TensorFlow numbers when one is used twice."""
-    layers = diagnosis.trial.bundle.manifest.layers
-    for scope in reversed(node.name.split("/")[:-1]):
-        for name in (scope, re.sub(r"_\d+$", "", scope)):
-            if name in layers:
-                return name
-    return ""
 
 
 def _error(tensor: ComparedTensor) -> str:

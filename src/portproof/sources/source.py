@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portproof.bundle.errors import ExportError, UsageError
+from portproof.bundle.layer_names import is_in, names_in, scopes
 from portproof.bundle.manifest import Structure
 from portproof.bundle.signature import Signature
 from portproof.bundle.tensors import Arrays
@@ -45,6 +47,8 @@ class Source:
             those of strings.
         one_row: Whether TFLite files for exactly one row are wanted too, which double their size.
             Browsers and microcontrollers run no others.
+        keep_float: Layers that variants keep in floats, by name; of a model without layers, scopes
+            or operations.
     """
 
     name: str
@@ -58,10 +62,12 @@ class Source:
     generated_inputs: frozenset[str] = frozenset()
     left_out_signatures: Mapping[str, str] = field(default_factory=dict)
     one_row: bool = True
+    keep_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.functions:
             raise ExportError(f"{self.name} has no signature, so there is nothing to export.")
+        check_kept(self)
         for name, signature in self.signatures.items():
             check_examples(name, signature, self.examples.get(name, {}))
             for output, labels in self.labels.get(name, {}).items():
@@ -90,8 +96,21 @@ class Source:
     def saved(self) -> SavedSource:
         """What its SavedModel is converted with."""
         return SavedSource(
-            self.name, self.signatures, self.examples, self.generated_inputs, self.one_row
+            self.name,
+            self.signatures,
+            self.examples,
+            self.generated_inputs,
+            self.one_row,
+            self.keep_float,
+            self.layers,
         )
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """The names of a Keras model's layers, those inside other layers too."""
+        from portproof.sources.keras_models import layers_of
+
+        return tuple(dict.fromkeys(layer.name for layer in layers_of(self.model)))
 
     @property
     def variables(self) -> list[Any]:
@@ -112,6 +131,8 @@ class SavedSource:
         examples: As of `Source`.
         generated_inputs: As of `Source`.
         one_row: Whether TFLite files for one row are wanted beside those for any number of rows.
+        keep_float: As of `Source`.
+        layers: The names of a Keras model's layers.
     """
 
     name: str
@@ -119,6 +140,43 @@ class SavedSource:
     examples: Examples
     generated_inputs: frozenset[str] = frozenset()
     one_row: bool = True
+    keep_float: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+
+    def kept(self, places: Mapping[str, str]) -> list[str]:
+        """The tensors or nodes of a file that are to be kept in floats.
+
+        Args:
+            places: By name, the name by whose scopes it is told to which layers it belongs.
+        """
+        wanted = names_in(places.values(), self.keep_float, self.layers)
+        return sorted(name for name, place in places.items() if place in wanted)
+
+    def kept_note(self, places: Iterable[str]) -> str:
+        """In words, which layers a variant keeps in floats, of which the file has these places."""
+        names = set(places)
+        found = [layer for layer in self.keep_float if names_in(names, [layer], self.layers)]
+        absent = [layer for layer in self.keep_float if layer not in found]
+        said = [f"kept in floats: {', '.join(found)}"] if found else []
+        said += [f"nothing of {', '.join(absent)} is in it to keep in floats"] if absent else []
+        return "; ".join(said)
+
+
+def check_kept(source: Source) -> None:
+    """Raises UsageError where the model has no layer of a name that is to be kept in floats."""
+    if not source.keep_float:
+        return
+    graphs = [source.concrete(name).graph for name in source.functions]
+    nodes = [operation.name for graph in graphs for operation in graph.get_operations()]
+    for layer in source.keep_float:
+        if layer in source.layers or any(is_in(node, layer, source.layers) for node in nodes):
+            continue
+        known = source.layers or tuple(dict.fromkeys(scopes(nodes)))
+        near = difflib.get_close_matches(layer, known, n=5, cutoff=0.4) or known[:5]
+        raise UsageError(
+            f"{source.name} has no layer {layer!r} to keep in floats; it has "
+            f"{', '.join(near)}{' and others' if len(known) > len(near) else ''}."
+        )
 
 
 def check_examples(

@@ -84,6 +84,26 @@ def tensors_of_ops(path: str, ops: Collection[str]) -> list[str]:
     ]
 
 
+def computed_names(content: bytes) -> dict[str, str]:
+    """The names of all tensors that ops make, of a file's content, each with its places in a model.
+
+    The places are the name itself, which converters make of the scopes that a tensor is from. What
+    is an output is called after that alone (`StatefulPartitionedCall:0`): its places are those of
+    the first tensor that it is computed from.
+    """
+    model = import_module(LITERT_SCHEMA).Model.GetRootAs(content, 0)
+    places: dict[str, str] = {}
+    for graph in (model.Subgraphs(n) for n in range(model.SubgraphsLength())):
+        for operator in (graph.Operators(n) for n in range(graph.OperatorsLength())):
+            for k in range(operator.OutputsLength()):
+                name = graph.Tensors(operator.Outputs(k)).Name().decode()
+                places[name] = name
+                if "/" not in name and operator.InputsLength() and operator.Inputs(0) >= 0:
+                    before = graph.Tensors(operator.Inputs(0)).Name().decode()
+                    places[name] = places.get(before, name)
+    return places
+
+
 def output_steps(path: str, key: str) -> dict[str, float]:
     """By output, the scale of the int8 tensor that a float output is dequantised from."""
     signature = read_signature(path, key)

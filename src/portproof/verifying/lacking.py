@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from portproof.bundle.layer_names import plain_name
 from portproof.bundle.reading import MANIFEST_LIMIT, read_file
 from portproof.bundle.text import printable
-from portproof.verifying.node_names import plain_name
 from portproof.verifying.trial import Trial
 
 _MAX_PLACES = 3  # that are named

@@ -1,8 +1,8 @@
 """A runtime's names for tensors, matched with the nodes of the reference's graph."""
 
-import re
 from collections.abc import Iterator
 
+from portproof.bundle.layer_names import plain_name
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.protocol import Node
 
@@ -30,11 +30,6 @@ def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str
                 matched[node] = name
                 break
     return matched
-
-
-def plain_name(name: str) -> str:
-    """A tensor's name without the functions that it is in."""
-    return re.sub(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+", "", name.removesuffix(":0"))
 
 
 def named_in(error: str, nodes: list[Node]) -> Iterator[Node]:
