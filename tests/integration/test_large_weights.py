@@ -99,7 +99,8 @@ def test_the_oracle_and_its_bounds_are_the_same_as_with_constants(
 
 
 def test_a_diagnosis_treats_large_weights_as_weights() -> None:
-    infer: Any = inspection.load(MODEL, MODEL.look.get_concrete_function(), oracle=True)
+    graph = inspection.InspectedGraph(MODEL, MODEL.look.get_concrete_function())
+    infer: Any = graph.oracle()
     arrays = infer({"i": INDICES})
     assert not any(array.shape in ((ROWS, SIZE), (SIZE, 1100)) for array in arrays.values())
     [output] = infer.answer_fields["output_nodes"].values()

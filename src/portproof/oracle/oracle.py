@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,15 @@ class Oracle:
         """
         return self._exact.run(self._fetched(fetches), self._feed(inputs))
 
-    def original(self, inputs: Arrays, fetches: Any = None) -> Any:
-        """As the call, in the original's own dtypes."""
+    def original(
+        self,
+        inputs: Arrays,
+        fetches: Any = None,
+        fed: Mapping[str, np.ndarray[Any, Any]] = MappingProxyType({}),
+    ) -> Any:
+        """As the call, in the original's own dtypes. `fed` are tensors inside that are given."""
         feed = {self._placeholders[name]: array for name, array in inputs.items()}
-        return self._original.run(self._fetched(fetches), feed)
+        return self._original.run(self._fetched(fetches), {**feed, **fed})
 
     def deviations(self, inputs: Arrays, fetches: Any = None) -> Deviations:
         """How far rounding may carry each element; see `oracle.rounding` for the rule."""

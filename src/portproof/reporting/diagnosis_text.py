@@ -1,9 +1,11 @@
 """A diagnosis as a person reads it."""
 
+import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from portproof.bundle.layer_names import innermost_layer
@@ -11,6 +13,8 @@ from portproof.reporting.table import STYLES
 from portproof.runtimes.protocol import Node
 from portproof.verifying.diagnosis import ComparedTensor, Diagnosis
 
+# How many layers a person reads of.
+_LAYERS = 15
 # TensorFlow's prefix of every name in a SavedModel's graph.
 _PREFIX = "StatefulPartitionedCall/"
 
@@ -23,7 +27,7 @@ def render(diagnosis: Diagnosis) -> RenderableType:
     return Group(Text(title, "bold"), *(Padding(line, (0, 0, 0, 2)) for line in _lines(diagnosis)))
 
 
-def _lines(diagnosis: Diagnosis) -> Iterator[Text]:
+def _lines(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if diagnosis.refused:
         yield Text.assemble(("refused", STYLES["failed"]), f": {diagnosis.refused}")
         for node in diagnosis.suspects:
@@ -32,6 +36,9 @@ def _lines(diagnosis: Diagnosis) -> Iterator[Text]:
             yield Text("it names no op of the graph")
         return
     yield Text(f"compared {diagnosis.compared} of the {diagnosis.total} tensors in the graph")
+    if diagnosis.trial.artifact.variant:
+        yield from _noise(diagnosis)
+        return
     if diagnosis.first is None:
         if diagnosis.compared:
             yield Text.assemble(("nothing leaves the reference", STYLES["exact"]))
@@ -39,6 +46,34 @@ def _lines(diagnosis: Diagnosis) -> Iterator[Text]:
             yield Text("no tensor of the runtime has a name in the graph", STYLES["failed"])
         return
     yield from _departure(diagnosis, diagnosis.first)
+
+
+def _noise(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    """What each layer adds by itself, the loudest first, in dB below the signal."""
+    if not diagnosis.noise:
+        yield Text("no tensor of the runtime has a name in the graph", STYLES["failed"])
+        return
+    if not diagnosis.passes:
+        yield Text("its outputs are not what it declares of itself", STYLES["wrong"])
+    noisy = [noise for noise in diagnosis.noise if math.isfinite(noise.loudest)]
+    if not noisy:
+        yield Text("no layer adds any noise", STYLES["exact"])
+        return
+    told, quiet = noisy[:_LAYERS], noisy[_LAYERS:]
+    yield Text("signal to noise of each layer alone, in dB: the first cost the most", "dim")
+    outputs = list(diagnosis.whole)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
+    table.add_column("", overflow="fold")
+    for name in outputs:
+        table.add_column(name, justify="right")
+    for noise in told:
+        table.add_row(" + ".join(noise.layers), *(f"{noise.sqnr[name]:.1f}" for name in outputs))
+    table.add_row("together", *(f"{diagnosis.whole[name]:.1f}" for name in outputs), style="bold")
+    yield table
+    if quiet:
+        yield Text(f"and {len(quiet)} more, of {quiet[0].loudest:.1f} dB and above", "dim")
+    words = " ".join(f"--keep-float {layer}" for layer in told[0].layers)
+    yield Text(f"to keep the first in floats: portproof export ... {words}")
 
 
 def _departure(diagnosis: Diagnosis, first: ComparedTensor) -> Iterator[Text]:

@@ -7,7 +7,7 @@ has it (node_data_builder.py): values by the names of the nodes' output tensors.
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,15 @@ _FIGURES: dict[str, tuple[Callable[[ComparedTensor], Any], bool]] = {
 }
 
 
+def _figures(diagnosis: Diagnosis) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Each figure's name, its values by tensor, and whether the thresholds are of it."""
+    for name, (figure, has_thresholds) in _FIGURES.items():
+        yield name, {t.name: figure(t) for t in diagnosis.tensors if t.name}, has_thresholds
+    for output in diagnosis.whole:
+        sqnr = {name: layer.sqnr[output] for layer in diagnosis.noise for name in layer.tensors}
+        yield f"signal-to-noise-of-{output}", sqnr, False
+
+
 def _is_shown(value: Any) -> bool:
     """JSON has no infinity: the verdict says of such a tensor that it is wrong."""
     return value is not None and not (isinstance(value, float) and not math.isfinite(value))
@@ -57,16 +66,15 @@ def write_node_data(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     trial = diagnosis.trial
     stem = f"{trial.artifact.name}-{trial.signature_name}-{trial.runtime.name}"
-    stem = re.sub(r"[^\w.@-]+", "_", stem)
     paths = []
-    for name, (figure, has_thresholds) in _FIGURES.items():
-        values = {t.name: figure(t) for t in diagnosis.tensors if t.name}
+    for name, values, has_thresholds in _figures(diagnosis):
         results = {key: {"value": value} for key, value in values.items() if _is_shown(value)}
         if not results:
             continue
         data: dict[str, Any] = {"name": f"{name} in {trial.runtime.name}", "results": results}
         if has_thresholds:
             data["thresholds"] = _THRESHOLDS
-        paths.append(folder / f"{stem}-{name}.json")
+        file = re.sub(r"[^\w.@-]+", "_", f"{stem}-{name}")
+        paths.append(folder / f"{file}.json")
         atomic.write_text(paths[-1], json.dumps(data, indent=2, allow_nan=False) + "\n")
     return paths

@@ -30,7 +30,7 @@ def _runtime(name: str, resolver: str, version: str = "") -> Runtime:
         at=partial(_runtime, name, resolver),
         backend=resolver,
         slowness=_SLOWNESS[resolver],
-        inspects=("tflite",),
+        inspects=TFLITE,
         lacks=_LACKS,
     )
 

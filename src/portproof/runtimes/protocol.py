@@ -66,8 +66,10 @@ class Request(_Message):
         inspect: `tensors` asks for the tensors inside the model by their own names instead of the
             outputs, `oracle` (of TensorFlow's runner) for their right values. Only formats in
             the runtime's `inspects` are asked for them.
+        nodes: Of `tensors` (of TensorFlow's runner), the only nodes that are asked for; empty: all.
         timed: Whether the runner may leave out what proves the backend and costs time.
-        size: How many bytes of safetensors follow, which are the inputs.
+        size: How many bytes of safetensors follow, which are the inputs. With `nodes`, arrays named
+            `fed/NODE` are taken for what these nodes give.
     """
 
     artifact: str
@@ -79,6 +81,7 @@ class Request(_Message):
     options: dict[str, Any]
     inspect: Inspect
     timed: bool
+    nodes: tuple[str, ...] = ()
     size: int = 0
 
 

@@ -1,7 +1,12 @@
 """One call of an artifact through a runner, by the signature's names."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
 
 from portproof.bundle.tensors import Arrays
 from portproof.runtimes.process import RunnerError, RunnerProcess, RunnerTimeoutError
@@ -43,6 +48,8 @@ def ask(
     inspect: Inspect = "",
     timed: bool = False,
     largest: float = math.inf,
+    nodes: Sequence[str] = (),
+    fed: Mapping[str, np.ndarray[Any, Any]] = MappingProxyType({}),
 ) -> CallResult:
     """Have a runner compute one case.
 
@@ -53,6 +60,8 @@ def ask(
         inspect: Asks for the tensors inside the model instead of the outputs.
         timed: Lets the runner leave out what proves the backend and costs time.
         largest: How many bytes the outputs may have.
+        nodes: As of a `Request`.
+        fed: By node, what these nodes are taken to give.
     """
     takes_one_row = trial.artifact.name in trial.runtime.one_row or not trial.endpoint.dynamic
     endpoint = trial.endpoint
@@ -73,7 +82,9 @@ def ask(
         )
     if inspect:  # tensors keep their own names
         endpoint = endpoint.model_copy(update={"outputs": {}, "output_forms": {}})
-    calls = _Calls(trial, runner, _request(trial, path, by_row, inspect, timed), largest)
+    request = _request(trial, path, by_row, inspect, timed)
+    request = request.model_copy(update={"nodes": tuple(nodes)})
+    calls = _Calls(trial, runner, request, largest, {f"fed/{n}": a for n, a in fed.items()})
     try:
         outputs = endpoint.translated(calls, trial.signature)(inputs)
     except _RefusedError as error:
@@ -105,10 +116,11 @@ class _Calls:
     runner: RunnerProcess
     request: Request
     largest: float
+    fed: Arrays
     answers: list[Answer] = field(default_factory=list)
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        answer, outputs = self.runner.compute(self.request, inputs, self.largest)
+        answer, outputs = self.runner.compute(self.request, {**inputs, **self.fed}, self.largest)
         if isinstance(answer, Refusal):
             raise _RefusedError(answer.error)
         if self.trial.runtime.backend not in ("", answer.backend):

@@ -5,7 +5,7 @@ evaluates as it is and in float64, every tensor by its name. Their values in the
 come from its runner.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from portproof.bundle.bundle import Bundle
@@ -22,6 +22,7 @@ from portproof.verifying.asking import CallResult, ask
 from portproof.verifying.departures import find_departure
 from portproof.verifying.diagnosis import Diagnosis
 from portproof.verifying.node_names import named_in, own_names
+from portproof.verifying.noise import noise_of_layers, signal_to_noise
 from portproof.verifying.trial import Trial, trials
 
 REFERENCE = "tensorflow"
@@ -91,9 +92,10 @@ class _Runners:
     def diagnose(self, trial: Trial, case: str) -> Diagnosis:
         vector = self._case(trial, case)
         inputs = in_group(trial.bundle.read(vector), "inputs")
-        right = self._right_values(trial, inputs, vector)
+        reference, right = self._right_values(trial, inputs, vector)
         nodes = list(right.nodes)
-        outputs = ask(trial, inputs, self._on_trial).outputs
+        whole = ask(trial, inputs, self._on_trial)
+        outputs = whole.outputs
         inner = ask(trial, inputs, self._on_trial, "tensors")
         if inner.error:
             suspects = tuple(named_in(inner.error, nodes))
@@ -105,10 +107,57 @@ class _Runners:
             expected = right.outputs.get(f"reference/{node}")
             if name in outputs and expected is not None and outputs[name].shape == expected.shape:
                 tensors[node] = outputs[name]
+        if trial.artifact.variant:
+            passes = _passes(trial, trial.bundle.read(vector), whole)
+            noise = self._noise(reference, inputs, right, tensors, names)
+            return replace(noise, trial=trial, case=vector.case, passes=passes)
         return find_departure(trial, vector.case, nodes, right.outputs, tensors, names)
 
+    def _noise(
+        self,
+        reference: Trial,
+        inputs: Arrays,
+        right: CallResult,
+        tensors: Arrays,
+        names: Mapping[str, str],
+    ) -> Diagnosis:
+        """The noise of each layer of a variant.
+
+        Args:
+            reference: What computes the original.
+            inputs: What of.
+            right: Its nodes and their values.
+            tensors: The variant's values, by node.
+            names: The variant's own names of them, by node.
+        """
+
+        def evaluate(nodes: Sequence[str], fed: Arrays) -> Arrays:
+            result = ask(reference, inputs, self._right, "tensors", nodes=nodes, fed=fed)
+            if result.error:
+                raise BundleError(f"TensorFlow does not compute the layers alone: {result.error}")
+            return result.outputs
+
+        plain = in_group(right.outputs, "reference")
+        layers = reference.bundle.manifest.layers
+        noise = noise_of_layers(
+            right.nodes, layers, plain, tensors, right.output_nodes, names, evaluate
+        )
+        whole = {
+            name: signal_to_noise(plain[node], tensors[node])
+            for name, node in right.output_nodes.items()
+            if node in tensors and plain[node].dtype.kind == "f"
+        }
+        return Diagnosis(
+            reference,
+            "",
+            compared=len(tensors),
+            total=len(plain),
+            noise=tuple(noise),
+            whole=whole,
+        )
+
     def _case(self, trial: Trial, case: str) -> Vector:
-        """The case named; else the first that is wrong; else the first."""
+        """The case named; else the first that is wrong; else, and of a variant, the first."""
         vectors = [v for v in trial.bundle.vectors(trial.signature_name) if not v.sweep]
         if case:
             for vector in vectors:
@@ -116,15 +165,19 @@ class _Runners:
                     return vector
             names = ", ".join(vector.case for vector in vectors)
             raise UsageError(f"there is no case {case!r}: they are {names}.")
-        for vector in vectors:
+        for vector in [] if trial.artifact.variant else vectors:
             arrays = trial.bundle.read(vector)
             result = ask(trial, in_group(arrays, "inputs"), self._on_trial)
             if not _passes(trial, arrays, result):
                 return vector
         return vectors[0]
 
-    def _right_values(self, trial: Trial, inputs: Arrays, vector: Vector) -> CallResult:
+    def _right_values(
+        self, trial: Trial, inputs: Arrays, vector: Vector
+    ) -> tuple[Trial, CallResult]:
         """The reference's nodes in order, which make the outputs, and the right value of each.
+
+        And what gave them: the SavedModel, or the checkpoint in its graph.
 
         Raises BundleError where the SavedModel itself is not what was exported: then nothing
         in the bundle tells the right values of its inner tensors.
@@ -135,7 +188,7 @@ class _Runners:
             if _passes(other, trial.bundle.read(vector), plain):
                 result = ask(other, inputs, self._right, "oracle")
                 if not result.error:
-                    return result
+                    return other, result
                 refused = result.error
         if refused:
             raise BundleError(f"TensorFlow does not show the tensors inside: {refused}")

@@ -1,5 +1,6 @@
 """What a diagnosis finds inside a model."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -34,6 +35,27 @@ class ComparedTensor:
 
 
 @dataclass(frozen=True)
+class LayerNoise:
+    """The noise that a layer of a variant adds by itself.
+
+    Attributes:
+        layers: The names of the layer and of those that are fused with it, in the order of
+            computation, as `portproof export --keep-float` takes them.
+        tensors: What the layer gives, by the names in the artifact.
+        sqnr: By output, signal to noise over the whole output where nothing else is noisy, in dB.
+    """
+
+    layers: tuple[str, ...]
+    tensors: tuple[str, ...]
+    sqnr: Mapping[str, float]
+
+    @property
+    def loudest(self) -> float:
+        """Of the output where it is loudest."""
+        return min(self.sqnr.values(), default=math.inf)
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The diagnosis of one artifact's signature in a runtime, on one case.
 
@@ -49,6 +71,9 @@ class Diagnosis:
         ranges: The shape and the range of what they hold, by name.
         refused: Why nothing was computed.
         suspects: The nodes that this reason names.
+        noise: Of a variant, the noise of each layer, the loudest first.
+        whole: Of a variant, by output, its signal to noise with all of them, in dB.
+        passes: Of a variant, whether its outputs are as they should be.
     """
 
     trial: Trial
@@ -62,8 +87,11 @@ class Diagnosis:
     ranges: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
     suspects: tuple[Node, ...] = ()
+    noise: tuple[LayerNoise, ...] = ()
+    whole: Mapping[str, float] = field(default_factory=dict)
+    passes: bool = True
 
     @property
     def agrees(self) -> bool:
         """Whether tensors were compared, and all are as they should be."""
-        return self.first is None and not self.refused and self.compared > 0
+        return self.first is None and not self.refused and self.compared > 0 and self.passes

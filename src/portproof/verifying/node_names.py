@@ -1,6 +1,6 @@
 """A runtime's names for tensors, matched with the nodes of the reference's graph."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from portproof.bundle.layer_names import plain_name
 from portproof.bundle.tensors import Arrays
@@ -10,8 +10,9 @@ from portproof.runtimes.protocol import Node
 def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str, str]:
     """A runtime's own names of its tensors, by the reference's nodes, where name and shape agree.
 
-    TF.js keeps TensorFlow's names. A TFLite file leaves out the function's own name, and names a
-    fused tensor after all of its parts (`a;b;c`), of which it holds the last one computed.
+    TF.js keeps TensorFlow's names. A TFLite file leaves out the function's own name, names a fused
+    tensor after all of its parts (`a;b;c`), of which it holds the last one computed, and puts a
+    number behind a name that a weight has too (`a1`).
 
     Args:
         tensors: The runtime's tensors by its own names.
@@ -22,14 +23,23 @@ def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str
     by_plain_name = {plain_name(node.name): node.name for node in nodes}
     matched: dict[str, str] = {}
     for name, array in tensors.items():
-        parts = (plain_name(part) for part in name.split(";"))
-        candidates = [by_plain_name[part] for part in parts if part in by_plain_name]
+        parts = name.split(";")
+        parts[-1:] = _without_number(parts[-1], by_plain_name)
+        candidates = [by_plain_name[p] for p in map(plain_name, parts) if p in by_plain_name]
         for node in sorted(candidates, key=places.__getitem__, reverse=True):
             expected = reference.get(f"reference/{node}")
             if expected is not None and expected.shape == array.shape:
                 matched[node] = name
                 break
     return matched
+
+
+def _without_number(name: str, known: Container[str]) -> list[str]:
+    """The names that a name stands for, which may have a number behind it."""
+    if plain_name(name) in known:
+        return [name]
+    digits = len(name) - len(name.rstrip("0123456789"))
+    return [name, *(name[:-n] for n in range(1, digits + 1))]
 
 
 def named_in(error: str, nodes: list[Node]) -> Iterator[Node]:

@@ -63,14 +63,26 @@ def by_position(interpreter: Any) -> Any:
 
 
 def inner_tensors(interpreter: Any, request: Request) -> Arrays:
-    """Every tensor that an op of the signature's subgraph made, by the names in the file."""
+    """Every tensor that an op of the signature's subgraph made, by the names in the file.
+
+    Of a quantised file these are the floats that its integers stand for.
+    """
     subgraph = read_signature(request.artifact, request.signature).subgraph
     computed = computed_tensors(request.artifact, subgraph)
     arrays = {}
     for detail in interpreter.get_tensor_details(subgraph):
         if detail["index"] in computed and detail["dtype"] is not np.str_:
-            arrays[detail["name"]] = interpreter.get_tensor(detail["index"], subgraph)
+            array = interpreter.get_tensor(detail["index"], subgraph)
+            arrays[detail["name"]] = _as_floats(array, detail["quantization_parameters"])
     return arrays
+
+
+def _as_floats(array: Any, quantization: Any) -> Any:
+    """What a tensor's integers stand for, where they stand for floats."""
+    scales, zero_points = quantization["scales"], quantization["zero_points"]
+    if len(scales) != 1:
+        return array
+    return ((array.astype(np.float64) - zero_points[0]) * scales[0]).astype(np.float32)
 
 
 if __name__ == "__main__":

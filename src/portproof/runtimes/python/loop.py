@@ -64,6 +64,7 @@ class _Loaded:
             request.signature,
             request.options,
             request.inspect,
+            request.nodes,
         )
         if self._infer is None or key != self._key:
             self._infer = None  # the old model's memory, before the new one's

@@ -8,7 +8,8 @@ from typing import Any
 
 from portproof.bundle.tensors import Arrays, Infer
 from portproof.runtimes.protocol import Request
-from portproof.runtimes.python import inspection, keras_runner
+from portproof.runtimes.python import keras_runner
+from portproof.runtimes.python.inspection import Inspector
 from portproof.runtimes.python.loop import serve
 
 
@@ -18,11 +19,13 @@ def main() -> None:
     import keras
     import tensorflow as tf
 
+    inspector = Inspector(load_function)
+
     def load(request: Request) -> Infer:
         if request.format == "keras":
             return keras_runner.load(request)
         if request.inspect:
-            return inspection.load(*load_function(request), oracle=request.inspect == "oracle")
+            return inspector.infer(request)
         return load_graph(request)
 
     serve({"tensorflow": tf.__version__, "keras": keras.__version__}, load, lambda: "tensorflow")
