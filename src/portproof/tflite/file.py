@@ -89,18 +89,21 @@ def computed_names(content: bytes) -> dict[str, str]:
 
     The places are the name itself, which converters make of the scopes that a tensor is from. What
     is an output is called after that alone (`StatefulPartitionedCall:0`): its places are those of
-    the first tensor that it is computed from.
+    the weights that it is computed with, or else of the first tensor that it is computed from.
     """
     model = import_module(LITERT_SCHEMA).Model.GetRootAs(content, 0)
     places: dict[str, str] = {}
     for graph in (model.Subgraphs(n) for n in range(model.SubgraphsLength())):
+        inputs = {graph.Inputs(n) for n in range(graph.InputsLength())}
         for operator in (graph.Operators(n) for n in range(graph.OperatorsLength())):
+            read = [operator.Inputs(k) for k in range(operator.InputsLength())]
+            names = [graph.Tensors(n).Name().decode() for n in read if n >= 0 and n not in inputs]
+            weights = [name for name in names if "/" in name and name not in places]
+            before = [places[name] for name in names if name in places]
             for k in range(operator.OutputsLength()):
                 name = graph.Tensors(operator.Outputs(k)).Name().decode()
-                places[name] = name
-                if "/" not in name and operator.InputsLength() and operator.Inputs(0) >= 0:
-                    before = graph.Tensors(operator.Inputs(0)).Name().decode()
-                    places[name] = places.get(before, name)
+                named = "/" in name or not (weights or before)
+                places[name] = name if named else ";".join(weights or before[:1])
     return places
 
 

@@ -139,12 +139,11 @@ class _Runners:
 
         plain = in_group(right.outputs, "reference")
         layers = reference.bundle.manifest.layers
-        noise = noise_of_layers(
-            right.nodes, layers, plain, tensors, right.output_nodes, names, evaluate
-        )
+        outputs = {name: right.output_nodes[name] for name in reference.outputs}
+        noise = noise_of_layers(right.nodes, layers, plain, tensors, outputs, names, evaluate)
         whole = {
             name: signal_to_noise(plain[node], tensors[node])
-            for name, node in right.output_nodes.items()
+            for name, node in outputs.items()
             if node in tensors and plain[node].dtype.kind == "f"
         }
         return Diagnosis(
