@@ -478,17 +478,26 @@ def diagnose(
 ) -> None:
     """Find the first tensor inside a model at which a runtime leaves the reference.
 
+    Of a variant, list the layers by the noise that each adds. What is found is drawn in the
+    bundle's report.html.
+
     Exit status: 0 none leaves it, 1 one does, or the runtime refuses the model.
     """
+    from portproof.bundle.bundle import Bundle
+    from portproof.reporting.files import add_graph_errors
     from portproof.reporting.model_explorer import write_node_data
     from portproof.reporting.terminal import print_diagnosis
+    from portproof.verifying.departures import graph_errors
 
-    agree = []
+    agree, found = [], []
     for diagnosis in portproof.diagnose(bundle, runtime, format=format, case=case):
         print_diagnosis(diagnosis)
         for path in write_node_data(diagnosis, model_explorer) if model_explorer else ():
             say(f"wrote {_short(path)}")
         agree.append(diagnosis.agrees)
+        found += [graph_errors(diagnosis)] if diagnosis.tensors else []
+    if page := add_graph_errors(Bundle.open(bundle), found) if found else None:
+        say(f"drawn in {_short(page)}")
     raise typer.Exit(0 if all(agree) and agree else 1)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import tensorflow as tf
 from ai_edge_litert.schema_py_generated import Model
 
 import portproof
-from portproof.bundle.bundle import Bundle
+from portproof.bundle.bundle import PAGE, REPORT, Bundle
 from portproof.bundle.errors import PortproofError, UsageError
+from portproof.bundle.report import Report
+from portproof.bundle.verdicts import PASSING
 from portproof.reporting.model_explorer import write_node_data
 from portproof.sources.modules import from_module
 from portproof.verifying.diagnosis import Diagnosis
@@ -184,6 +187,34 @@ def test_the_command_prints_where_the_numbers_differ(
     assert "entering  " in stdout
     assert "leaving   off by up to" in stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_page_of_a_wrong_artifact_shows_the_error_along_the_graph(
+    right: Bundle, wrong: Bundle, tmp_path: Path
+) -> None:
+    bundle = with_fault(right, wrong, "tflite", tmp_path)
+    command = [PORTPROOF, "diagnose", os.fspath(bundle.path), "--runtime", "litert-reference"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "drawn in" not in done.stdout  # there is no page yet
+    assert not (bundle.path / PAGE).exists()
+    assert portproof.verify(bundle.path, runtimes=["litert-reference"]).exit_status == 1
+    for _ in range(2):  # the second replaces the first
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert f"drawn in {bundle.path / PAGE}" in "".join(done.stdout.splitlines())
+    [errors] = Report.model_validate_json((bundle.path / REPORT).read_text()).graph_errors
+    assert errors.first is not None
+    first = errors.tensors[errors.first]
+    assert first.layer == "second"
+    assert first.bound_ratio
+    assert first.bound_ratio > 100
+    assert all(tensor.verdict in PASSING for tensor in errors.tensors[: errors.first])
+    page = (bundle.path / PAGE).read_text()
+    [section] = re.findall(r"<h2>Where it goes wrong</h2>(.*?)</section>", page, flags=re.DOTALL)
+    assert "<b>tflite in litert-reference</b>" in section
+    assert ">second</text>" in section
+    assert len(re.findall(r'<use [^>]*style="fill: var\(--series-[01]\)', section)) == len(
+        errors.tensors
+    )
 
 
 def test_the_reference_outputs_are_not_all_zero(right: Bundle) -> None:

@@ -40,6 +40,44 @@ class Curve(_Record):
     reference: Errors
 
 
+class TensorError(_Record):
+    """How near one tensor inside an artifact is to the reference's.
+
+    Attributes:
+        name: The reference's node.
+        op: What it computes.
+        layer: The layer that it is in; empty: none.
+        verdict: As of an output.
+        bound_ratio: The largest error, in units of what rounding allows; None where the two cannot
+            be compared, or no bound is known.
+    """
+
+    name: str
+    op: str
+    layer: str
+    verdict: Verdict
+    bound_ratio: float | None
+
+
+class GraphErrors(_Record):
+    """What a diagnosis found along the graph of an artifact, for a plot.
+
+    Attributes:
+        case: The test vector.
+        tensors: What was compared, in the order of computation.
+        first: The place in `tensors` of the first that leaves the reference; None where none does.
+    """
+
+    model: str
+    format: str
+    variant: str = ""
+    runtime: str
+    signature: str
+    case: str
+    tensors: tuple[TensorError, ...]
+    first: int | None = None
+
+
 class Envelope(_Record):
     """The region around the model's own data in which an output keeps its verdict, as measured.
 
@@ -262,6 +300,7 @@ class Report(BaseModel):
         shortcomings: By model and signature, why its test vectors prove nothing.
         performance: Load times, latencies and memory.
         curves: The reference's errors, for plots.
+        graph_errors: What diagnoses of this bundle found, after the verification.
         not_run: What was left out, of cells that are there and of edge cases.
         cells: The cells.
     """
@@ -287,6 +326,7 @@ class Report(BaseModel):
     shortcomings: dict[str, dict[str, str]] = {}
     performance: list[Performance] = []
     curves: list[Curve] = []
+    graph_errors: list[GraphErrors] = []
     not_run: list[NotRun] = []
     cells: list[Cell]
 
@@ -349,6 +389,7 @@ class Report(BaseModel):
             "unknown_formats": only(self.unknown_formats),
             "targets": only(self.targets),
             "curves": [curve for curve in self.curves if curve.model == model],
+            "graph_errors": [errors for errors in self.graph_errors if errors.model == model],
             "performance": [timed for timed in self.performance if timed.model == model],
             "not_run": [entry for entry in self.not_run if entry.model == model],
             "cells": [cell for cell in self.cells if cell.model == model],
@@ -387,7 +428,7 @@ def joined(reports: Sequence[Report]) -> Report:
         for name in (*by_model, "unwritten")
     }
     update["unvouched"] = tuple(model for report in reports for model in report.unvouched)
-    for name in ("curves", "performance", "not_run", "cells"):
+    for name in ("curves", "graph_errors", "performance", "not_run", "cells"):
         update[name] = [item for report in reports for item in getattr(report, name)]
     update["interrupted"] = any(report.interrupted for report in reports)
     return last.model_copy(update=update).finished()
@@ -412,6 +453,7 @@ def renewed(old: Report, new: Report) -> Report:
         "cells": [*(cell for cell in old.cells if cell.runtime not in run), *new.cells],
         "performance": [*(p for p in old.performance if p.runtime not in run), *new.performance],
         "not_run": [*(n for n in old.not_run if n.runtime not in run), *new.not_run],
+        "graph_errors": [errors for errors in old.graph_errors if errors.runtime not in run],
         "environment": here.model_copy(update={"runtimes": {**before.runtimes, **here.runtimes}}),
         "requested": (*old.requested, *new.requested) if old.requested else (),
         "interrupted": new.interrupted,

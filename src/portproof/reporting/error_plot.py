@@ -1,14 +1,14 @@
 """Errors of an output as a picture: each runtime's over the reference's own, in ULPs, as SVG."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from portproof.bundle.report import Cell, Curve, Errors
 
 # Placeholder colours, which are replaced by variables of the page's style, light or dark.
-_INK = "#a1b2c3"
+INK = "#a1b2c3"
 SERIES = tuple(f"#0f0f{n:02x}" for n in range(12))
 # Distinguished by shape too; with twelve colours, no pair repeats in a readable plot.
 MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "*": "★"}
@@ -54,24 +54,32 @@ def plot(curve: Curve, cells: Sequence[Cell]) -> Plot:
 
 
 def _svg(curve: Curve, series: Sequence[Series]) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "portproof", "font.size": 9}
-    for part in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
-        style[part] = _INK
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(5.2, 3.2), layout="constrained")
-        axes = figure.add_subplot()
+    def draw(axes: Any) -> None:
         axes.set_yscale("log", base=2)
         # Plain numbers: setting the powers of 2 as formulas takes half of the time.
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
-        _points(axes, curve, curve.reference, facecolors="none", edgecolors=_INK, linewidths=0.8)
+        _points(axes, curve, curve.reference, facecolors="none", edgecolors=INK, linewidths=0.8)
         for line in series:
             looks = {"marker": line.marker, "color": SERIES[line.colour], "linewidths": 0}
             _points(axes, curve, line.errors, **looks)
         axes.set_xlabel(curve.axis or "element", parse_math=False)
         axes.set_ylabel("error against float64, ULP", parse_math=False)
+
+    return drawn(draw)
+
+
+def drawn(draw: Callable[[Any], None]) -> str:
+    """What is drawn into Matplotlib's axes, as SVG in the page's colours, `INK` and `SERIES`."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "portproof", "font.size": 9}
+    for part in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
+        style[part] = INK
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(5.2, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
         axes.spines[["top", "right"]].set_visible(False)
         written = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -89,4 +97,4 @@ def _styled(svg: str) -> str:
     svg = svg[svg.index("<svg") :]
     for n, colour in enumerate(SERIES):
         svg = svg.replace(colour, f"var(--series-{n})")
-    return svg.replace(_INK, "var(--ink)").replace("<svg ", '<svg role="img" ', 1)
+    return svg.replace(INK, "var(--ink)").replace("<svg ", '<svg role="img" ', 1)

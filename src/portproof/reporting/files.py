@@ -11,7 +11,7 @@ from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.errors import BundleError, described
 from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
-from portproof.bundle.report import Performance, Report, renewed
+from portproof.bundle.report import GraphErrors, Performance, Report, renewed
 from portproof.reporting import changes_text, github, markdown
 from portproof.reporting.card import render_card
 from portproof.reporting.changes import Comparison
@@ -34,6 +34,30 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
         card = partial(render_card, bundle.path, bundle.manifest, markdown.verdicts(part))
         _write(bundle.path / CARD, card, unwritten)
     return unwritten
+
+
+def add_graph_errors(bundle: Bundle, found: Sequence[GraphErrors]) -> Path | None:
+    """Put what diagnoses found into the bundle's report, and return its page.
+
+    None where the bundle has no report: there is no page to show it on. Raises OSError where a file
+    cannot be written.
+    """
+    try:
+        report = parsed(Report, read_file(bundle.path / REPORT, REPORT_LIMIT))
+    except (OSError, ValueError):
+        return None
+    if report.bundle.get(bundle.manifest.model) != bundle.digest:
+        return None
+    keys = {_place(errors) for errors in found}
+    others = (errors for errors in report.graph_errors if _place(errors) not in keys)
+    report = report.model_copy(update={"graph_errors": [*others, *found]})
+    atomic.write_text(bundle.path / REPORT, report.to_json())
+    atomic.write_text(bundle.path / PAGE, render_page(bundle, report))
+    return bundle.path / PAGE
+
+
+def _place(errors: GraphErrors) -> tuple[str, ...]:
+    return errors.format, errors.variant, errors.signature, errors.runtime
 
 
 def _with_kept_cells(bundle: Bundle, part: Report) -> Report:

@@ -13,6 +13,7 @@ from portproof.bundle.report import Cell, Curve, Report
 from portproof.reporting import units
 from portproof.reporting.causes import Cause, causes
 from portproof.reporting.error_plot import SERIES, Plot, plot
+from portproof.reporting.graph_plot import GraphPlot, graph_plot
 from portproof.reporting.overview import Overview
 from portproof.reporting.shipping import not_to_text
 from portproof.reporting.summary import counts, deciding, not_run_text
@@ -55,6 +56,13 @@ class Page(Overview):
         if not self.can_plot:
             return []
         return [plot(curve, self._typical(curve)) for curve in self.report.curves[:MAX_PLOTS]]
+
+    @cached_property
+    def graph_plots(self) -> list[GraphPlot]:
+        """What diagnoses found along the graph, of the first ones."""
+        if not self.can_plot:
+            return []
+        return [graph_plot(errors) for errors in self.report.graph_errors[:MAX_PLOTS]]
 
     def _typical(self, curve: Curve) -> list[Cell]:
         typical = (cell for cell in self.report.cells if cell.regime == "typical")

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from portproof.bundle.layer_names import innermost_layer, plain_name
+from portproof.bundle.report import GraphErrors, TensorError
 from portproof.bundle.signature import TensorSpec
 from portproof.bundle.tensors import Arrays
 from portproof.bundle.verdicts import PASSING
@@ -68,6 +70,32 @@ def find_departure(
         path=tuple(path),
         entering=tuple(compared[name] for name in before if name in compared),
         ranges={name: _range(reference[f"reference/{name}"]) for name in known},
+    )
+
+
+def graph_errors(diagnosis: Diagnosis) -> GraphErrors:
+    """What a diagnosis compared, as a report holds it."""
+    trial = diagnosis.trial
+    layers = trial.bundle.manifest.layers
+    names = [tensor.node.name for tensor in diagnosis.tensors]
+    return GraphErrors(
+        model=trial.bundle.manifest.model,
+        format=trial.artifact.format,
+        variant=trial.artifact.variant,
+        runtime=trial.runtime.name,
+        signature=trial.signature_name,
+        case=diagnosis.case,
+        tensors=tuple(
+            TensorError(
+                name=plain_name(tensor.node.name),
+                op=tensor.node.op,
+                layer=innermost_layer(tensor.node.name, layers),
+                verdict=tensor.verdict,
+                bound_ratio=tensor.metrics.bound_ratio if tensor.metrics else None,
+            )
+            for tensor in diagnosis.tensors
+        ),
+        first=names.index(diagnosis.first.node.name) if diagnosis.first else None,
     )
 
 
