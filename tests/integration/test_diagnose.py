@@ -209,7 +209,7 @@ def test_the_page_of_a_wrong_artifact_shows_the_error_along_the_graph(
     assert first.bound_ratio > 100
     assert all(tensor.verdict in PASSING for tensor in errors.tensors[: errors.first])
     page = (bundle.path / PAGE).read_text()
-    [section] = re.findall(r"<h2>Where it goes wrong</h2>(.*?)</section>", page, flags=re.DOTALL)
+    [section] = re.findall(r"<h2>Along the graph</h2>(.*?)</section>", page, flags=re.DOTALL)
     assert "<b>tflite in litert-reference</b>" in section
     assert ">second</text>" in section
     assert len(re.findall(r'<use [^>]*style="fill: var\(--series-[01]\)', section)) == len(

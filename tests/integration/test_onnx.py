@@ -45,6 +45,29 @@ def test_every_runtime_of_onnx_proves_it(
     assert report.ok
 
 
+def test_a_confident_no_of_a_sigmoid_is_faithful(tmp_path: Path) -> None:
+    """ONNX Runtime computes 1/2 and a function near -1/2: below 1e-8 it has no digit of it."""
+
+    class Answer(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 8], tf.float32, name="x")])
+        def serve(self, x: Any) -> dict[str, Any]:
+            return {"yes": tf.sigmoid(x)}
+
+    x = np.linspace(-40, 5, 256, dtype=np.float32).reshape(32, 8)
+    bundle = portproof.export(
+        Answer(), tmp_path / "answer", signatures=["serve"], inputs={"x": x}, formats=["onnx"]
+    )
+    report = portproof.verify(bundle.path, runtimes=["onnxruntime", "onnxruntime-chromium-wasm"])
+    cells = [cell for cell in report.cells if cell.regime == "typical"]
+    assert {(cell.runtime, cell.verdict) for cell in cells} == {
+        ("onnxruntime", "faithful"),
+        ("onnxruntime-chromium-wasm", "faithful"),
+    }
+    # Of what is allowed there is little: a float16's rounding of an undecided answer is wrong.
+    [vector, *_] = bundle.vectors("serve")
+    assert bundle.read(vector)["rounding/yes"].max() < 2.0**-12
+
+
 def test_variants_declare_an_error_and_keep_it(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     """Both claims: what ONNX Runtime's plain kernels give, and what is left of the model."""
     bundle = shutil.copytree(bundles["quadratic_keras"].path, tmp_path / "quadratic_keras")

@@ -5,8 +5,11 @@ evaluates as it is and in float64, every tensor by its name. Their values in the
 come from its runner.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import BundleError, UsageError
@@ -107,6 +110,7 @@ class _Runners:
             expected = right.outputs.get(f"reference/{node}")
             if name in outputs and expected is not None and outputs[name].shape == expected.shape:
                 tensors[node] = outputs[name]
+                names.setdefault(node, _own_name(outputs[name], inner.outputs, names.values()))
         if trial.artifact.variant:
             passes = _passes(trial, trial.bundle.read(vector), whole)
             noise = self._noise(reference, inputs, right, tensors, names)
@@ -196,6 +200,16 @@ class _Runners:
             f"for {vector.case} in TensorFlow, so nothing here says what the tensors inside should "
             "be. Export the model again."
         )
+
+
+def _own_name(output: Any, inner: Arrays, known: Collection[str]) -> str:
+    """The file's own name of an output: that of the one tensor inside with its numbers, or none."""
+    same = [
+        name
+        for name, array in inner.items()
+        if name not in known and array.dtype == output.dtype and np.array_equal(array, output)
+    ]
+    return same[0] if len(same) == 1 else ""
 
 
 def _reference_trials(trial: Trial, reference: Runtime) -> list[Trial]:

@@ -48,7 +48,7 @@ def noise_of_layers(
     """
     places = _places(nodes, right, got)
     floats = {place: got[node] for node, place in places.items()}
-    own_names = {place: names[node] for node, place in places.items() if node in names}
+    own_names = {place: own for node, place in places.items() if (own := names.get(node))}
     parts = _Parts(nodes, layers, frozenset(floats), frozenset(output_nodes.values()))
     outputs = {n: node for n, node in output_nodes.items() if right[node].dtype.kind == "f"}
     found = []
