@@ -44,9 +44,9 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "Erf": Elementwise(16, shader=shader_errors.error_function),
     "Erfc": Elementwise(16, shader=shader_errors.error_function),
     # exp, a sum and a division, in the ULPs of each; or 1/2 + tanh(x / 2) / 2, in which a unit of
-    # the 1/2 is lost, half by the tanh and half by the sum. So XLA expands it (logistic_expander.cc),
-    # so ONNX Runtime has it (mlas/lib/logistic.cpp), and so had TensorFlow (Eigen's
-    # scalar_logistic_op).
+    # the 1/2 is lost, half by the tanh and half by the sum: so XLA expands it
+    # (logistic_expander.cc), so ONNX Runtime has it (mlas/lib/logistic.cpp), and so had TensorFlow
+    # (Eigen's scalar_logistic_op).
     "Sigmoid": Elementwise(6, floor=1 / 12, shader=shader_errors.sigmoid),
     # log(1 + exp(x)), in which half a unit of the 1 is lost twice: by the sum, and by the log.
     "Softplus": Elementwise(6, floor=1 / 6, shader=shader_errors.exp_of_negative),
