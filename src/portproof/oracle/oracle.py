@@ -25,6 +25,8 @@ from portproof.oracle.raising import float32_only_ops, raised, widened
 
 # A sample may take this many times as long as the exact evaluation, and at least so many seconds.
 MAX_SLOWDOWN, MIN_SECONDS = 100, 60
+# How many calls with fed tensors one session serves.
+CALLS_FED = 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Oracle:
         captured = [inner for _, inner in concrete.graph.captures if inner.dtype == tf.resource]
         self._weight_names = {tensor.op.name for tensor in captured}
         self._sampling_timed_out = False
+        self._feeding: Any = None
+        self._fed = 0
 
     def __call__(self, inputs: Arrays, fetches: Any = None) -> Any:
         """The outputs in the structure of the original, floats as float64 arrays.
@@ -75,7 +79,20 @@ class Oracle:
     ) -> Any:
         """As the call, in the original's own dtypes. `fed` are tensors inside that are given."""
         feed = {self._placeholders[name]: array for name, array in inputs.items()}
-        return self._original.run(self._fetched(fetches), {**feed, **fed})
+        session = self._session_for_feeding() if fed else self._original
+        return session.run(self._fetched(fetches), {**feed, **fed})
+
+    def _session_for_feeding(self) -> Any:
+        """A session of the original, another one after some calls.
+
+        A session keeps what it makes of each choice of fed and fetched tensors, weights and all.
+        """
+        if self._feeding is None or self._fed == CALLS_FED:
+            if self._feeding is not None:
+                self._feeding.close()
+            self._feeding, self._fed = self._open(self._original.graph), 0
+        self._fed += 1
+        return self._feeding
 
     def deviations(self, inputs: Arrays, fetches: Any = None) -> Deviations:
         """How far rounding may carry each element; see `oracle.rounding` for the rule."""
@@ -157,6 +174,9 @@ class Oracle:
                 state = tf.raw_ops.VarHandleOp(shared_name=STATE, dtype=tf.float64, shape=[3])
                 value = tf.compat.v1.placeholder(tf.float64, [3], name="portproof_state")
                 tf.raw_ops.AssignVariableOp(resource=state, value=value, name="portproof_assign")
+        return self._open(graph)
+
+    def _open(self, graph: tf.Graph) -> Any:
         config = tf.compat.v1.ConfigProto()
         # What it rewrites is worth less than it takes, which is seconds: some calls are made.
         config.graph_options.rewrite_options.disable_meta_optimizer = True

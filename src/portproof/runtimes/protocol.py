@@ -102,8 +102,9 @@ class Answer(_Message):
         backend: What really computed. It must be the backend that the runtime's row names.
         note: What is worth knowing of a good answer, such as the kernels that ran.
         restart: Whether the runner asks to be replaced before the next request.
-        nodes: Of `oracle`, the nodes in the order of computation.
-        output_nodes: Of `oracle`, the node of each output.
+        nodes: Of TensorFlow's runner where it is asked for tensors, the nodes in the order of
+            computation.
+        output_nodes: And the node of each output.
         size: How many bytes of safetensors follow, which are the outputs.
     """
 

@@ -26,8 +26,8 @@ class CallResult:
         lacks: What the runtime lacks, where it says that itself.
         late: Whether the time limit passed.
         load: How many seconds loading the artifact took, where the runner tells it.
-        nodes: Of `oracle`, the graph's nodes in the order of computation.
-        output_nodes: Of `oracle`, the node of each output.
+        nodes: As of an `Answer`.
+        output_nodes: As of an `Answer`.
     """
 
     outputs: Arrays = field(default_factory=dict)

@@ -5,8 +5,8 @@ evaluates as it is and in float64, every tensor by its name. Their values in the
 come from its runner.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ from portproof.verifying.trial import Trial, trials
 REFERENCE = "tensorflow"
 # The artifacts that can tell the right values: the SavedModel, and the checkpoint in its graph.
 REFERENCE_FORMATS = ("savedmodel", "checkpoint")
+# How many rows the noise of a variant's layers is told by.
+_NOISE_ROWS = 8
 
 
 def diagnose_bundle(
@@ -93,37 +95,29 @@ class _Runners:
         self._right.stop()
 
     def diagnose(self, trial: Trial, case: str) -> Diagnosis:
+        """Compare each tensor with its right value; of a variant, tell its layers' noise."""
         vector = self._case(trial, case)
         inputs = in_group(trial.bundle.read(vector), "inputs")
-        reference, right = self._right_values(trial, inputs, vector)
-        nodes = list(right.nodes)
-        whole = ask(trial, inputs, self._on_trial)
-        outputs = whole.outputs
+        variant = bool(trial.artifact.variant)
+        if variant:
+            inputs = _first_rows(trial, inputs)
+        reference, right = self._right_values(trial, vector, inputs, bounds=not variant)
+        values = right.outputs if variant else in_group(right.outputs, "reference")
         inner = ask(trial, inputs, self._on_trial, "tensors")
         if inner.error:
-            suspects = tuple(named_in(inner.error, nodes))
+            suspects = tuple(named_in(inner.error, list(right.nodes)))
             return Diagnosis(trial, vector.case, refused=inner.error, suspects=suspects)
-        names = own_names(inner.outputs, nodes, right.outputs)
-        tensors = {node: inner.outputs[name] for node, name in names.items()}
-        # Outputs by the signature's names: a file may call them anything.
-        for name, node in right.output_nodes.items():
-            expected = right.outputs.get(f"reference/{node}")
-            if name in outputs and expected is not None and outputs[name].shape == expected.shape:
-                tensors[node] = outputs[name]
-                names.setdefault(node, _own_name(outputs[name], inner.outputs, names.values()))
-        if trial.artifact.variant:
-            passes = _passes(trial, trial.bundle.read(vector), whole)
-            noise = self._noise(reference, inputs, right, tensors, names)
-            return replace(noise, trial=trial, case=vector.case, passes=passes)
-        return find_departure(trial, vector.case, nodes, right.outputs, tensors, names)
+        found = _match(right, values, inner.outputs, ask(trial, inputs, self._on_trial).outputs)
+        if variant:
+            noise = self._noise(reference, inputs, right, found)
+            return replace(
+                noise, trial=trial, case=vector.case, passes=self._is_right(trial, vector)
+            )
+        nodes = list(right.nodes)
+        return find_departure(trial, vector.case, nodes, right.outputs, found.tensors, found.names)
 
     def _noise(
-        self,
-        reference: Trial,
-        inputs: Arrays,
-        right: CallResult,
-        tensors: Arrays,
-        names: Mapping[str, str],
+        self, reference: Trial, inputs: Arrays, right: CallResult, found: "_Matched"
     ) -> Diagnosis:
         """The noise of each layer of a variant.
 
@@ -131,8 +125,7 @@ class _Runners:
             reference: What computes the original.
             inputs: What of.
             right: Its nodes and their values.
-            tensors: The variant's values, by node.
-            names: The variant's own names of them, by node.
+            found: The variant's values.
         """
 
         def evaluate(nodes: Sequence[str], fed: Arrays) -> Arrays:
@@ -141,22 +134,19 @@ class _Runners:
                 raise BundleError(f"TensorFlow does not compute the layers alone: {result.error}")
             return result.outputs
 
-        plain = in_group(right.outputs, "reference")
-        layers = reference.bundle.manifest.layers
+        layers, tensors = reference.bundle.manifest.layers, found.tensors
         outputs = {name: right.output_nodes[name] for name in reference.outputs}
-        noise = noise_of_layers(right.nodes, layers, plain, tensors, outputs, names, evaluate)
+        noise = noise_of_layers(
+            right.nodes, layers, right.outputs, tensors, outputs, found.names, evaluate
+        )
         whole = {
-            name: signal_to_noise(plain[node], tensors[node])
+            name: signal_to_noise(right.outputs[node], tensors[node])
             for name, node in outputs.items()
-            if node in tensors and plain[node].dtype.kind == "f"
+            if node in tensors and right.outputs[node].dtype.kind == "f"
         }
+        compared, total = len(tensors), len(right.outputs)
         return Diagnosis(
-            reference,
-            "",
-            compared=len(tensors),
-            total=len(plain),
-            noise=tuple(noise),
-            whole=whole,
+            reference, "", compared=compared, total=total, noise=tuple(noise), whole=whole
         )
 
     def _case(self, trial: Trial, case: str) -> Vector:
@@ -169,27 +159,37 @@ class _Runners:
             names = ", ".join(vector.case for vector in vectors)
             raise UsageError(f"there is no case {case!r}: they are {names}.")
         for vector in [] if trial.artifact.variant else vectors:
-            arrays = trial.bundle.read(vector)
-            result = ask(trial, in_group(arrays, "inputs"), self._on_trial)
-            if not _passes(trial, arrays, result):
+            if not self._is_right(trial, vector):
                 return vector
         return vectors[0]
 
+    def _is_right(self, trial: Trial, vector: Vector) -> bool:
+        """Whether the runtime on trial gives the outputs of a case as they should be."""
+        arrays = trial.bundle.read(vector)
+        return _passes(trial, arrays, ask(trial, in_group(arrays, "inputs"), self._on_trial))
+
     def _right_values(
-        self, trial: Trial, inputs: Arrays, vector: Vector
+        self, trial: Trial, vector: Vector, inputs: Arrays, *, bounds: bool
     ) -> tuple[Trial, CallResult]:
         """The reference's nodes in order, which make the outputs, and the right value of each.
 
         And what gave them: the SavedModel, or the checkpoint in its graph.
+
+        Args:
+            trial: What is diagnosed.
+            vector: A case, of which the reference has to give the outputs.
+            inputs: What the values are computed of.
+            bounds: Whether to have the values in float64 too, and what rounding may do to them.
 
         Raises BundleError where the SavedModel itself is not what was exported: then nothing
         in the bundle tells the right values of its inner tensors.
         """
         refused = ""
         for other in _reference_trials(trial, self._reference):
-            plain = ask(other, inputs, self._right)
-            if _passes(other, trial.bundle.read(vector), plain):
-                result = ask(other, inputs, self._right, "oracle")
+            arrays = trial.bundle.read(vector)
+            plain = ask(other, in_group(arrays, "inputs"), self._right)
+            if _passes(other, arrays, plain):
+                result = ask(other, inputs, self._right, "oracle" if bounds else "tensors")
                 if not result.error:
                     return other, result
                 refused = result.error
@@ -200,6 +200,40 @@ class _Runners:
             f"for {vector.case} in TensorFlow, so nothing here says what the tensors inside should "
             "be. Export the model again."
         )
+
+
+def _first_rows(trial: Trial, inputs: Arrays) -> Arrays:
+    """Rows enough to tell noise by, whose tensors inside a large model fit into memory."""
+    if not trial.signature.batched or trial.rows_depend:
+        return inputs
+    return {name: array[:_NOISE_ROWS] for name, array in inputs.items()}
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """An artifact's tensors by the reference's nodes, and the artifact's own names of them."""
+
+    tensors: Arrays
+    names: dict[str, str]
+
+
+def _match(right: CallResult, values: Arrays, inner: Arrays, outputs: Arrays) -> _Matched:
+    """Match by name, and outputs by the signature's names: a file may call them anything.
+
+    Args:
+        right: The reference's nodes.
+        values: Their right values.
+        inner: The artifact's tensors, by their own names.
+        outputs: Its outputs, by the signature's.
+    """
+    names = own_names(inner, list(right.nodes), values)
+    tensors = {node: inner[name] for node, name in names.items()}
+    for name, node in right.output_nodes.items():
+        expected = values.get(node)
+        if name in outputs and expected is not None and outputs[name].shape == expected.shape:
+            tensors[node] = outputs[name]
+            names.setdefault(node, _own_name(outputs[name], inner, names.values()))
+    return _Matched(tensors, names)
 
 
 def _own_name(output: Any, inner: Arrays, known: Collection[str]) -> str:

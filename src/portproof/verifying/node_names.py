@@ -17,7 +17,7 @@ def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str
     Args:
         tensors: The runtime's tensors by its own names.
         nodes: The reference's nodes, in the order of computation.
-        reference: The reference's tensors, as `reference/NODE`.
+        reference: The reference's tensors, by node.
     """
     places = {node.name: n for n, node in enumerate(nodes)}
     by_plain_name = {plain_name(node.name): node.name for node in nodes}
@@ -27,7 +27,7 @@ def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str
         parts[-1:] = _without_number(parts[-1], by_plain_name)
         candidates = [by_plain_name[p] for p in map(plain_name, parts) if p in by_plain_name]
         for node in sorted(candidates, key=places.__getitem__, reverse=True):
-            expected = reference.get(f"reference/{node}")
+            expected = reference.get(node)
             if expected is not None and expected.shape == array.shape:
                 matched[node] = name
                 break

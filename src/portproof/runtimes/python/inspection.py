@@ -55,8 +55,8 @@ class InspectedGraph:
         """What computes them as TensorFlow does.
 
         Args:
-            only: The nodes that are asked for; empty: all. Arrays that are named `fed/NODE` are
-                then taken for what these nodes give.
+            only: The nodes that are asked for; empty: all, and the answer tells of them. Arrays
+                that are named `fed/NODE` are then taken for what these nodes give.
         """
 
         def infer(arrays: Arrays) -> Arrays:
@@ -67,6 +67,7 @@ class InspectedGraph:
         def infer_all(inputs: Arrays) -> Arrays:
             return self._original(inputs, self._shown, {})
 
+        infer_all.answer_fields = self._fields()  # type: ignore[attr-defined]
         return infer if only else infer_all
 
     def _original(self, inputs: Arrays, names: Iterable[str], fed: Arrays) -> Arrays:
@@ -76,22 +77,26 @@ class InspectedGraph:
     def oracle(self) -> Infer:
         """What computes `reference/NODE`, and for floats `oracle/NODE` and `rounding/NODE`.
 
-        Where shaders may be less precise, also `shader/NODE`. The answer has the nodes in the order
-        of computation, and those that make the outputs.
+        Where shaders may be less precise, also `shader/NODE`.
         """
-        from portproof.graphs.references import data_inputs, node_name
 
         def infer(inputs: Arrays) -> Arrays:
             return self._measured(inputs)
 
-        infer.answer_fields = {  # type: ignore[attr-defined]
+        infer.answer_fields = self._fields()  # type: ignore[attr-defined]
+        return infer
+
+    def _fields(self) -> dict[str, Any]:
+        """The answer's nodes in the order of computation, and those that make the outputs."""
+        from portproof.graphs.references import data_inputs, node_name
+
+        return {
             "nodes": tuple(
                 Node(name=n.name, op=n.op, inputs=tuple(node_name(ref) for ref in data_inputs(n)))
                 for n in self._nodes
             ),
             "output_nodes": {name: node_name(t) for name, t in self._graph.outputs.items()},
         }
-        return infer
 
     def _measured(self, inputs: Arrays) -> Arrays:
         from portproof.oracle.oracle import as_stored
