@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.bundle.bundle import Bundle, find_bundles
+from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Cell, Performance, Report
 from portproof.quiet import check_tensorflow
 
@@ -127,6 +128,8 @@ def export(
         UsageError: The arguments are wrong, `path` holds something other than a bundle, or
             TensorFlow is not installed.
     """
+    if isinstance(keep_float, str):
+        raise UsageError("keep_float is a list of layers: keep_float=[...].")
     check_tensorflow()
     from portproof.formats.converting import converters_for
     from portproof.formats.table import select

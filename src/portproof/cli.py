@@ -478,12 +478,12 @@ def diagnose(
 ) -> None:
     """Find the first tensor inside a model at which a runtime leaves the reference.
 
-    Of a variant, list the layers by the noise that each adds. What is found is drawn in the
-    bundle's report.html.
+    The error along the graph is drawn in the bundle's report.html. Of a variant, list the layers by
+    the noise that each adds.
 
     Exit status: 0 none leaves it, 1 one does, or the runtime refuses the model.
     """
-    from portproof.bundle.bundle import Bundle
+    from portproof.bundle.bundle import PAGE, Bundle
     from portproof.reporting.files import add_graph_errors
     from portproof.reporting.model_explorer import write_node_data
     from portproof.reporting.terminal import print_diagnosis
@@ -496,8 +496,10 @@ def diagnose(
             say(f"wrote {_short(path)}")
         agree.append(diagnosis.agrees)
         found += [graph_errors(diagnosis)] if diagnosis.tensors else []
-    if page := add_graph_errors(Bundle.open(bundle), found) if found else None:
-        say(f"drawn in {_short(page)}")
+    unwritten = add_graph_errors(Bundle.open(bundle), found) if found else None
+    if unwritten is not None:
+        said = [f"not drawn: {path}: {reason}" for path, reason in unwritten.items()]
+        say(said[0] if said else f"drawn in {_short(bundle / PAGE)}")
     raise typer.Exit(0 if all(agree) and agree else 1)
 
 

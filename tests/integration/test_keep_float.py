@@ -16,6 +16,7 @@ from keras import layers
 import portproof
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
+from portproof.bundle.layer_names import names_in
 from portproof.exporting import export_source
 from portproof.formats.table import select
 from portproof.sources.source import Source
@@ -126,6 +127,58 @@ def test_it_is_said_what_was_kept_and_what_was_not_found(bundle: Bundle) -> None
             assert note == (
                 "kept in floats: hidden, scores; nothing of drop is in it to keep in floats"
             )
+
+
+@pytest.mark.parametrize("variant", ["tflite dynamic-range", "tflite int8", "tflite float16"])
+def test_a_table_is_kept_in_floats_too(variant: str, tmp_path: Path) -> None:
+    """Its rows leave it as integers, where the table is one of them."""
+    ids = keras.Input((6,), dtype="int32", name="ids")
+    rows = layers.Embedding(200, 16, name="table")(ids)
+    hidden = layers.Dense(96, name="hidden")(layers.GlobalAveragePooling1D(name="mean")(rows))
+    model = keras.Model(ids, {"y": layers.Dense(16, name="y")(hidden)}, name="words")
+    data = np.random.default_rng(1).integers(0, 200, (24, 6)).astype(np.int32)
+    bundle = portproof.export(
+        model, tmp_path / "words", inputs=data, formats=[variant], keep_float=["table"]
+    )
+    report = portproof.verify(bundle.path, runtimes=["litert", "litert-reference"])
+    cells = [c for c in report.cells if c.variant and c.regime != "edge"]
+    assert {cell.verdict for cell in cells} == {"close"}, {c.detail for c in cells}
+    graph = schema.Model.GetRootAs(path_of(bundle, variant).read_bytes(), 0).Subgraphs(0)
+    [table] = [t for t in tensors_of(graph) if t.ShapeAsNumpy().tolist() == [200, 16]]
+    assert table.Type() == schema.TensorType.FLOAT32
+
+
+def tensors_of(graph: Any) -> list[Any]:
+    return [graph.Tensors(n) for n in range(graph.TensorsLength())]
+
+
+def test_an_operation_of_the_same_name_as_a_layer_is_not_meant() -> None:
+    names = ["m/add/Add", "m/bn/batchnorm/add_1", "m/add_1/Add"]
+    assert names_in(names, ["add"], ["add", "bn"]) == {"m/add/Add", "m/add_1/Add"}
+    assert names_in(names, ["add"], ["add", "add_1", "bn"]) == {"m/add/Add"}
+    assert names_in(names, ["batchnorm"], ["add", "bn"]) == {"m/bn/batchnorm/add_1"}
+
+
+def test_scopes_in_a_saved_models_inner_functions_are_kept_by_name(tmp_path: Path) -> None:
+    class Nested(tf.Module):
+        @tf.function  # type: ignore[untyped-decorator]
+        def encode(self, x: Any) -> Any:
+            with tf.name_scope("encode"):
+                return x * 2.0
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def serve(self, x: Any) -> dict[str, Any]:
+            return {"y": self.encode(x)}
+
+    module = Nested()
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serve": module.serve})
+    source = portproof.make_source(tmp_path / "saved", signatures=["serve"])
+    assert replace(source, keep_float=("encode",)).keep_float == ("encode",)
+
+
+def test_one_name_that_is_no_list_is_an_error() -> None:
+    with pytest.raises(UsageError, match="is a list of layers"):
+        portproof.export(model_source(), keep_float="hidden")
 
 
 def test_a_layer_that_is_not_there_is_an_error_that_names_near_ones() -> None:

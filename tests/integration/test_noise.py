@@ -1,6 +1,7 @@
 """The noise that each layer of a variant adds by itself: `portproof diagnose` of a variant."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -18,12 +19,15 @@ from rich.console import Console
 import portproof
 from portproof.bundle.bundle import Bundle, write_manifest
 from portproof.bundle.digest import file_record
+from portproof.bundle.tensors import Arrays
 from portproof.exporting import export_source
 from portproof.formats.table import select
 from portproof.reporting.diagnosis_text import render
 from portproof.reporting.model_explorer import write_node_data
+from portproof.runtimes.protocol import Node
 from portproof.sources.source import Source
 from portproof.verifying.diagnosis import Diagnosis, LayerNoise
+from portproof.verifying.noise import noise_of_layers, signal_to_noise
 
 INT8 = "tflite int8"
 
@@ -203,4 +207,52 @@ def test_a_model_without_layers_is_told_of_by_its_scopes(tmp_path: Path) -> None
     data = random.normal(size=(24, 16)).astype(np.float32)
     source = portproof.make_source(Module(), name="plain", signatures=["serve"], inputs={"x": data})
     diagnosis = diagnosis_of(exported(source, tmp_path / "plain").path, "litert-reference")
-    assert {noise.layers[-1] for noise in diagnosis.noise} == {"encode", "decode"}
+    assert {noise.layers for noise in diagnosis.noise} == {("encode",), ("decode",)}
+
+
+def test_integer_outputs_have_no_noise_and_cost_the_others_nothing(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    x = keras.Input((16,), name="x")
+    code = layers.Dense(16, activation="tanh", name="code")(x)
+    chosen = keras.ops.cast(layers.Dense(4, name="class")(code), "int32")
+    model = keras.Model(x, {"chosen": chosen, "y": layers.Dense(2, name="y")(code)}, name="both")
+    data = random.normal(size=(24, 16)).astype(np.float32)
+    source = portproof.make_source(model, inputs={"x": data})
+    diagnosis = diagnosis_of(exported(source, tmp_path / "both").path)
+    assert set(diagnosis.whole) == {"y"}
+    assert {noise.layers[-1] for noise in diagnosis.noise if noise.loudest < np.inf} == {
+        "code",
+        "y",
+    }
+
+
+def test_what_ruins_an_output_is_the_first_and_not_left_out(diagnosis: Diagnosis) -> None:
+    assert signal_to_noise(np.array([1.0, 2.0]), np.array([1.0, np.inf])) == -np.inf
+    assert signal_to_noise(np.array([1.0, 2.0]), np.array([1.0, np.nan])) == -np.inf
+    ruined = LayerNoise(("stem",), (), {"y": -np.inf, "z": 50.0})
+    text = text_of(replace(diagnosis, noise=(ruined, *diagnosis.noise)))
+    assert text.index("-inf") < text.index("together")
+
+
+def test_a_layers_noise_is_carried_on_once_where_it_is_called_again() -> None:
+    """y = (x + e) + (x + e) of a layer that adds: its noise is that of all."""
+    nodes = [
+        Node(name="x", op="Placeholder", inputs=()),
+        Node(name="l/a", op="Add", inputs=("x",)),
+        Node(name="l/b", op="Add", inputs=("l/a",)),
+        Node(name="out/y", op="Add", inputs=("l/a", "l/b")),
+    ]
+
+    def evaluate(asked: Sequence[str], fed: Arrays) -> Arrays:
+        known = {"x": np.ones(4), **fed}
+        known.setdefault("l/a", known["x"] + 1)
+        known.setdefault("l/b", known["l/a"] + 1)
+        known.setdefault("out/y", known["l/a"] + known["l/b"])
+        return {name: known[name] for name in asked}
+
+    names = ["l/a", "l/b", "out/y"]
+    right = evaluate(names, {})
+    got = evaluate(names, {"l/a": right["l/a"] + 0.01})
+    [noise] = noise_of_layers(nodes, ["l", "out"], right, got, {"y": "out/y"}, {}, evaluate)[:1]
+    assert noise.layers == ("l",)
+    assert noise.sqnr["y"] == pytest.approx(signal_to_noise(right["out/y"], got["out/y"]))

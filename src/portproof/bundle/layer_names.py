@@ -22,14 +22,17 @@ def innermost_layer(node: str, layers: Collection[str]) -> str:
 
 
 def is_in(node: str, layer: str, layers: Collection[str]) -> bool:
-    """Whether a node is in a layer, or in another scope of this name, or has the name itself.
+    """Whether a node is in a layer; of what is no layer, in a scope of this name or named so.
 
     Args:
         node: The node's name.
         layer: The name that is looked for.
         layers: The model's layers.
     """
-    return any(_layer(part, layers) == layer for part in plain_name(node).split("/"))
+    parts = plain_name(node).split("/")
+    if layer in layers:  # an operation that has its name by chance is not meant
+        parts = parts[:-1]
+    return any(_layer(part, layers) == layer for part in parts)
 
 
 def names_in(names: Iterable[str], wanted: Collection[str], layers: Collection[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from portproof.bundle import exit_policy
 from portproof.bundle.manifest import Regime, full_name
@@ -70,12 +70,17 @@ class GraphErrors(_Record):
 
     model: str
     format: str
-    variant: str = ""
     runtime: str
     signature: str
     case: str
-    tensors: tuple[TensorError, ...]
-    first: int | None = None
+    tensors: Annotated[tuple[TensorError, ...], Field(min_length=1)]
+    first: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _check_first(self) -> "GraphErrors":
+        if self.first is not None and self.first >= len(self.tensors):
+            raise ValueError("first is no place in tensors")
+        return self
 
 
 class Envelope(_Record):

@@ -50,7 +50,7 @@ def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Wr
         notes += told
         if variant:
             if source.keep_float:
-                notes.append(source.kept_note(node.name for node in model.graph.node))
+                notes.append(source.kept_note(onnx_variants.places(model).values()))
             model = onnx_variants.made(variant, model, source, name)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, root / path)

@@ -33,6 +33,15 @@ def check(variant: str, source: SavedSource) -> None:
         )
 
 
+def places(model: Any) -> dict[str, str]:
+    """By node, the names by whose scopes it is told to which layers it belongs.
+
+    tf2onnx gives some nodes names of its own, and keeps those of what they make.
+    """
+    nodes = (node for node in model.graph.node if node.name)
+    return {node.name: ";".join([node.name, *node.output]) for node in nodes}
+
+
 def made(variant: str, model: Any, source: SavedSource, signature: str) -> Any:
     """A signature's variant.
 
@@ -45,7 +54,7 @@ def made(variant: str, model: Any, source: SavedSource, signature: str) -> Any:
     Raises ExportError where it would be the plain model.
     """
     before = _dtypes(model)
-    kept = source.kept({node.name: node.name for node in model.graph.node if node.name})
+    kept = source.kept(places(model))
     if variant == "float16":
         changed = _float16(model, kept)
     else:

@@ -50,12 +50,15 @@ def _lines(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 def _noise(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     """What each layer adds by itself, the loudest first, in dB below the signal."""
+    if not diagnosis.whole:
+        yield Text("no output is a float, and noise is told of floats alone")
+        return
     if not diagnosis.noise:
         yield Text("no tensor of the runtime has a name in the graph", STYLES["failed"])
         return
     if not diagnosis.passes:
         yield Text("its outputs are not what it declares of itself", STYLES["wrong"])
-    noisy = [noise for noise in diagnosis.noise if math.isfinite(noise.loudest)]
+    noisy = [noise for noise in diagnosis.noise if noise.loudest < math.inf]
     if not noisy:
         yield Text("no layer adds any noise", STYLES["exact"])
         return

@@ -36,11 +36,11 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
     return unwritten
 
 
-def add_graph_errors(bundle: Bundle, found: Sequence[GraphErrors]) -> Path | None:
-    """Put what diagnoses found into the bundle's report, and return its page.
+def add_graph_errors(bundle: Bundle, found: Sequence[GraphErrors]) -> dict[str, str] | None:
+    """Put what diagnoses found into the bundle's report and its page.
 
-    None where the bundle has no report: there is no page to show it on. Raises OSError where a file
-    cannot be written.
+    Returns, by path, why a file could not be written; None where the bundle has no report of its
+    own, and so no page to show it on.
     """
     try:
         report = parsed(Report, read_file(bundle.path / REPORT, REPORT_LIMIT))
@@ -51,13 +51,14 @@ def add_graph_errors(bundle: Bundle, found: Sequence[GraphErrors]) -> Path | Non
     keys = {_place(errors) for errors in found}
     others = (errors for errors in report.graph_errors if _place(errors) not in keys)
     report = report.model_copy(update={"graph_errors": [*others, *found]})
-    atomic.write_text(bundle.path / REPORT, report.to_json())
-    atomic.write_text(bundle.path / PAGE, render_page(bundle, report))
-    return bundle.path / PAGE
+    unwritten: dict[str, str] = {}
+    _write(bundle.path / PAGE, partial(render_page, bundle, report), unwritten)
+    _write(bundle.path / REPORT, report.to_json, unwritten)
+    return unwritten
 
 
 def _place(errors: GraphErrors) -> tuple[str, ...]:
-    return errors.format, errors.variant, errors.signature, errors.runtime
+    return errors.format, errors.signature, errors.runtime
 
 
 def _with_kept_cells(bundle: Bundle, part: Report) -> Report:

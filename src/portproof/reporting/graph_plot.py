@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from portproof.bundle.manifest import full_name
 from portproof.bundle.report import GraphErrors, TensorError
 from portproof.bundle.verdicts import PASSING
 from portproof.reporting.error_plot import INK, SERIES, drawn
 
 # Where errors of none are drawn, and what cannot be compared, on a logarithmic axis.
 _FLOOR, _CEILING = 1e-3, 1e9
+_MAX_NAME = 40
 _GOOD, _BAD = ("o", SERIES[0]), ("s", SERIES[1])
 
 
@@ -27,7 +27,7 @@ class GraphPlot:
 
 def graph_plot(errors: GraphErrors) -> GraphPlot:
     """The plot of one diagnosis."""
-    name = f"{full_name(errors.format, errors.variant)} in {errors.runtime}"
+    name = f"{errors.format} in {errors.runtime}"
     first = None if errors.first is None else errors.tensors[errors.first]
     return GraphPlot(errors, name, first, drawn(partial(_draw, errors)))
 
@@ -57,12 +57,13 @@ def _name_first(errors: GraphErrors, height: float, axes: Any) -> None:
     first = errors.tensors[errors.first]
     right = errors.first < len(errors.tensors) / 2
     axes.annotate(
-        first.layer or first.op,
+        (first.layer or first.op)[:_MAX_NAME],
         (errors.first, height),
         xytext=(4 if right else -4, 5),
         textcoords="offset points",
         ha="left" if right else "right",
         parse_math=False,
+        in_layout=False,
     )
 
 

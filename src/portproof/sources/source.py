@@ -166,8 +166,10 @@ def check_kept(source: Source) -> None:
     """Raises UsageError where the model has no layer of a name that is to be kept in floats."""
     if not source.keep_float:
         return
+    from portproof.graphs.functions import operations
+
     graphs = [source.concrete(name).graph for name in source.functions]
-    nodes = [operation.name for graph in graphs for operation in graph.get_operations()]
+    nodes = [operation.name for graph in graphs for operation in operations(graph)]
     for layer in source.keep_float:
         if layer in source.layers or any(is_in(node, layer, source.layers) for node in nodes):
             continue

@@ -7,7 +7,10 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
+from portproof.bundle.errors import ExportError
+
 _FLOAT32 = schema.TensorType.FLOAT32
+_DEQUANTIZE = schema.BuiltinOperator.DEQUANTIZE
 # Weights are read where they lie in the file (`force_align` of Buffer.data in
 # tensorflow/compiler/mlir/lite/schema/schema.fbs).
 _ALIGNMENT = 16
@@ -20,6 +23,8 @@ def with_float_weights(content: bytes, plain: bytes, kept: Collection[str]) -> b
         content: A file of the variant `float16` or `dynamic-range`.
         plain: The same model in float32, converted in the same way.
         kept: The names of the tensors that these operations make.
+
+    Raises ExportError where other operations read integers from one of them.
     """
     model, source = _read(content), _read(plain)
     for graph, other in zip(model.subgraphs, source.subgraphs, strict=True):
@@ -28,6 +33,7 @@ def with_float_weights(content: bytes, plain: bytes, kept: Collection[str]) -> b
             key = _key(model, graph, operator)
             if key[1] in kept and key in twins:
                 _take_weights(model, graph, operator, source, other, twins[key])
+                _give_floats(model, graph, operator, other.tensors[twins[key].outputs[0]])
         graph.operators = list(_used_operators(graph))
     _leave_out_unused_tensors(model)
     _leave_out_unused_buffers(model)
@@ -42,9 +48,13 @@ def _read(content: bytes) -> Any:
 
 def _key(model: Any, graph: Any, operator: Any) -> tuple[int, str]:
     """What an operation is and what it makes: a weight that is unpacked may have its name too."""
-    code = model.operatorCodes[operator.opcodeIndex]
     name: bytes = graph.tensors[operator.outputs[0]].name if len(operator.outputs) else b""
-    return max(code.builtinCode, code.deprecatedBuiltinCode), name.decode()
+    return _kind(model, operator), name.decode()
+
+
+def _kind(model: Any, operator: Any) -> int:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 def _take_weights(
@@ -68,6 +78,26 @@ def _take_weights(
         graph.tensors.append(tensor)
 
 
+def _give_floats(model: Any, graph: Any, operator: Any, twin: Any) -> None:
+    """Have an operation give floats as its twin does: a table's rows may be integers till then."""
+    output = int(operator.outputs[0])
+    tensor = graph.tensors[output]
+    if tensor.type == twin.type:
+        return
+    readers = [o for o in graph.operators if output in map(int, o.inputs)]
+    if output in map(int, graph.outputs) or any(_kind(model, o) != _DEQUANTIZE for o in readers):
+        name = tensor.name.decode()
+        raise ExportError(f"{name} is read as integers, so that it cannot be kept in floats")
+    tensor.type, tensor.quantization = twin.type, None
+    floats = {int(reader.outputs[0]) for reader in readers}
+    for owner, name in _index_fields(graph):
+        if name != "outputs" or owner is graph:
+            indices = [int(n) for n in getattr(owner, name)]
+            setattr(owner, name, [output if n in floats else n for n in indices])
+    for item in _signature_tensors(model, graph):
+        item.tensorIndex = output if item.tensorIndex in floats else item.tensorIndex
+
+
 def _used_operators(graph: Any) -> Iterator[Any]:
     """Without those that unpacked weights which nothing reads now."""
     read = {int(n) for operator in graph.operators for n in operator.inputs}
@@ -77,21 +107,30 @@ def _used_operators(graph: Any) -> Iterator[Any]:
             yield operator
 
 
+def _index_fields(graph: Any) -> list[tuple[Any, str]]:
+    """Every list of tensors' places in a graph: its owner, and its name there."""
+    fields = [(graph, "inputs"), (graph, "outputs")]
+    for operator in graph.operators:
+        fields += [(operator, name) for name in ("inputs", "outputs", "intermediates")]
+    return [(owner, name) for owner, name in fields if getattr(owner, name) is not None]
+
+
+def _signature_tensors(model: Any, graph: Any) -> Iterator[Any]:
+    for definition in model.signatureDefs or ():
+        if model.subgraphs[definition.subgraphIndex] is graph:
+            yield from (*definition.inputs, *definition.outputs)
+
+
 def _leave_out_unused_tensors(model: Any) -> None:
-    for number, graph in enumerate(model.subgraphs):
-        fields = [(graph, "inputs"), (graph, "outputs")]
-        for operator in graph.operators:
-            fields += [(operator, name) for name in ("inputs", "outputs", "intermediates")]
-        fields = [(owner, name) for owner, name in fields if getattr(owner, name) is not None]
+    for graph in model.subgraphs:
+        fields = _index_fields(graph)
         used = sorted({int(n) for owner, name in fields for n in getattr(owner, name)} - {-1})
         places = {old: new for new, old in enumerate(used)} | {-1: -1}
         graph.tensors = [graph.tensors[old] for old in used]
         for owner, name in fields:
             setattr(owner, name, [places[int(n)] for n in getattr(owner, name)])
-        for definition in model.signatureDefs or ():
-            if definition.subgraphIndex == number:
-                for item in (*definition.inputs, *definition.outputs):
-                    item.tensorIndex = places[item.tensorIndex]
+        for item in _signature_tensors(model, graph):
+            item.tensorIndex = places[item.tensorIndex]
 
 
 def _leave_out_unused_buffers(model: Any) -> None:

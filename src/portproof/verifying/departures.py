@@ -81,7 +81,6 @@ def graph_errors(diagnosis: Diagnosis) -> GraphErrors:
     return GraphErrors(
         model=trial.bundle.manifest.model,
         format=trial.artifact.format,
-        variant=trial.artifact.variant,
         runtime=trial.runtime.name,
         signature=trial.signature_name,
         case=diagnosis.case,

@@ -20,8 +20,8 @@ from portproof.comparing.metrics import decibel
 from portproof.runtimes.protocol import Node
 from portproof.verifying.diagnosis import LayerNoise
 
-# Ops that are not computed of the inputs.
-_WEIGHTS = frozenset({"Const", "ReadVariableOp", "VarHandleOp"})
+# Ops that compute nothing.
+_WEIGHTS = frozenset({"Const", "Placeholder", "ReadVariableOp", "VarHandleOp"})
 # (Nodes that are asked for, what other nodes are taken to give) -> what the original gives.
 Evaluate = Callable[[Sequence[str], Arrays], Arrays]
 
@@ -53,6 +53,8 @@ def noise_of_layers(
     outputs = {n: node for n, node in output_nodes.items() if right[node].dtype.kind == "f"}
     found = []
     for layer, members in parts.by_layer.items():
+        if not outputs or not parts.leaving(members):
+            continue  # no float is made of it
         made = _alone(parts, members, right, floats, evaluate, list(outputs.values()))
         sqnr = {name: signal_to_noise(right[node], made[node]) for name, node in outputs.items()}
         tensors = tuple(own_names[n] for n in parts.leaving(members) if n in own_names)
@@ -79,7 +81,7 @@ def _places(nodes: Sequence[Node], right: Arrays, got: Arrays) -> dict[str, str]
                 if value is None or value.dtype.kind != "f" or value.shape != array.shape:
                     break
                 chain += behind
-            places[name] = min(chain, key=lambda node: _distance(right[node], array))
+            places[name] = min(reversed(chain), key=lambda node: _distance(right[node], array))
     return places
 
 
@@ -99,12 +101,13 @@ def _alone(
     """What the original's outputs are where one layer alone is noisy."""
     leaving = parts.leaving(members)
     before = {name: got[name] for name in parts.entering(members)}
-    of_same_inputs = evaluate(leaving, before)
     given: Arrays = {}
     for name in leaving:
-        # What of its noise comes back to a layer that is called again is carried on.
+        # What of its noise comes back to a layer that is called again is carried on, and not its
+        # own once more.
         plain = evaluate([name], given)[name] if given else right[name]
-        given[name] = _with_noise(plain, of_same_inputs[name], got[name])
+        noisy = {**before, **{earlier: got[earlier] for earlier in given}}
+        given[name] = _with_noise(plain, evaluate([name], noisy)[name], got[name])
     return evaluate(outputs, given)
 
 
@@ -120,8 +123,9 @@ def signal_to_noise(right: Any, got: Any) -> float:
     finite = np.isfinite(right)
     signal = right.astype(np.float64)[finite]
     noise = got.astype(np.float64)[finite] - signal
-    ratio = decibel(float((signal**2).sum()), float((noise**2).sum()))
-    return ratio if not math.isnan(ratio) else -math.inf
+    if not np.isfinite(noise).all():
+        return -math.inf
+    return decibel(float((signal**2).sum()), float((noise**2).sum()))
 
 
 @dataclass(frozen=True)
