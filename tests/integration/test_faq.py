@@ -21,7 +21,7 @@ README = (REPOSITORY / "README.md").read_text()
 OTHER_MESSAGES = {
     "lacks Conv2DBackpropFilter",
     "no more the model: its SQNR is 0 dB, and 7 dB are wanted: the output's step 1/256 is 3.9 "
-    "times its typical value: export the logits, or keep the last layer in float",
+    "times its typical value: export the logits, or keep the last layer in floats (--keep-float)",
     "keras-torch is absent; to have it: portproof setup keras-torch",
 }
 

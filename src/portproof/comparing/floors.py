@@ -56,7 +56,8 @@ OTHER = FLOORS["int8"]
 _ADVICE = {
     "float16": "ship the float32 file: float16 ends at 65504 and has 11 bits",
     "dynamic-range": "ship tflite float16",
-    "int8": "calibrate with more of the model's own data, or ship tflite float16",
+    "int8": "calibrate with more of the model's own data, keep its loudest layers in floats "
+    "(portproof diagnose lists them), or ship tflite float16",
 }
 
 
@@ -108,7 +109,7 @@ def _what_to_do(metrics: Metrics, variant: str, step: float | None) -> str:
     if step and typical and step > typical:
         return (
             f"the output's step {_as_fraction(step)} is {step / typical:.2g} times its typical "
-            "value: export the logits, or keep the last layer in float"
+            "value: export the logits, or keep the last layer in floats (--keep-float)"
         )
     return _ADVICE.get(variant, "ship a more precise variant")
 
