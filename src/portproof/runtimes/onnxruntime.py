@@ -18,10 +18,12 @@ LACKS = (
 
 
 def _runtime(version: str = "") -> Runtime:
-    packages = PythonEnvironment("onnxruntime", version, packages=("onnxruntime",))
+    # With onnx the runner shows the tensors inside.
+    packages = PythonEnvironment("onnxruntime", version, packages=("onnxruntime", "onnx"))
     return Runtime(
         name="onnxruntime",
         formats=ONNX,
+        inspects=ONNX,
         command=partial(packages.command, "onnxruntime_runner"),
         environment=packages,
         at=_runtime,

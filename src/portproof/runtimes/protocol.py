@@ -86,7 +86,7 @@ class Request(_Message):
 
 
 class Node(_Message):
-    """A node of the graph that the oracle computes, with the nodes that it takes from."""
+    """A node of a graph, with the nodes that it takes from; weights may be left out."""
 
     name: str
     op: str
@@ -102,9 +102,9 @@ class Answer(_Message):
         backend: What really computed. It must be the backend that the runtime's row names.
         note: What is worth knowing of a good answer, such as the kernels that ran.
         restart: Whether the runner asks to be replaced before the next request.
-        nodes: Of TensorFlow's runner where it is asked for tensors, the nodes in the order of
-            computation.
-        output_nodes: And the node of each output.
+        nodes: Where it is asked for tensors, the nodes in the order of computation. TF.js's
+            runners, which keep TensorFlow's names, need not tell them.
+        output_nodes: Of TensorFlow's runner, the node of each output too.
         size: How many bytes of safetensors follow, which are the outputs.
     """
 

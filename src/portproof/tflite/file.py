@@ -54,6 +54,29 @@ def computed_tensors(path: str, subgraph: int, schema: str = LITERT_SCHEMA) -> s
     return {int(n) for operator in graph.operators or [] for n in operator.outputs}
 
 
+def operations(
+    path: str, subgraph: int, schema: str = LITERT_SCHEMA
+) -> list[tuple[str, str, tuple[str, ...]]]:
+    """What each op of a subgraph makes, the op's name and what it takes, in order of computation.
+
+    Tensors are told by their names; weights and what is left out are not.
+    """
+    reader = import_module(schema)
+    model = _model(path, schema)
+    graph = model.subgraphs[subgraph]
+    known = {number: name for name, number in vars(reader.BuiltinOperator).items()}
+    given = [int(n) for n in graph.inputs]
+    made = {*given, *computed_tensors(path, subgraph, schema)}
+    found: list[tuple[str, str, tuple[str, ...]]] = [(_name(graph, n), "", ()) for n in given]
+    for operator in graph.operators or []:
+        code = model.operatorCodes[operator.opcodeIndex]
+        own = code.customCode.decode() if code.customCode else ""
+        op = own or known.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
+        taken = tuple(_name(graph, int(n)) for n in operator.inputs if int(n) in made)
+        found += [(_name(graph, int(n)), op, taken) for n in operator.outputs]
+    return found
+
+
 def operation_count(path: str, key: str) -> int:
     """How many operations the subgraph of a signature has."""
     subgraph = read_signature(path, key).subgraph
@@ -135,6 +158,10 @@ def has_dtype(content: bytes, dtype: str) -> bool:
 def _model(path: str, schema: str) -> Any:
     reader = import_module(schema)
     return reader.ModelT.InitFromObj(reader.Model.GetRootAs(Path(path).read_bytes(), 0))
+
+
+def _name(graph: Any, number: int) -> str:
+    return str(graph.tensors[number].name.decode())
 
 
 def _definition(model: Any, key: str) -> Any:

@@ -24,7 +24,7 @@ from portproof.sandbox.sandbox import Sandbox, sandbox_if_possible
 from portproof.verifying.asking import CallResult, ask
 from portproof.verifying.departures import find_departure
 from portproof.verifying.diagnosis import Diagnosis
-from portproof.verifying.node_names import named_in, own_names
+from portproof.verifying.node_names import in_layout_of, named_in, own_names
 from portproof.verifying.noise import noise_of_layers, signal_to_noise
 from portproof.verifying.trial import Trial, trials
 
@@ -227,7 +227,7 @@ def _match(right: CallResult, values: Arrays, inner: Arrays, outputs: Arrays) ->
         outputs: Its outputs, by the signature's.
     """
     names = own_names(inner, list(right.nodes), values)
-    tensors = {node: inner[name] for node, name in names.items()}
+    tensors = {node: in_layout_of(values[node], inner[name]) for node, name in names.items()}
     for name, node in right.output_nodes.items():
         expected = values.get(node)
         if name in outputs and expected is not None and outputs[name].shape == expected.shape:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from portproof.bundle.tensors import Arrays, Infer
-from portproof.runtimes.protocol import Request
+from portproof.runtimes.protocol import Node, Request
 from portproof.runtimes.python.loop import serve
-from portproof.tflite.file import computed_tensors, read_signature
+from portproof.tflite.file import computed_tensors, operations, read_signature
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
             outputs = dict(runner(**inputs))
             return inner_tensors(interpreter, request) if request.inspect else outputs
 
+        if request.inspect:
+            infer.answer_fields = {"nodes": nodes(request)}  # type: ignore[attr-defined]
         return infer
 
     serve({"ai-edge-litert": version("ai-edge-litert")}, load, lambda: resolver)
@@ -75,6 +77,15 @@ def inner_tensors(interpreter: Any, request: Request) -> Arrays:
             array = interpreter.get_tensor(detail["index"], subgraph)
             arrays[detail["name"]] = _as_floats(array, detail["quantization_parameters"])
     return arrays
+
+
+def nodes(request: Request) -> tuple[Node, ...]:
+    """The tensors of the signature's subgraph as nodes, by their names in the file."""
+    subgraph = read_signature(request.artifact, request.signature).subgraph
+    return tuple(
+        Node(name=name, op=op, inputs=inputs)
+        for name, op, inputs in operations(request.artifact, subgraph)
+    )
 
 
 def _as_floats(array: Any, quantization: Any) -> Any:
