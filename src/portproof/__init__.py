@@ -12,7 +12,6 @@ from portproof._api import (
     add_runtime,
     bench,
     check,
-    check_alone,
     diagnose,
     export,
     make_source,
@@ -39,11 +38,9 @@ from portproof.quiet import start_tensorflow
 from portproof.runtimes.protocol import Request
 from portproof.runtimes.runtime import Runtime
 from portproof.sources.source import Source
-from portproof.verifying.agreement import Agreement
 from portproof.verifying.diagnosis import Diagnosis
 
 __all__ = [
-    "Agreement",
     "Arrays",
     "Budget",
     "Bundle",
@@ -68,7 +65,6 @@ __all__ = [
     "add_runtime",
     "bench",
     "check",
-    "check_alone",
     "diagnose",
     "export",
     "make_source",

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from portproof.runtimes.protocol import Request
     from portproof.runtimes.runtime import Runtime
     from portproof.sources.source import Source
-    from portproof.verifying.agreement import Agreement
     from portproof.verifying.diagnosis import Diagnosis
 
 ARTIFACTS = Path("artifacts")
@@ -224,7 +223,7 @@ def verify(
 
 def check(
     file: str | Path,
-    against: str | Path,
+    against: str | Path = "",
     *,
     inputs: str | Path | None = None,
     names: Mapping[str, str] | None = None,
@@ -243,13 +242,20 @@ def check(
     Reference, oracle and bounds are the model's; the file is not touched. What is found is a bundle
     like any other, `folder/NAME.checked`.
 
+    Without a model, the references are what the format's reference kernels give, or what computes
+    it on the CPU, and every other runtime is held to them, at each version that was set up. It is
+    `close` where the mean error is 72 dB below the output's own size (half of float32's bits), and
+    the largest at most 16 times that; of a variant, where it is as far below as its floor. That
+    they agree proves nothing of the model that the file was made of, and the report says so.
+
     Args:
         file: A `.tflite` or `.onnx` file, a folder of TF.js (graph or layers) or of a SavedModel,
             or a `.keras` file.
         against: The model: a `.keras` file, a folder of a SavedModel or
-            `"package.module:function"`.
-        inputs: The model's own data: a `.npz`, `.npy` or `.safetensors` file; None: inputs are
-            generated from the signature.
+            `"package.module:function"`; empty: nobody has it. A SavedModel and a `.keras` file are
+            then held to what they themselves compute in TensorFlow.
+        inputs: The model's own data: a `.npz`, `.npy` or `.safetensors` file, by the file's own
+            names where there is no model; None: inputs are generated.
         names: The file's names of inputs and outputs, by the model's, where they cannot be matched:
             those of one name are, and else those that only fit in one way.
         signature: The only signature of the model; None: all that both have.
@@ -270,50 +276,21 @@ def check(
         ExportError: The model gives no test vectors.
         UsageError: The arguments are wrong, or the file has not the model's inputs and outputs.
     """
-    check_tensorflow()
+    from portproof.checking.alone import check_alone, has_own_original
     from portproof.checking.request import request_of
     from portproof.checking.verifying import check_file
     from portproof.verification import Callbacks, VerifyOptions
 
+    if not against and has_own_original(Path(file)):
+        log(f"{file} is held to itself: what it computes in TensorFlow")
+        against = file
     request = request_of(file, against, inputs, names or {}, signature, imports, folder)
     options = VerifyOptions(runtimes=tuple(runtimes or ()), edge=edge, trust=trust)
-    return check_file(request, options, Callbacks(on_cell, on_runtime, log))
-
-
-def check_alone(
-    file: str | Path,
-    *,
-    inputs: str | Path | None = None,
-    runtimes: Sequence[str] | None = None,
-    trust: bool = False,
-    log: Callable[[str], None] = lambda _: None,
-) -> Agreement:
-    """Run a file that nobody has the original of in many runtimes, and say where they part.
-
-    Each runtime is held to the reference kernels of the format, or to what computes it on the CPU.
-    That they agree proves nothing of the model that the file was made of: `check` does.
-
-    Args:
-        file: A `.tflite` or `.onnx` file, or a folder of TF.js.
-        inputs: Data by the file's own names: a `.npz` or `.safetensors` file; None: it is made up.
-        runtimes: Names, at a version where they have one (`litert@1.4.0`); None: all that are here,
-            at every version that was set up.
-        trust: Whether to read and run the file outside of the sandbox.
-        log: Called with each step.
-
-    Returns:
-        What was found in each runtime. Two are `near` each other where the signal to noise ratio,
-        over all rows, is at least 72 dB (half of float32's bits); of a variant, at least its floor.
-
-    Raises:
-        ExportError: The file cannot be read in the sandbox; the reason was logged.
-        UsageError: The file cannot be read, the inputs are not its own, or nothing computes it.
-    """
-    from portproof.checking.alone import agree
-    from portproof.checking.request import request_of
-
-    request = request_of(file, "", inputs, {}, None, (), ".")
-    return agree(request, tuple(runtimes or ()), trust=trust, log=log)
+    callbacks = Callbacks(on_cell, on_runtime, log)
+    if not against:
+        return check_alone(request, options, callbacks)
+    check_tensorflow()
+    return check_file(request, options, callbacks)
 
 
 def print_report(report: Report, *, quiet: bool = False, edge: bool = False) -> None:

@@ -338,17 +338,9 @@ def check(
     Without --against each runtime is held to the reference kernels, or to the CPU, and nothing is
     proven but that they agree.
     """
-    from portproof.checking.alone import has_own_original
     from portproof.reporting.files import write_for_programs
     from portproof.reporting.progress import progress, runtime_progress
 
-    if not against and has_own_original(file):
-        note(f"{file} is held to itself: what it computes in TensorFlow")
-        against = str(file)
-    if not against:
-        if map_ or signature or import_ or edge or output != ARTIFACTS:
-            raise UsageError("only --inputs, --runtime, --json and --trust go without --against.")
-        _check_alone(file, inputs, runtime, json, trust=trust)
     with progress(quiet=False, verbose=False) as on_cell:
         report = portproof.check(
             file,
@@ -368,19 +360,6 @@ def check(
     portproof.print_report(report, edge=edge)
     write_for_programs(report, json=json, junit=None)
     raise typer.Exit(report.exit_status)
-
-
-def _check_alone(
-    file: Path, inputs: Path | None, runtime: list[str] | None, json: Path | None, *, trust: bool
-) -> None:
-    from portproof.bundle import atomic
-    from portproof.reporting.terminal import print_agreement
-
-    agreement = portproof.check_alone(file, inputs=inputs, runtimes=runtime, trust=trust, log=note)
-    print_agreement(agreement)
-    if json:
-        atomic.write_text_anywhere(json, agreement.model_dump_json(indent=1) + "\n")
-    raise typer.Exit(agreement.exit_status)
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:

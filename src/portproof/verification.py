@@ -16,6 +16,7 @@ from portproof.comparing.floors import Floor
 from portproof.publishing.stores import FETCH_SECONDS, fetched, is_address
 from portproof.quiet import check_tensorflow, start_tensorflow
 from portproof.reporting.files import write_beside_bundles
+from portproof.runtimes.listing import runtime_states
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.setup import set_up_named
@@ -37,6 +38,7 @@ class VerifyOptions:
 
     Attributes:
         runtimes: The names of the only runtimes to use; empty: all that are here.
+        every_version: Whether to use all that are here at every version that was set up too.
         formats: The full names of the only formats to run; empty: all.
         servers: URLs of running TensorFlow Servings.
         limits: What each runtime may use.
@@ -51,6 +53,7 @@ class VerifyOptions:
     """
 
     runtimes: Sequence[str] = ()
+    every_version: bool = False
     formats: Sequence[str] = ()
     servers: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
@@ -89,7 +92,10 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
         raise UsageError("--key is for what was published: give its address, such as s3://...")
     if options.servers and len(names) != 1:
         raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
-    runtimes = _narrowed(select(list(options.runtimes), list(options.servers)), options.formats)
+    chosen = list(options.runtimes)
+    if options.every_version and not chosen:
+        chosen = [state.name for state in runtime_states()]
+    runtimes = _narrowed(select(chosen, list(options.servers)), options.formats)
     with ExitStack() as stack:
         missing = "" if options.trust else obstacle()
         confined = None if options.trust or missing else stack.enter_context(sandbox())

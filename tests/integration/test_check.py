@@ -20,6 +20,7 @@ from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import PortproofError, UsageError
 from portproof.bundle.report import Report
+from portproof.publishing.release import STATEMENT
 from tests.helpers import official_tfjs
 
 
@@ -259,17 +260,49 @@ def test_the_command_checks_in_the_sandbox(files: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "model.tflite.checked")
 
 
-def test_runtimes_that_agree_on_a_file_alone(files: Path) -> None:
-    for name, runtime in (
-        ("model.tflite", "litert"),
-        ("int8.tflite", "litert"),
-        ("model.onnx", "openvino"),
+def test_runtimes_that_agree_on_a_file_alone(files: Path, tmp_path: Path) -> None:
+    for name, runtime, reference in (
+        ("model.tflite", "litert", "litert-reference"),
+        ("int8.tflite", "litert", "litert-reference"),
+        ("model.onnx", "openvino", "onnxruntime"),
     ):
-        agreement = portproof.check_alone(files / name, runtimes=[runtime])
-        assert agreement.exit_status == 0, agreement
-        assert {row.output for row in agreement.rows} == {row.output for row in agreement.compared}
-        assert agreement.generated
-        assert agreement.reference != runtime
+        report = portproof.check(files / name, runtimes=[runtime], folder=tmp_path)
+        assert report.exit_status == 0, report.failures
+        assert report.outcome == f"agrees with {reference}"
+        assert {cell.runtime for cell in report.cells} == {runtime}
+
+
+def test_a_file_alone_is_a_bundle_like_any_other(files: Path, tmp_path: Path) -> None:
+    portproof.check(files / "model.tflite", runtimes=["litert"], folder=tmp_path)
+    bundle = tmp_path / "model.tflite.checked"
+    report = portproof.verify(bundle)
+    assert report.outcome == "agrees with litert-reference"
+    assert "litert-reference" not in {cell.runtime for cell in report.cells}
+    assert "litert-reference" in (bundle / "README.md").read_text()
+    assert "agrees with litert-reference" in (bundle / "report.html").read_text()
+    assert all(d.agrees for d in portproof.diagnose(bundle, "litert"))
+    with pytest.raises(UsageError, match="held to litert-reference itself"):
+        list(portproof.diagnose(bundle, "litert-reference"))
+    [timed] = portproof.bench(bundle, runtimes=["litert"])
+    assert not timed.error
+    release = Path(portproof.publish(bundle, str(tmp_path / "published")))
+    statement = json.loads((release / STATEMENT).read_text())
+    assert statement["predicate"]["references"].startswith("litert-reference (ai-edge-litert ")
+
+
+def test_what_a_bundle_of_a_file_alone_may_not_say(files: Path, tmp_path: Path) -> None:
+    """What others may differ by is the rule's, and not that of whoever wrote the manifest."""
+    portproof.check(files / "model.tflite", runtimes=["litert"], folder=tmp_path)
+    manifest = tmp_path / "model.tflite.checked" / "manifest.json"
+    text = manifest.read_text()
+    for field in ("step", "lsb", "mean_lsb"):
+        content = json.loads(text)
+        for budgets in content["held_to"]["budgets"].values():
+            next(iter(budgets.values()))[field] = 1e9
+        manifest.write_text(json.dumps(content))
+        report = portproof.verify(manifest.parent, runtimes=["litert"])
+        assert report.exit_status == 1
+        assert all("than the rule allows" in cell.detail for cell in report.failures)
 
 
 def test_where_two_runtimes_part(tmp_path: Path) -> None:
@@ -284,13 +317,32 @@ def test_where_two_runtimes_part(tmp_path: Path) -> None:
     file = tmp_path / "resize.tflite"
     concrete = resized.get_concrete_function()
     file.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
-    agreement = portproof.check_alone(file, runtimes=["litert", "openvino"])
-    assert agreement.reference == "litert-reference"
-    assert {row.runtime: row.finding for row in agreement.rows} == {
-        "litert": "same",
-        "openvino": "apart",
+    report = portproof.check(file, runtimes=["litert", "openvino"], folder=tmp_path)
+    assert report.held_to == {"resize.tflite.checked": "litert-reference"}
+    assert {(cell.runtime, cell.verdict) for cell in report.cells} == {
+        ("litert", "exact"),
+        ("openvino", "wrong"),
     }
-    assert agreement.exit_status == 1
+    assert report.exit_status == 1
+
+
+def test_the_tensor_at_which_two_runtimes_part(tmp_path: Path) -> None:
+    """TF.js's WASM backend subtracts as something else where there are more than six axes."""
+
+    class Difference(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((2, 2, 2, 2, 2, 2, 3), tf.float32, name="x")])
+        def __call__(self, x: tf.Tensor) -> tf.Tensor:
+            sizes = tf.abs(x)
+            return tf.exp(sizes - tf.reduce_max(sizes, axis=-1, keepdims=True))
+
+    bundle = portproof.export(Difference(), tmp_path / "difference", formats=["tfjs-graph"])
+    [folder] = {path.parent for path in bundle.path.glob("tfjs-graph/**/model.json")}
+    shutil.copytree(folder, tmp_path / "found")
+    report = portproof.check(tmp_path / "found", runtimes=["tfjs-node-wasm"], folder=tmp_path)
+    assert report.exit_status == 1
+    [diagnosis] = portproof.diagnose(tmp_path / "found.checked", "tfjs-node-wasm")
+    assert diagnosis.first
+    assert diagnosis.first.node.op == "Sub"
 
 
 def test_a_file_alone_whose_output_never_changes_shows_nothing(tmp_path: Path) -> None:
@@ -301,23 +353,26 @@ def test_a_file_alone_whose_output_never_changes_shows_nothing(tmp_path: Path) -
     file = tmp_path / "zero.tflite"
     concrete = zero.get_concrete_function()
     file.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
-    agreement = portproof.check_alone(file, runtimes=["litert"])
-    assert not agreement.compared
-    assert agreement.exit_status == 3
+    report = portproof.check(file, runtimes=["litert"], folder=tmp_path)
+    assert report.exit_status == 1
+    assert all("all outputs are one number" in cell.detail for cell in report.cells)
 
 
 def test_inputs_of_a_file_alone(files: Path, tmp_path: Path) -> None:
+    file = files / "model.tflite"
     rows = files / "rows.npz"
-    agreement = portproof.check_alone(files / "model.tflite", inputs=rows, runtimes=["litert"])
-    assert agreement.exit_status == 0
-    assert not agreement.generated
+    report = portproof.check(file, inputs=rows, runtimes=["litert"], folder=tmp_path)
+    assert report.exit_status == 0
+    assert not report.notes
     np.savez(tmp_path / "others.npz", picture=np.zeros((3, 8, 8, 3), np.float32))
     lines: list[str] = []
     with pytest.raises(PortproofError):
-        portproof.check_alone(
-            files / "model.tflite", inputs=tmp_path / "others.npz", log=lines.append
+        portproof.check(
+            file, inputs=tmp_path / "others.npz", folder=tmp_path / "none", log=lines.append
         )
     assert any("takes image" in line and "nothing is given" in line for line in lines), lines
+    with pytest.raises(UsageError, match="are about a model"):
+        portproof.check(file, signature="serving_default", folder=tmp_path)
 
 
 def test_a_damaged_file_alone_is_a_line(files: Path, tmp_path: Path) -> None:
@@ -341,30 +396,20 @@ def test_a_saved_model_alone_is_held_to_itself(files: Path, tmp_path: Path) -> N
     assert "proven" in done.stdout
 
 
-def test_a_saved_model_alone_is_no_file_to_hold_to_others(files: Path) -> None:
-    for name in ("saved", "model.keras"):
-        with pytest.raises(UsageError, match="is a model itself"):
-            portproof.check_alone(files / name)
-
-
 def test_what_one_input_shows_of_a_file_alone(tmp_path: Path) -> None:
     """Of a fixed shape, a vector is one output and not many rows; one call of it may be enough."""
 
     @tf.function(input_signature=[tf.TensorSpec((3,), tf.float32, name="x")])
-    def outputs(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        never = tf.cast(tf.reduce_max(x) > 1e30, tf.float32)
-        return {"fixed": tf.constant([1.0, 2.0]) + never, "tripled": 3 * x}
+    def tripled(x: tf.Tensor) -> tf.Tensor:
+        return 3 * x
 
-    file = tmp_path / "outputs.tflite"
-    concrete = outputs.get_concrete_function()
+    file = tmp_path / "tripled.tflite"
+    concrete = tripled.get_concrete_function()
     content = tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
     file.write_bytes(content)
-    made_up = portproof.check_alone(file, runtimes=["litert"])
-    assert len(made_up.constant) == 1
-    assert len(made_up.compared) == 1
+    assert portproof.check(file, runtimes=["litert"], folder=tmp_path).ok
     [graph] = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)).subgraphs
     name = graph.tensors[graph.inputs[0]].name.decode()
     tensors.write(tmp_path / "one.safetensors", {name: np.array([1, 2, 4], np.float32)})
-    given = portproof.check_alone(file, inputs=tmp_path / "one.safetensors", runtimes=["litert"])
-    assert not given.constant
-    assert given.exit_status == 0
+    inputs = tmp_path / "one.safetensors"
+    assert portproof.check(file, inputs=inputs, runtimes=["litert"], folder=tmp_path).ok

@@ -72,7 +72,7 @@ portproof.train("quadratic")  # type: ignore[attr-defined]
 
 
 def check_a_file_alone(file: Path) -> int:
-    agreement = portproof.check_alone(file, runtimes=["litert@1.4.0", "litert"], log=print)
-    assert_type(agreement, portproof.Agreement)
-    assert_type([row.sqnr for row in agreement.rows], list[float | None])
-    return agreement.exit_status
+    alone = portproof.check(file, runtimes=["litert@1.4.0", "litert"], log=print)
+    assert_type(alone, portproof.Report)
+    assert_type(alone.held_to, dict[str, str])
+    return alone.exit_status

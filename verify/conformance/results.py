@@ -26,6 +26,8 @@ ENGINES = {
     "tflite-micro": "LiteRT's reference kernels",
     "tfjs-node-cpu": "TF.js",
     "tfjs-node-wasm": "TF.js with XNNPACK",
+    "onnxruntime": "ONNX Runtime",
+    "onnxruntime-node": "ONNX Runtime",
 }
 SHARED = 3  # engines that make a `wrong` the rule's fault, until a person has explained it
 

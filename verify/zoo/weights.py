@@ -26,6 +26,9 @@ def with_random_weights(name: str, model: keras.Model) -> keras.Model:
             if not _is_weight(variable):
                 continue
             variable.assign(_random_values(layer, variable, random))
+    for variable in model.variables:  # what quantised layers keep, which begins as zeros
+        if str(variable.dtype) == "int8":
+            variable.assign(random.integers(-127, 128, tuple(variable.shape)))
     batch_norms = [layer for layer in _leaves(model) if _is_batch_norm(layer)]
     if batch_norms:
         _set_statistics(model, batch_norms)

@@ -104,7 +104,7 @@ class Budget(Record):
         limits = []
         if self.lsb is not None:
             mean = "" if self.mean_lsb is None else f", {self.mean_lsb:.3g} on average"
-            limits.append(f"{self.lsb:.3g} LSB of {self.step:.3g}{mean}")
+            limits.append(f"{self.lsb:.3g} steps of {self.step:.3g}{mean}")
         if self.sqnr is not None:
             limits.append(f"{self.sqnr:.3g} dB")
         return "its budget of " + " and ".join(limits)
@@ -228,12 +228,32 @@ class Origin(Record):
     parameters: int
 
 
+class HeldTo(Record):
+    """What gave the references of a file of which nobody has the original.
+
+    Attributes:
+        runtime: The runtime's name.
+        version: Its versions.
+        budgets: What another runtime's outputs may differ by, by signature and output; those
+            without have to be the same bits.
+    """
+
+    runtime: str
+    version: str
+    budgets: Budgets = Field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.runtime} ({self.version})"
+
+
 class Manifest(Record):
     """The whole of `manifest.json`.
 
     Attributes:
         model: The model's name.
         source: What the bundle was made from.
+        held_to: What gave the references of a file of which nobody has the original; None: they are
+            the original's.
         packages: Versions of the packages that made it.
         signatures: Every signature by name, those of training steps among them.
         functions: The model's `tf.function`s and how often each was traced.
@@ -258,6 +278,7 @@ class Manifest(Record):
     schema_: Literal["portproof/manifest/4"] = Field(alias="schema")
     model: str
     source: Origin
+    held_to: HeldTo | None = None
     packages: dict[str, str]
     signatures: dict[str, Signature] = Field(min_length=1)
     functions: tuple[Function, ...]

@@ -287,6 +287,7 @@ class Report(BaseModel):
         ok: Whether the exit status is 0.
         bundle: The SHA-256 of each model's manifest.
         environment: Where the report was made.
+        held_to: By model, the runtime that gave the references, where nobody has the original.
         refused: By a bundle's path, why nothing of it was run: it is not what was exported.
         left_out: By model, the formats that it was not exported to, and why.
         left_out_signatures: By model, its signatures that no bundle can carry, and why.
@@ -316,6 +317,7 @@ class Report(BaseModel):
     ok: bool = False
     bundle: dict[str, str]
     environment: Environment
+    held_to: dict[str, str] = {}
     refused: dict[str, str] = {}
     left_out: dict[str, dict[str, str]] = {}
     left_out_signatures: dict[str, dict[str, str]] = {}
@@ -340,7 +342,11 @@ class Report(BaseModel):
         """The verdict of all of it, in words."""
         if not self.ok:
             return "not proven"
-        return "agrees with its own test vectors" if self.unvouched else "proven"
+        if self.unvouched:
+            return "agrees with its own test vectors"
+        if self.held_to:
+            return f"agrees with {', '.join(dict.fromkeys(self.held_to.values()))}"
+        return "proven"
 
     @property
     def exit_status(self) -> int:
@@ -384,6 +390,7 @@ class Report(BaseModel):
 
         part = {
             "bundle": only(self.bundle),
+            "held_to": only(self.held_to),
             "refused": {},
             "left_out": only(self.left_out),
             "left_out_signatures": only(self.left_out_signatures),
@@ -419,6 +426,7 @@ def joined(reports: Sequence[Report]) -> Report:
     last = reports[-1]
     by_model = (
         "bundle",
+        "held_to",
         "left_out",
         "left_out_signatures",
         "notes",

@@ -20,6 +20,8 @@ from portproof.checking.readers import read_contents
 from portproof.checking.request import CheckRequest
 
 ONLY_SIGNATURE = "serving_default"
+# The folder of what is checked, below the bundle.
+FILE = "file"
 # Rows of a case, where the file takes any number; cases of one that takes a fixed number.
 ROWS, FIXED_CASES = (16, 1, 3), 4
 # Of a dimension that the file leaves open, the size that is tried: as `sources/generating.py`.
@@ -53,7 +55,7 @@ def write_lone(request: CheckRequest) -> None:
         manifest = Manifest(
             schema=SCHEMA,
             model=request.name,
-            source=Origin(kind="a file alone", digest=artifact.files[0].sha256, parameters=0),
+            source=Origin(kind="file", digest=artifact.files[0].sha256, parameters=0),
             packages={},
             signatures=signatures,
             functions=(),
@@ -79,7 +81,7 @@ def _artifact(
     file: Path, contents: Contents, inputs: Mapping[str, Any] | None, root: Path
 ) -> tuple[Artifact, dict[str, Signature]]:
     """The file's copy below `root`, and its signatures by name."""
-    path = copy_into(file, contents, root, "file")
+    path = copy_into(file, contents, root, FILE)
     signatures, endpoints = {}, {}
     for interface in contents.interfaces:
         name = interface.name or ONLY_SIGNATURE
@@ -96,7 +98,7 @@ def _artifact(
             one_row=None if signatures[name].batched else path,
             signature=None if interface.name else "",
         )
-    files = folder_records(root, "file")
+    files = folder_records(root, FILE)
     return (
         Artifact(
             format=contents.format, variant=contents.variant, endpoints=endpoints, files=files
@@ -119,7 +121,7 @@ def _spec(file: Path, name: str, own: OwnTensor, inputs: Mapping[str, Any] | Non
 
 
 def _output_spec(own: OwnTensor) -> TensorSpec:
-    """Of what the file does not say, anything: an output is held to another runtime's."""
+    """Of what the file does not say, anything: what an output is, the runtimes tell."""
     dtype = "float32" if own.scale is not None else own.dtype or "float32"
     return TensorSpec(dtype=dtype, shape=own.shape or ())
 
@@ -154,7 +156,7 @@ def _vectors(
 def _given(
     name: str, signature: Signature, inputs: Mapping[str, Any]
 ) -> Iterator[tuple[str, Arrays]]:
-    """The person's rows: all, and one alone."""
+    """The person's rows: all, and one alone; of a fixed number, the same twice."""
     arrays = {key: array for key, array in inputs.items() if key in signature.inputs}
     for key, spec in signature.inputs.items():
         if key not in arrays or not spec.accepts(arrays[key]):
@@ -163,6 +165,8 @@ def _given(
     yield "given", arrays
     if signature.batched:
         yield "one-row", {key: array[:1] for key, array in arrays.items()}
+    else:
+        yield "given-again", arrays
 
 
 def _generated(signature: Signature) -> Iterator[tuple[str, Arrays]]:

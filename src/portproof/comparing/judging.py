@@ -132,11 +132,12 @@ def over_budget(metrics: Metrics, variant: Metrics, budget: Budget) -> str:
     """How far an output is outside a budget, or nothing."""
     if budget.step is not None:
         largest, mean = variant.max_abs / budget.step, variant.mean_abs / budget.step
+        unit = f"steps of {budget.step:.3g}"
         limits = (("", largest, budget.lsb), ("on average ", mean, budget.mean_lsb))
         for words, value, limit in limits:
             if limit is not None and not value <= limit:
                 place = _worst_element(variant)
-                return f"off by {words}{value:.3g} LSB, where {limit:.3g} is declared{place}"
+                return f"off by {words}{value:.3g} {unit}, where {limit:.3g} is declared{place}"
     if budget.sqnr is not None and not metrics.row_sqnr >= budget.sqnr:
         return f"SQNR of a row is {metrics.row_sqnr:.3g} dB, where {budget.sqnr:g} is declared"
     return ""

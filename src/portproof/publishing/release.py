@@ -164,6 +164,9 @@ def _statement(bundle: Bundle, version: str, report: Report | None) -> dict[str,
             "version": version,
             "result": "PASSED" if report else "UNVERIFIED",
             "strict": bool(report and report.strict),
+            # Whose numbers the references are: the original model's, or of a file without one a
+            # runtime's.
+            "references": str(bundle.manifest.held_to or "the original model"),
             # What the test vectors were held to, and by signature where they fall short of it.
             "test_vectors": {
                 "checked": list(CHECKS),

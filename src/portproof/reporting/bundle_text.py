@@ -3,23 +3,39 @@
 from collections.abc import Iterator
 
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.manifest import Manifest
 
 
 def bundle_text(bundle: Bundle) -> Iterator[str]:
     """Lines that describe what the bundle holds."""
     manifest = bundle.manifest
     origin = manifest.source
-    yield f"{manifest.model}: a {origin.kind} with {origin.parameters:,} parameters"
+    what = f"a {origin.kind} with {origin.parameters:,} parameters"
+    if manifest.held_to:
+        what = f"a file without its original, held to {manifest.held_to}"
+    yield f"{manifest.model}: {what}"
     yield f"  weights and signatures {origin.digest[:16]}, bundle {bundle.digest[:16]}"
     yield "signatures"
     for name, signature in manifest.signatures.items():
         yield f"  {name}{signature}"
     for name, reason in manifest.left_out_signatures.items():
         yield f"  {name} left out: {reason}"
-    yield "functions"
+    if manifest.functions:
+        yield "functions"
     for function in manifest.functions:
         times = "once" if function.traces == 1 else f"{function.traces} times"
         yield f"  {function.name} was traced {times}: {', '.join(function.signatures)}"
+    yield from _artifacts(manifest)
+    yield "test vectors"
+    for signature_name in manifest.signatures:
+        cases = [vector.case for vector in bundle.vectors(signature_name)]
+        yield f"  {signature_name}: {', '.join(cases)}"
+    if manifest.packages:
+        yield "made with"
+        yield "  " + ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
+
+
+def _artifacts(manifest: Manifest) -> Iterator[str]:
     yield "artifacts"
     names = [item.name for item in manifest.artifacts] + [item.format for item in manifest.left_out]
     width = max(map(len, names))
@@ -30,9 +46,3 @@ def bundle_text(bundle: Bundle) -> Iterator[str]:
             yield f"  {'':<{width}} {note}"
     for left_out in manifest.left_out:
         yield f"  {left_out.format:<{width}} left out: {left_out.reason}"
-    yield "test vectors"
-    for signature_name in manifest.signatures:
-        cases = [vector.case for vector in bundle.vectors(signature_name)]
-        yield f"  {signature_name}: {', '.join(cases)}"
-    yield "made with"
-    yield "  " + ", ".join(f"{name} {version}" for name, version in manifest.packages.items())

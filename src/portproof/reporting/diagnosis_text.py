@@ -36,7 +36,7 @@ def _lines(diagnosis: Diagnosis) -> Iterator[RenderableType]:
             yield Text("it names no op of the graph")
         return
     yield Text(f"compared {diagnosis.compared} of the {diagnosis.total} tensors in the graph")
-    if diagnosis.trial.artifact.variant:
+    if diagnosis.trial.is_variant:
         yield from _noise(diagnosis)
         return
     if diagnosis.first is None:
@@ -102,9 +102,7 @@ def _error(tensor: ComparedTensor) -> str:
     metrics = tensor.metrics
     if metrics is None or metrics.misplaced or metrics.bound_ratio is None:
         return tensor.reason or tensor.verdict
-    share = (
-        f"off by up to {metrics.max_abs:.3g}, {metrics.bound_ratio:.3g} times what rounding allows"
-    )
+    share = f"off by up to {metrics.max_abs:.3g}, {metrics.bound_ratio:.3g} times what is allowed"
     if tensor.verdict in ("exact", "faithful"):
         return f"{tensor.verdict}, {share}"
     assert metrics.worst

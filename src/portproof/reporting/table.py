@@ -39,13 +39,6 @@ MAX_CAUSES = 8  # that are listed; the page has all of them
 MAX_LENGTH = 310  # characters of a cause: four lines of a narrow terminal
 
 
-_STYLES_OF_OUTCOMES = {
-    "proven": "bold green",
-    "agrees with its own test vectors": "bold yellow",
-    "not proven": "bold red",
-}
-
-
 def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
     """Each model's tables, what needs action, and its verdict; `edge` adds what does not count."""
     models = list(report.bundle) or [""]
@@ -64,7 +57,7 @@ def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
 def _total(report: Report, models: Sequence[str]) -> Text:
     """The last line of several models: how many of them are proven."""
     proven = [model for model in models if report.of_model(model).ok]
-    head = (f"{report.outcome}:", _STYLES_OF_OUTCOMES[report.outcome])
+    head = (f"{report.outcome}:", _style(report))
     return Text.assemble(head, f" {len(proven)} of {len(models)} models")
 
 
@@ -226,13 +219,22 @@ def _verdict(report: Report, model: str = "") -> Text:
     name = f"{model} " if model else ""
     if report.interrupted:
         return Text(f"{name}interrupted: so far {cells}", "bold yellow")
-    style = "bold yellow" if report.exit_status == 3 else _STYLES_OF_OUTCOMES[report.outcome]
+    style = "bold yellow" if report.exit_status == 3 else _style(report)
     parts = [cells, *_shipping(report)]
     if report.ok and report.unvouched:
         parts.append("who made them is not known: --key PUBLISHER.pub, or --recompute")
+    elif report.ok and report.held_to:
+        parts.append("that it is the model, only the model can tell: portproof check --against")
     if notes := len(causes(_uncounted(report))):
         parts.append(f"{notes} edge note{'s' * (notes > 1)}: portproof verify --edge, report.html")
     return Text.assemble((f"{name}{report.outcome}:", style), f" {' · '.join(parts)}")
+
+
+def _style(report: Report) -> str:
+    """Of its outcome: green for what is proven alone."""
+    if not report.ok:
+        return "bold red"
+    return "bold yellow" if report.held_to or report.unvouched else "bold green"
 
 
 def _shipping(report: Report) -> Iterator[str]:

@@ -8,12 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from portproof.bundle.report import Performance, Report
-from portproof.reporting import agreement_text, changes_text, diagnosis_text, table, units
+from portproof.reporting import changes_text, diagnosis_text, table, units
 from portproof.reporting.changes import Comparison
 from portproof.reporting.printing import console, say
 from portproof.runtimes.environments.environment import MadeEnvironment, environments_folder
 from portproof.runtimes.listing import RuntimeState
-from portproof.verifying.agreement import Agreement
 from portproof.verifying.diagnosis import Diagnosis
 
 _UNBROKEN = 1000  # columns
@@ -53,10 +52,6 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
 
 def print_comparison(comparison: Comparison) -> None:
     _print(lambda _: changes_text.render(comparison))
-
-
-def print_agreement(agreement: Agreement) -> None:
-    _print(lambda _: agreement_text.render(agreement))
 
 
 def print_runtimes(states: Sequence[RuntimeState]) -> None:

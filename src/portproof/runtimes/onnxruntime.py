@@ -12,6 +12,7 @@ LACKS = (
     (r"nothing was computed on WebGPU", "a shader for any of its ops"),
     (r"Too many storage buffers in shader", "so many buffers in a shader"),
     (r"requires f16 but the device does not", "floats of 16 bits in shaders"),
+    (r"ScalesValidation '(\w+)' mode only supports", r"a resize of such scales (\1)"),
     (r"Could not find an implementation for (\w+)\((\d+)\)", r"\1 of opset \2"),
     (r"Fatal error: [\w.:]*?(\w+)\(-?\d+\) is not a registered function/op", r"\1"),
 )

@@ -102,8 +102,7 @@ class Answer(_Message):
         backend: What really computed. It must be the backend that the runtime's row names.
         note: What is worth knowing of a good answer, such as the kernels that ran.
         restart: Whether the runner asks to be replaced before the next request.
-        nodes: Where it is asked for tensors, the nodes in the order of computation. TF.js's
-            runners, which keep TensorFlow's names, need not tell them.
+        nodes: Where it is asked for tensors, the nodes in the order of computation.
         output_nodes: Of TensorFlow's runner, the node of each output too.
         size: How many bytes of safetensors follow, which are the outputs.
     """

@@ -1,8 +1,9 @@
 """Diagnoses: where inside the graph a runtime leaves the reference.
 
 The right values of the tensors inside come from the bundle's SavedModel, whose graph TensorFlow
-evaluates as it is and in float64, every tensor by its name. Their values in the runtime on trial
-come from its runner.
+evaluates as it is and in float64, every tensor by its name. Of a file that nobody has the original
+of they are what the runtime gives that it is held to. Their values in the runtime on trial come
+from its runner.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -16,6 +17,7 @@ from portproof.bundle.errors import BundleError, UsageError
 from portproof.bundle.manifest import Vector
 from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import PASSING
+from portproof.comparing.agreement import LARGEST, allowed_mean
 from portproof.comparing.judging import expected_of, judge
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
@@ -44,8 +46,9 @@ def diagnose_bundle(
     Raises UsageError where the runtime shows no inner tensors, knows nothing of the bundle, or is
     absent.
     """
+    held_to = bundle.manifest.held_to
     [runtime] = select([name], [])
-    [reference] = select([REFERENCE], [])
+    [reference] = select([held_to.runtime if held_to else REFERENCE], [])
     _check_runtimes(runtime, reference)
     with sandbox_if_possible() as box:
         bundle = box.admitted(bundle) if box else bundle
@@ -70,6 +73,10 @@ def _check_runtimes(runtime: Runtime, reference: Runtime) -> None:
             f"{runtime.name} shows no tensors from inside a model. These do: "
             f"{', '.join(r.name for r in select([], []) if r.inspects)}."
         )
+    if runtime.name == reference.name != REFERENCE:
+        raise UsageError(f"it is held to {runtime.name} itself: name another runtime.")
+    if not reference.inspects:
+        raise UsageError(f"{reference.name}, to which it is held, shows no tensors from inside.")
     for needed in (runtime, reference):
         if missing := needed.missing():
             raise UsageError(f"{needed.name} is absent; to have it: {missing}")
@@ -98,7 +105,7 @@ class _Runners:
         """Compare each tensor with its right value; of a variant, tell its layers' noise."""
         vector = self._case(trial, case)
         inputs = in_group(trial.bundle.read(vector), "inputs")
-        variant = bool(trial.artifact.variant)
+        variant = trial.is_variant
         if variant:
             inputs = _first_rows(trial, inputs)
         reference, right = self._right_values(trial, vector, inputs, bounds=not variant)
@@ -158,7 +165,7 @@ class _Runners:
                     return vector
             names = ", ".join(vector.case for vector in vectors)
             raise UsageError(f"there is no case {case!r}: they are {names}.")
-        for vector in [] if trial.artifact.variant else vectors:
+        for vector in [] if trial.is_variant else vectors:
             if not self._is_right(trial, vector):
                 return vector
         return vectors[0]
@@ -184,6 +191,8 @@ class _Runners:
         Raises BundleError where the SavedModel itself is not what was exported: then nothing
         in the bundle tells the right values of its inner tensors.
         """
+        if trial.bundle.manifest.held_to:
+            return self._of_other_runtime(trial, inputs)
         refused = ""
         for other in _reference_trials(trial, self._reference):
             arrays = trial.bundle.read(vector)
@@ -200,6 +209,21 @@ class _Runners:
             f"for {vector.case} in TensorFlow, so nothing here says what the tensors inside should "
             "be. Export the model again."
         )
+
+    def _of_other_runtime(self, trial: Trial, inputs: Arrays) -> tuple[Trial, CallResult]:
+        """What the runtime that the file is held to gives inside, and how near others must be."""
+        other = replace(trial, runtime=self._reference)
+        result = ask(other, inputs, self._right, "tensors")
+        if result.error:
+            raise BundleError(f"{other.runtime.name} does not show what is inside: {result.error}")
+        arrays: Arrays = {}
+        for name, array in result.outputs.items():
+            arrays[f"reference/{name}"] = array
+            if array.dtype.kind == "f":
+                allowed = LARGEST * allowed_mean([array], trial.artifact.variant)
+                arrays[f"oracle/{name}"] = array.astype(np.float64)
+                arrays[f"rounding/{name}"] = np.full_like(array, allowed)
+        return other, replace(result, outputs=arrays)
 
 
 def _first_rows(trial: Trial, inputs: Arrays) -> Arrays:

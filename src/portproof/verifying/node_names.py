@@ -13,9 +13,10 @@ from portproof.runtimes.protocol import Node
 def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str, str]:
     """A runtime's own names of its tensors, by the reference's nodes, where name and shape agree.
 
-    TF.js keeps TensorFlow's names, and so does ONNX, where a tensor may have its channels first. A TFLite file leaves out the function's own name, names a fused
-    tensor after all of its parts (`a;b;c`), of which it holds the last one computed, and puts a
-    number behind a name that a weight has too (`a1`).
+    TF.js keeps TensorFlow's names, and so does ONNX, where a tensor may have its channels first. A
+    TFLite file leaves out the function's own name, names a fused tensor after all of its parts
+    (`a;b;c`), of which it holds the last one computed, and puts a number behind a name that a
+    weight has too (`a1`).
 
     Args:
         tensors: The runtime's tensors by its own names.
@@ -26,6 +27,9 @@ def own_names(tensors: Arrays, nodes: list[Node], reference: Arrays) -> dict[str
     by_plain_name = {plain_name(node.name): node.name for node in nodes}
     matched: dict[str, str] = {}
     for name, array in tensors.items():
+        if name in reference and reference[name].shape == array.shape:  # the same file's
+            matched[name] = name
+            continue
         parts = name.split(";")
         parts[-1:] = _without_number(parts[-1], by_plain_name)
         candidates = [by_plain_name[p] for p in map(plain_name, parts) if p in by_plain_name]

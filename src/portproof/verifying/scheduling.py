@@ -102,6 +102,7 @@ def run_cells(
     manifests = [bundle.manifest for bundle in bundles]
     return Report(
         bundle=digests,
+        held_to={m.model: m.held_to.runtime for m in manifests if m.held_to},
         refused=dict(refused or {}),
         left_out={
             manifest.model: {entry.format: entry.reason for entry in manifest.left_out}
@@ -263,6 +264,8 @@ class _Worker:
         """The cells of one of these runtimes that decide; ends early when closed."""
         started = time.monotonic()
         for trial in trials(self._bundles, runtime, self._floors, self._shortcomings):
+            if trial.is_reference:  # which would be held to itself
+                continue
             if self._runner is None:
                 yield from absent_cells(trial, self._missing)
                 continue

@@ -1,9 +1,14 @@
 """Bundle -> by signature, why its test vectors prove nothing."""
 
+import math
+from collections.abc import Sequence
+
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import one_line
-from portproof.bundle.manifest import DECIDING
+from portproof.bundle.manifest import DECIDING, HeldTo, Vector
+from portproof.bundle.tensors import in_group
 from portproof.bundle.text import printable
+from portproof.comparing.agreement import budget_between
 from portproof.comparing.yardstick import shortcoming
 
 
@@ -15,8 +20,30 @@ def shortcomings_of(bundle: Bundle) -> dict[str, str]:
 
 def _shortcoming(bundle: Bundle, name: str) -> str:
     vectors = [vector for vector in bundle.vectors(name) if vector.regime in DECIDING]
+    held_to = bundle.manifest.held_to
     try:
         cases = ((vector, bundle.read(vector)) for vector in vectors)
-        return printable(shortcoming(bundle.manifest.signatures[name], cases))
+        reason = shortcoming(bundle.manifest.signatures[name], cases)
+        if not reason and held_to:
+            reason = _of_a_runtime(bundle, name, held_to, vectors)
+        return printable(reason)
     except Exception as error:  # whatever a stranger wrote into them
         return f"they cannot be read: {one_line(error)}"
+
+
+def _of_a_runtime(bundle: Bundle, name: str, held_to: HeldTo, vectors: Sequence[Vector]) -> str:
+    """Of a file without its original, the rule says what is allowed, not who made the bundle."""
+    [artifact, *others] = bundle.manifest.artifacts
+    if others:
+        return "it has several artifacts, and no original"
+    for vector in vectors:
+        if any(array.any() for array in in_group(bundle.read(vector), "rounding").values()):
+            return f"{vector.case}: it has bounds, and no original to derive them from"
+    for output, budget in held_to.budgets.get(name, {}).items():
+        cases = (bundle.read(vector)[f"reference/{output}"] for vector in vectors)
+        allowed = budget_between(cases, artifact.variant)
+        if not (allowed and budget.step and math.isclose(budget.step, allowed.step or 0.0)):
+            return f"{output} may differ by another step than the rule allows"
+        if budget.model_copy(update={"step": allowed.step}) != allowed:
+            return f"{output} may differ by more steps than the rule allows"
+    return ""

@@ -46,9 +46,22 @@ class Trial:
         """Whether a row's outputs depend on the other rows."""
         return self.signature_name in self.bundle.manifest.row_dependent
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether its runtime gave the references itself, as of a file without an original."""
+        held_to = self.bundle.manifest.held_to
+        return held_to is not None and held_to.runtime == self.runtime.name
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether it gives other numbers than the references on purpose."""
+        return bool(self.artifact.variant) and self.bundle.manifest.held_to is None
+
     def allowance(self, output: str) -> Allowance:
         """What the artifact and the runtime declare of an output."""
-        budget = self.artifact.budgets.get(self.signature_name, {}).get(output)
+        held_to = self.bundle.manifest.held_to
+        budgets = held_to.budgets if held_to else self.artifact.budgets
+        budget = budgets.get(self.signature_name, {}).get(output)
         shader_ops = self.bundle.manifest.shader_ops.get(self.signature_name, ())
         return Allowance(budget, shader_ops if self.runtime.shader else ())
 

@@ -44,12 +44,13 @@ function infer(tf, model, signature, feeds, timed) {
   return (timed ? clocked : profiled)(tf, compute);
 }
 
-/** The output of every node, by its name. An error names the node that it came from. */
-function inner(tf, model, feeds) {
-  const nodes = model.artifacts.modelTopology.node.filter(({ op }) => !["Const", "Placeholder", "NoOp"].includes(op));
-  return profiled(tf, async () => {
+/** The output of every node, by its name, and the nodes. An error names the node that it came from. */
+async function inner(tf, model, feeds) {
+  const nodes = ordered(model.artifacts.modelTopology.node);
+  const answer = await profiled(tf, async () => {
     const outputs = {};
-    for (const { name, op } of ordered(nodes)) {
+    for (const { name, op } of nodes) {
+      if (["Const", "Placeholder", "NoOp"].includes(op)) continue;
       try {
         const [tensor] = [await model.executeAsync(feeds, name)].flat();
         if (tensor.dtype !== "string" && tensor.dtype !== "complex64") {
@@ -61,6 +62,12 @@ function inner(tf, model, feeds) {
     }
     return outputs;
   });
+  return { ...answer, nodes: nodes.map(({ name, op, input }) => ({ name, op, inputs: taken(input) })) };
+}
+
+/** The names of the nodes that references take from; `^name` takes nothing. */
+function taken(refs = []) {
+  return refs.filter((ref) => !ref.startsWith("^")).map((ref) => ref.split(":")[0]);
 }
 
 /** Nodes, each after those that it takes from. */

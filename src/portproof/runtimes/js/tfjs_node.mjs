@@ -58,9 +58,9 @@ async function answer(request, content) {
     const inputs = parse(content);
     const { inspect, timed } = request;
     const how = { train: request.signature.endsWith("train_step"), inspect, timed };
-    const { outputs, seconds, backend, kernels } = await loaded.model.run(inputs, how);
+    const { outputs, seconds, backend, kernels, nodes } = await loaded.model.run(inputs, how);
     const note = `kernels on ${backend}: ${kernels.join(", ")}`;
-    return { seconds, load: loaded.seconds, backend, note, outputs: serialize(outputs) };
+    return { seconds, load: loaded.seconds, backend, note, nodes, outputs: serialize(outputs) };
   } catch (error) {
     // After one failure a TF.js backend may give wrong answers to what follows.
     error.restart = true;

@@ -33,8 +33,8 @@ window.portproof = {
   async run({ signature, inspect, timed }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
     const how = { train: signature.endsWith("train_step"), inspect, timed };
-    const { outputs, seconds, backend, kernels } = await model.run(inputs, how);
+    const { outputs, seconds, backend, kernels, nodes } = await model.run(inputs, how);
     await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
-    return { seconds, backend, note: `${this.note}kernels on ${backend}: ${kernels.join(", ")}` };
+    return { seconds, backend, note: `${this.note}kernels on ${backend}: ${kernels.join(", ")}`, nodes };
   },
 };

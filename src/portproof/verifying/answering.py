@@ -1,0 +1,78 @@
+"""What a file of which nobody has the original gives in one runtime, to which others are held."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import UsageError
+from portproof.bundle.tensors import Arrays, in_group
+from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.runtime import Runtime
+from portproof.sandbox.sandbox import Sandbox
+from portproof.verifying.asking import ask
+from portproof.verifying.trial import Trial, trials
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a runtime gave.
+
+    Attributes:
+        runtime: Its name.
+        version: Its versions.
+        outputs: By signature, the outputs of each case in the bundle's order.
+    """
+
+    runtime: str
+    version: str
+    outputs: Mapping[str, Sequence[Arrays]]
+
+
+class _NoAnswerError(Exception):
+    """Why a runtime does not compute a case."""
+
+
+def answers_of(
+    bundle: Bundle,
+    runtimes: Sequence[Runtime],
+    limits: Limits,
+    confined: Sandbox | None,
+    log: Callable[[str], None],
+) -> Answers:
+    """What the first of some runtimes gives that computes all of a file.
+
+    Args:
+        bundle: The file, with inputs and without answers.
+        runtimes: The runtimes, the one to be preferred first.
+        limits: What each may use.
+        confined: Where they are kept; None: they have all rights of this process.
+        log: Called with each runtime's name as it begins.
+
+    Raises UsageError where none of them computes it.
+    """
+    reasons = []
+    for runtime in runtimes:
+        if missing := runtime.missing():
+            reasons.append(f"{runtime.name} is absent: {missing}")
+            continue
+        log(f"computing it in {runtime.name}, to which the others are held")
+        runner = runtime.runner(limits, confined)
+        try:
+            outputs = {t.signature_name: _outputs(t, runner) for t in trials([bundle], runtime)}
+            version = ", ".join(f"{name} {number}" for name, number in runner.versions.items())
+            return Answers(runtime.name, version, outputs)
+        except _NoAnswerError as error:
+            reasons.append(f"{runtime.name}: {error}")
+        finally:
+            runner.stop()
+    raise UsageError(f"nothing to hold other runtimes to: {'; '.join(reasons)}")
+
+
+def _outputs(trial: Trial, runner: RunnerProcess) -> list[Arrays]:
+    results = []
+    for vector in trial.bundle.vectors(trial.signature_name):
+        result = ask(trial, in_group(trial.bundle.read(vector), "inputs"), runner)
+        if result.error:
+            raise _NoAnswerError(result.error)
+        results.append(result.outputs)
+    return results
