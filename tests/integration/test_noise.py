@@ -107,6 +107,21 @@ def test_the_layers_powers_add_up_to_that_of_all(diagnosis: Diagnosis) -> None:
         assert -10 * np.log10(power) == pytest.approx(whole, abs=3)
 
 
+def test_the_noise_of_an_onnx_files_layers(tmp_path: Path) -> None:
+    """Whose tensors have their channels first, and are quantised and given back in the graph."""
+    formats = select(("onnx", "onnx int8"))
+    bundle = export_source(model_source(), tmp_path / "noisy", formats=formats)
+    plain, int8 = portproof.diagnose(bundle.path, "onnxruntime")
+    assert plain.agrees
+    assert plain.compared > 10
+    assert {"stem", "second", "mean", "twice", "sum", "y", "z"} <= {
+        layer for noise in int8.noise for layer in noise.layers
+    }
+    for output, whole in int8.whole.items():
+        power = sum(10 ** (-noise.sqnr[output] / 10) for noise in int8.noise)
+        assert -10 * np.log10(power) == pytest.approx(whole, abs=3)
+
+
 def test_layers_that_are_kept_in_floats_add_no_noise(diagnosis: Diagnosis, tmp_path: Path) -> None:
     """But for float32's own, which is some 140 dB down. The rest of the model is as noisy."""
     source = replace(model_source(), keep_float=("y", "z"))

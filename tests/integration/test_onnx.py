@@ -1,9 +1,12 @@
 """ONNX files: their names, their checker, and the runtimes that load them."""
 
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -12,7 +15,8 @@ import tensorflow as tf
 import portproof
 from portproof.bundle.bundle import Bundle
 from portproof.exporting import export_source
-from portproof.formats.table import FORMATS
+from portproof.formats import onnx as onnx_format
+from portproof.formats.table import FORMATS, select
 from verify.faults.damage import rewrite_manifest
 
 RUNTIMES = (
@@ -132,3 +136,32 @@ def test_an_op_that_tf2onnx_does_not_know_is_named(tmp_path: Path) -> None:
     [left_out] = bundle.manifest.left_out
     assert left_out.format == "onnx"
     assert "BesselJ0" in left_out.reason
+
+
+def test_weights_that_no_file_has_room_for_lie_beside_it(tmp_path: Path) -> None:
+    """Above 2 GB; here above nothing. Two signatures' files are beside each other."""
+    random = np.random.default_rng(3)
+    image = keras.Input((8, 8, 64), name="image")
+    hidden = keras.layers.Conv2D(512, 3, activation="gelu")(image)
+    hidden = keras.layers.GlobalAveragePooling2D()(hidden)
+    model = keras.Model(image, keras.layers.Dense(600, name="y")(hidden))
+    source = portproof.make_source(
+        model,
+        name="large",
+        inputs={"image": random.normal(size=(4, 8, 8, 64)).astype(np.float32)},
+    )
+    formats = [
+        replace(format_, write=partial(onnx_format.write, variant=format_.variant, largest=0))
+        if format_.name == "onnx"
+        else format_
+        for format_ in select(("onnx", "onnx float16"))
+    ]
+    bundle = export_source(source, tmp_path / "large", formats=formats)
+    [artifact] = [a for a in bundle.manifest.artifacts if a.format == "onnx"]
+    sizes = {Path(file.path).suffix: file.size for file in artifact.files}
+    assert sizes[".onnx"] < 100_000 < sizes[".data"]
+    assert [entry.format for entry in bundle.manifest.left_out] == ["onnx float16"]
+    runtimes = ["onnxruntime", "onnxruntime-node", "onnxruntime-chromium-wasm", "openvino"]
+    report = portproof.verify(bundle.path, runtimes=runtimes)
+    assert report.ok, report.failures
+    assert {cell.runtime for cell in report.cells if cell.format == "onnx"} == set(runtimes)

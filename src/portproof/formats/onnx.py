@@ -15,16 +15,23 @@ from portproof.formats.refusals import UnsupportedOpsError
 from portproof.formats.savedmodel import with_same_names
 from portproof.formats.table import SAVEDMODEL
 from portproof.graphs import checks, unrolling
-from portproof.graphs.freezing import FrozenGraph, freeze, with_weights
+from portproof.graphs.freezing import MAX_GRAPH, FrozenGraph, Weights, freeze, with_weights
 from portproof.graphs.rewrites.table import ONNX, rewritten
 from portproof.sources.source import SavedSource
 
 # The newest that tf2onnx 1.17 converts to.
 OPSET = 18
+# Bytes of weights above which they go into a file of their own: the rest of the model has to have
+# room in what protobuf can write.
+LARGEST_FILE = MAX_GRAPH // 16 * 15
 
 
-def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Written:
+def write(
+    source: SavedSource, root: Path, folder: str, variant: str = "", largest: int = LARGEST_FILE
+) -> Written:
     """Write `root/folder/SIGNATURE.onnx` for each: an ONNX model has but one.
+
+    Weights of more than `largest` bytes are in a file beside it, `SIGNATURE.onnx.data`.
 
     Variants: `float16` and `int8`, which have float inputs and outputs. Raises ExportError where
     tf2onnx is not installed, and UnsupportedOpsError where it does not know an operation.
@@ -37,7 +44,7 @@ def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Wr
         raise ExportError(
             f"{error.name} is not installed: pip install 'portproof[onnx]'"
         ) from error
-    from portproof.formats import onnx_variants
+    from portproof.formats import onnx_variants, onnx_weights
 
     onnx_variants.check(variant, source)
     loaded = tf.saved_model.load(str(root / SAVEDMODEL))
@@ -46,20 +53,33 @@ def write(source: SavedSource, root: Path, folder: str, variant: str = "") -> Wr
     notes: list[str] = []
     for name in source.signatures:
         path = f"{folder}/{quote(name, safe='')}.onnx"
-        model, told = _converted(loaded.signatures[name])
+        model, weights, told = _converted(loaded.signatures[name], largest)
         notes += told
+        if variant and weights:
+            raise ExportError(
+                "its weights are 2 GB or more, and ONNX Runtime's quantiser takes no such model: "
+                "ship the onnx file"
+            )
         if variant:
             if source.keep_float:
                 notes.append(source.kept_note(onnx_variants.places(model).values()))
             model = onnx_variants.made(variant, model, source, name)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, root / path)
+        if weights:
+            onnx_weights.save(model, weights, root / path)
+            onnx.checker.check_model(root / path, full_check=True)
+        else:
+            onnx.checker.check_model(model, full_check=True)
+            onnx.save(model, root / path)
         endpoints[name] = with_same_names(path, source, name)
     return Written(endpoints, tuple(dict.fromkeys(notes)))
 
 
-def _converted(concrete: Any) -> tuple[Any, tuple[str, ...]]:
-    """The model of one signature, under its own names; notes on what was changed."""
+def _converted(concrete: Any, largest: int) -> tuple[Any, Weights, tuple[str, ...]]:
+    """The model of one signature, under its own names; notes on what was changed.
+
+    Where its large weights are together more than `largest` bytes, they are inputs of the model,
+    and given beside it.
+    """
     from tf2onnx import utils
     from tf2onnx.convert import from_graph_def
 
@@ -73,19 +93,22 @@ def _converted(concrete: Any) -> tuple[Any, tuple[str, ...]]:
     graph = unrolling.unrolled(plain)
     notes += (unrolling.NOTE,) if graph is not plain else ()
     graph, rewrites = rewritten(graph, ONNX)
-    graph = with_weights(graph, frozen.weights)
+    left = {node.name for node in graph.node}
+    weights = {f"{name}:0": value for name, value in frozen.weights.items() if name in left}
+    if sum(value.nbytes for value in weights.values()) <= largest:
+        graph, weights = with_weights(graph, frozen.weights), {}
     feeds = {tensor.name: name for name, tensor in frozen.inputs.items()}
     fetches = dict(_outputs(graph, concrete, frozen))
     model, _ = from_graph_def(
         graph,
-        input_names=list(feeds),
+        input_names=[*feeds, *weights],
         output_names=list(fetches),
         tensors_to_rename={**feeds, **fetches},
         opset=OPSET,
     )
     if unknown := sorted(set(_unknown_ops(model))):
         raise UnsupportedOpsError(unknown)
-    return model, (*frozen.notes, *notes, *rewrites)
+    return model, weights, (*frozen.notes, *notes, *rewrites)
 
 
 def _outputs(

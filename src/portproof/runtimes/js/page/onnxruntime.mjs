@@ -19,7 +19,11 @@ window.portproof = {
     return 0;
   },
   async load(address) {
-    session = await ort.InferenceSession.create(address, { executionProviders: [this.backend] });
+    // Weights that lie in a file beside the model.
+    const file = `${address}.data`;
+    const there = (await fetch(file, { method: "HEAD" })).ok;
+    const externalData = there ? [{ path: decodeURIComponent(file.split("/").at(-1)), data: file }] : [];
+    session = await ort.InferenceSession.create(address, { executionProviders: [this.backend], externalData });
   },
   async run({ byRow }) {
     const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
