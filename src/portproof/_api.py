@@ -293,6 +293,30 @@ def check(
     return check_file(request, options, callbacks)
 
 
+def merge(*reports: str | Path) -> Report:
+    """Make one report of several of the same bundle, made on different hosts.
+
+    Each cell names its host. Hosts that disagree about an artifact in a runtime are told first, and
+    what is wrong on any of them is wrong.
+
+    Args:
+        reports: Files that `verify` wrote (`report.json`, `--json`), merged ones too, and folders
+            of bundles, for the reports in them; the oldest first. The merged report is written
+            beside each bundle that is named.
+
+    Returns:
+        The report. A machine that verified the bundle twice is one host: of each runtime the last
+        report that ran it counts.
+
+    Raises:
+        UsageError: A file is no report, or one of other files than the others.
+        BundleError: A bundle is not what was exported.
+    """
+    from portproof.merging import merge_reports
+
+    return merge_reports([Path(report) for report in reports])
+
+
 def print_report(report: Report, *, quiet: bool = False, edge: bool = False) -> None:
     """Print a report on one screen a model: tables, what needs action by its cause, the verdict.
 

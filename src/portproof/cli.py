@@ -421,6 +421,29 @@ def compare(
 
 
 @app.command()
+def merge(
+    reports: Annotated[
+        list[Path], typer.Argument(help="report.json files, and bundles for their reports.")
+    ],
+    json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write JUnit XML, a test case for each signature.")
+    ] = None,
+) -> None:
+    """Make one report of several hosts' reports of the same bundle.
+
+    It is written beside each bundle that is named. Where hosts disagree is told first. Exit status:
+    as of verify.
+    """
+    from portproof.reporting.files import write_for_programs
+
+    report = portproof.merge(*reports)
+    portproof.print_report(report)
+    write_for_programs(report, json=json, junit=junit)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
 def bench(
     bundles: Bundles = None,
     runtime: Runtimes = None,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from portproof.bundle.bundle import MANIFEST, REPORT, Bundle
 from portproof.bundle.errors import PortproofError, UsageError
-from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
 from portproof.bundle.report import Report
+from portproof.bundle.report_files import read_report
 from portproof.checking.request import request_of
 from portproof.checking.verifying import check_file
 from portproof.publishing.stores import FETCH_SECONDS, fetched, is_address
@@ -90,7 +90,7 @@ def _report_of(
 ) -> Report:
     """The report that is there and is of these files; else one that is made now."""
     if name.endswith(".json") and Path(name).is_file():
-        return _read(Path(name))
+        return read_report(Path(name))
     if not options.runtimes:
         if is_address(name):
             # Without the key of who published it, its report is a stranger's word.
@@ -131,15 +131,8 @@ def _known(folder: Path) -> Report | None:
     """The bundle's own report, where it is whole and of what is there."""
     try:
         bundle = Bundle.open(folder)
-        report = _read(folder / REPORT)
+        report = read_report(folder / REPORT)
     except PortproofError:
         return None
     is_current = report.bundle == {bundle.manifest.model: bundle.digest}
     return report if is_current and not report.interrupted else None
-
-
-def _read(path: Path) -> Report:
-    try:
-        return parsed(Report, read_file(path, REPORT_LIMIT))
-    except (OSError, ValueError):
-        raise UsageError(f"{path} is no report of this version of Portproof.") from None

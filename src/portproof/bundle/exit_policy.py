@@ -61,7 +61,7 @@ def unproven(report: Report) -> list[str]:
             and cell.model not in report.targets
         ):
             runtimes = verdicts.setdefault((*cell.artifact, cell.signature), {})
-            runtimes.setdefault(cell.runtime, set()).add(cell.verdict)
+            runtimes.setdefault(cell.place, set()).add(cell.verdict)
     return [
         f"{' '.join(filter(None, key[:3]))} {key[3]}: no runtime here supports all of it"
         for key, runtimes in verdicts.items()

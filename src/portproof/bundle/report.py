@@ -21,6 +21,23 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
 
+class _OnHost(_Record):
+    """What is of one runtime on one host.
+
+    Attributes:
+        runtime: The runtime's name.
+        host: The host's, in a report of several; empty: the one that the report was made on.
+    """
+
+    runtime: str
+    host: str = ""
+
+    @property
+    def place(self) -> str:
+        """The runtime, and in a report of several hosts where: `litert on board`."""
+        return f"{self.runtime} on {self.host}" if self.host else self.runtime
+
+
 class Curve(_Record):
     """The reference's own errors along one output, on the model's own data, for a plot.
 
@@ -59,7 +76,7 @@ class TensorError(_Record):
     bound_ratio: float | None
 
 
-class GraphErrors(_Record):
+class GraphErrors(_OnHost):
     """What a diagnosis found along the graph of an artifact, for a plot.
 
     Attributes:
@@ -70,7 +87,6 @@ class GraphErrors(_Record):
 
     model: str
     format: str
-    runtime: str
     signature: str
     case: str
     tensors: Annotated[tuple[TensorError, ...], Field(min_length=1)]
@@ -123,7 +139,7 @@ class Timing(_Record):
     high: float
 
 
-class Performance(_Record):
+class Performance(_OnHost):
     """How fast one signature of one artifact is in one runtime, and how much memory it takes.
 
     Attributes:
@@ -138,7 +154,6 @@ class Performance(_Record):
     model: str
     format: str
     variant: str
-    runtime: str
     signature: str
     load: float | None = None
     memory: int | None = None
@@ -159,7 +174,7 @@ class WorstElement(_Record):
     reference: float
 
 
-class Cell(_Record):
+class Cell(_OnHost):
     """One artifact in one runtime on one signature, output and regime.
 
     The metrics are those of `comparing/metrics.py` over all cases of the regime, `None` where
@@ -187,7 +202,6 @@ class Cell(_Record):
     model: str
     format: str
     variant: str
-    runtime: str
     signature: str
     output: str
     regime: Regime
@@ -240,7 +254,7 @@ class Cell(_Record):
         return self.relative_bound is not None and self.relative_bound > ILL_CONDITIONED
 
 
-class NotRun(_Record):
+class NotRun(_OnHost):
     """What one artifact's signature was not asked for in one runtime.
 
     Attributes:
@@ -254,7 +268,6 @@ class NotRun(_Record):
     model: str
     format: str
     variant: str
-    runtime: str
     signature: str
     regime: Regime
     cases: tuple[str, ...]
@@ -269,9 +282,11 @@ NO_SANDBOX = "none"
 class Environment(BaseModel):
     """Where a report was made.
 
-    `runtimes` has the versions that each runner reported, `sandbox` the tool that kept them.
+    `host` is the machine's name, `runtimes` has the versions that each runner reported, `sandbox`
+    the tool that kept them.
     """
 
+    host: str = ""
     platform: str
     processor: str
     python: str
@@ -286,7 +301,8 @@ class Report(BaseModel):
     Attributes:
         ok: Whether the exit status is 0.
         bundle: The SHA-256 of each model's manifest.
-        environment: Where the report was made.
+        environment: Where the report was made; of several hosts, the first.
+        hosts: Of a report that was merged of several hosts, each by its name.
         held_to: By model, the runtime that gave the references, where nobody has the original.
         refused: By a bundle's path, why nothing of it was run: it is not what was exported.
         left_out: By model, the formats that it was not exported to, and why.
@@ -317,6 +333,7 @@ class Report(BaseModel):
     ok: bool = False
     bundle: dict[str, str]
     environment: Environment
+    hosts: dict[str, Environment] = {}
     held_to: dict[str, str] = {}
     refused: dict[str, str] = {}
     left_out: dict[str, dict[str, str]] = {}

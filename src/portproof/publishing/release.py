@@ -142,6 +142,7 @@ _CELL_FIELDS = {
     "format",
     "variant",
     "runtime",
+    "host",
     "signature",
     "output",
     "regime",
@@ -173,6 +174,8 @@ def _statement(bundle: Bundle, version: str, report: Report | None) -> dict[str,
                 "shortcomings": report.shortcomings if report else None,
             },
             "environment": report.environment.model_dump() if report else None,
+            # Of a merged report, every host by the name that cells have.
+            "hosts": {h: e.model_dump() for h, e in report.hosts.items()} if report else {},
             "cells": [c.model_dump(include=_CELL_FIELDS) for c in report.cells] if report else [],
         },
     }

@@ -32,7 +32,7 @@ class Cause:
 
     @property
     def runtimes(self) -> list[str]:
-        return list(dict.fromkeys(cell.runtime for cell in self.cells))
+        return list(dict.fromkeys(cell.place for cell in self.cells))
 
     @property
     def outputs(self) -> list[str]:

@@ -135,7 +135,7 @@ def _renamed_models(old: Report, new: Report) -> dict[str, str]:
 
 
 def _runtimes(report: Report) -> set[str]:
-    return {cell.runtime for cell in report.cells if cell.verdict != "absent"}
+    return {cell.place for cell in report.cells if cell.verdict != "absent"}
 
 
 def _artifacts(report: Report, models: Mapping[str, str]) -> set[str]:
@@ -152,7 +152,7 @@ def _sides(
     cells: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in deciding(report.cells):
         if cell.verdict != "absent":
-            cells.setdefault((cell.model, cell.full_format, cell.runtime), []).append(cell)
+            cells.setdefault((cell.model, cell.full_format, cell.place), []).append(cell)
     speeds = dict(_speeds(report))
     sides = {}
     for (model, format_, runtime), of_place in cells.items():
@@ -177,7 +177,7 @@ def _speeds(report: Report) -> Iterator[tuple[tuple[str, str, str], float]]:
     for timed in report.performance:
         one_row = [timing.median for timing in timed.timings if timing.rows == 1]
         if one_row:
-            yield (timed.model, timed.full_format, timed.runtime), one_row[0]
+            yield (timed.model, timed.full_format, timed.place), one_row[0]
 
 
 def in_order(changes: Iterable[Change]) -> list[Change]:

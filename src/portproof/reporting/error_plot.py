@@ -44,7 +44,7 @@ def plot(curve: Curve, cells: Sequence[Cell]) -> Plot:
     groups: dict[Errors, list[str]] = {}
     for cell in cells:
         if cell.errors:
-            groups.setdefault(cell.errors, []).append(f"{cell.runtime} ({cell.full_format})")
+            groups.setdefault(cell.errors, []).append(f"{cell.place} ({cell.full_format})")
     exact = groups.pop(curve.reference, [])
     series = tuple(
         Series(", ".join(names), n % len(SERIES), list(MARKERS)[n % len(MARKERS)], errors)

@@ -29,11 +29,23 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
             _replace_report(Path(name), report.of_refused(name, reason), unwritten)
     for bundle in bundles:
         part = _with_kept_cells(bundle, report.of_model(bundle.manifest.model))
-        _write(bundle.path / REPORT, part.to_json, unwritten)
-        _write(bundle.path / PAGE, partial(render_page, bundle, part), unwritten)
-        card = partial(render_card, bundle.path, bundle.manifest, markdown.verdicts(part))
-        _write(bundle.path / CARD, card, unwritten)
+        _write_beside(bundle, part, unwritten)
     return unwritten
+
+
+def write_merged(report: Report, bundles: Sequence[Bundle]) -> dict[str, str]:
+    """Write a report of several hosts beside its bundles, as `write_beside_bundles` does."""
+    unwritten: dict[str, str] = {}
+    for bundle in bundles:
+        _write_beside(bundle, report.of_model(bundle.manifest.model), unwritten)
+    return unwritten
+
+
+def _write_beside(bundle: Bundle, part: Report, unwritten: dict[str, str]) -> None:
+    _write(bundle.path / REPORT, part.to_json, unwritten)
+    _write(bundle.path / PAGE, partial(render_page, bundle, part), unwritten)
+    card = partial(render_card, bundle.path, bundle.manifest, markdown.verdicts(part))
+    _write(bundle.path / CARD, card, unwritten)
 
 
 def add_graph_errors(bundle: Bundle, found: Sequence[GraphErrors]) -> dict[str, str] | None:
@@ -58,7 +70,7 @@ def add_graph_errors(bundle: Bundle, found: Sequence[GraphErrors]) -> dict[str, 
 
 
 def _place(errors: GraphErrors) -> tuple[str, ...]:
-    return errors.format, errors.signature, errors.runtime
+    return errors.format, errors.signature, errors.place
 
 
 def _with_kept_cells(bundle: Bundle, part: Report) -> Report:

@@ -27,7 +27,7 @@ class GraphPlot:
 
 def graph_plot(errors: GraphErrors) -> GraphPlot:
     """The plot of one diagnosis."""
-    name = f"{errors.format} in {errors.runtime}"
+    name = f"{errors.format} in {errors.place}"
     first = None if errors.first is None else errors.tensors[errors.first]
     return GraphPlot(errors, name, first, drawn(partial(_draw, errors)))
 

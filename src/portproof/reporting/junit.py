@@ -23,7 +23,7 @@ def render_junit(report: Report) -> str:
         groups: dict[tuple[str, str, str], list[Cell]] = {}
         for cell in report.cells:
             if cell.model == model:
-                key = (cell.full_format, cell.runtime, cell.signature)
+                key = (cell.full_format, cell.place, cell.signature)
                 groups.setdefault(key, []).append(cell)
         for cells in groups.values():
             case = _case(cells, [cell for cell in cells if id(cell) in failures])
@@ -43,7 +43,7 @@ def _case(cells: list[Cell], failures: list[Cell]) -> TestCase:
     first = cells[0]
     case = TestCase(
         first.signature,
-        f"{first.model}.{first.full_format} in {first.runtime}",
+        f"{first.model}.{first.full_format} in {first.place}",
         sum(cell.seconds or 0.0 for cell in cells),
     )
     others = [cell for cell in cells if not cell.passed]
@@ -60,7 +60,7 @@ def _case(cells: list[Cell], failures: list[Cell]) -> TestCase:
 
 def _add_not_run(case: TestCase, cell: Cell, report: Report) -> None:
     """Name in the case's output what its signature was not asked for there."""
-    of = ("model", "format", "variant", "runtime", "signature")
+    of = ("model", "format", "variant", "place", "signature")
     for entry in report.not_run:
         if all(getattr(entry, name) == getattr(cell, name) for name in of):
             line = for_xml(f"not run: {', '.join(entry.cases)}")

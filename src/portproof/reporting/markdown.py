@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from portproof.bundle.report import Cell, Report
 from portproof.bundle.text import for_markdown
 from portproof.reporting.causes import causes
+from portproof.reporting.conflicts import conflicts
 from portproof.reporting.overview import Matrix, Overview
 from portproof.reporting.shipping import not_to_text
 from portproof.reporting.summary import counts_text, not_run_text
@@ -49,7 +50,8 @@ def failures(cells: Iterable[Cell]) -> Iterator[str]:
 
 def verdicts(report: Report) -> list[str]:
     """The counts, the tables and where it does not ship, of one model's report, for its card."""
-    lines = [counts_text(report), "", *matrices(Overview(report))]
+    told = [f"- ❌ **conflict** {for_markdown(str(conflict))}" for conflict in conflicts(report)]
+    lines = [*told, *([""] if told else []), counts_text(report), "", *matrices(Overview(report))]
     if not_to := not_to_text(report):
         lines += [f"Not to: {for_markdown(not_to)}.", ""]
     if not_run := not_run_text(report.not_run):

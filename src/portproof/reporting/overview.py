@@ -76,7 +76,7 @@ class Overview:
         cells: dict[tuple[str, str], list[Cell]] = {}
         for cell in self.report.cells:
             if cell.verdict != "absent":
-                cells.setdefault((cell.full_format, cell.runtime), []).append(cell)
+                cells.setdefault((cell.full_format, cell.place), []).append(cell)
         return tuple(
             Entry(artifact, runtime, tuple(group), tuple(self._performance(group[0])))
             for (artifact, runtime), group in cells.items()
@@ -84,7 +84,7 @@ class Overview:
 
     def _performance(self, cell: Cell) -> Iterator[Performance]:
         for timed in self.report.performance:
-            if (timed.full_format, timed.runtime) == (cell.full_format, cell.runtime):
+            if (timed.full_format, timed.place) == (cell.full_format, cell.place):
                 yield timed
 
     @property

@@ -12,6 +12,7 @@ from portproof.bundle.reading import PICTURE_LIMIT, read_file
 from portproof.bundle.report import Cell, Curve, Report
 from portproof.reporting import units
 from portproof.reporting.causes import Cause, causes
+from portproof.reporting.conflicts import conflicts
 from portproof.reporting.error_plot import SERIES, Plot, plot
 from portproof.reporting.graph_plot import GraphPlot, graph_plot
 from portproof.reporting.overview import Overview
@@ -34,6 +35,10 @@ class Page(Overview):
     @property
     def causes(self) -> list[Cause]:
         return causes(self.report.failures)
+
+    @property
+    def conflicts(self) -> list[str]:
+        return [str(conflict) for conflict in conflicts(self.report)]
 
     @property
     def not_to(self) -> str:

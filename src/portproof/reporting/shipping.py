@@ -69,7 +69,7 @@ def _entries(report: Report) -> dict[str, dict[str, list[Cell]]]:
     for cell in deciding(report.cells):
         if cell.verdict != "absent":
             what = "training" if is_training(cell.signature) else cell.full_format
-            entries.setdefault(cell.runtime, {}).setdefault(what, []).append(cell)
+            entries.setdefault(cell.place, {}).setdefault(what, []).append(cell)
     return entries
 
 

@@ -37,14 +37,14 @@ def overall(cells: Iterable[Cell]) -> Verdict:
 
 def not_run_text(not_run: Sequence[NotRun]) -> str:
     """What was left out, in a line, or nothing."""
-    slow = dict.fromkeys(entry.runtime for entry in not_run if entry.regime != "edge")
+    slow = dict.fromkeys(entry.place for entry in not_run if entry.regime != "edge")
     # Where nothing ran, the cells that decide say so.
     edge = [entry for entry in not_run if entry.regime == "edge" and not entry.hopeless]
     parts = []
     if slow:
         parts.append(f"some rows in {', '.join(slow)}, where a row takes long")
     if edge:
-        left_out, runtimes = sum(len(e.cases) for e in edge), dict.fromkeys(e.runtime for e in edge)
+        left_out, runtimes = sum(len(e.cases) for e in edge), dict.fromkeys(e.place for e in edge)
         where = next(iter(runtimes)) if len(runtimes) == 1 else f"{len(runtimes)} runtimes"
         of = sum(entry.of for entry in edge)
         parts.append(f"{left_out} of {of} edge cases in {where}: portproof verify --edge")

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from portproof.bundle.report import Cell, Report
 from portproof.reporting.causes import Cause, causes, shortened
+from portproof.reporting.conflicts import conflicts
 from portproof.reporting.shipping import destinations, not_to_text
 from portproof.reporting.summary import (
     accuracy,
@@ -46,7 +47,7 @@ def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
     for model in models:
         part = report.of_model(model) if len(models) > 1 else report
         parts += [Text(model, "bold")] if len(models) > 1 else []
-        parts += [*tables(part.cells, width), *_legend(part.cells)]
+        parts += [*_conflicts(part), *tables(part.cells, width), *_legend(part.cells)]
         parts += [*_action(part), *_not_run(part), *(_edge(part) if edge else ())]
         parts += [_verdict(part, model), Text()]
     if len(models) > 1:
@@ -76,20 +77,32 @@ def tables(cells: Sequence[Cell], width: int) -> Iterator[RenderableType]:
             groups.setdefault(kind, []).append(cell)
     for group in groups.values():
         artifacts = tuple(dict.fromkeys(cell.full_format for cell in group))
-        for columns in _fitting(artifacts, width):
+        names = max(RUNTIME_WIDTH, *(len(cell.place) for cell in group))
+        for columns in _fitting(artifacts, names, width):
             yield _table(columns, group)
             yield Text()
 
 
-def _fitting(artifacts: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
-    """The artifacts in parts, each of which fits beside the runtimes' names."""
+def _conflicts(report: Report) -> Iterator[RenderableType]:
+    """What hosts disagree about, before anything that they have in common."""
+    found = list(conflicts(report))
+    for conflict in found[:MAX_CAUSES]:
+        yield Text.assemble(("conflict", "bold red"), f" {_cut(str(conflict))}")
+    if found[MAX_CAUSES:]:
+        yield Text(f"and {len(found) - MAX_CAUSES} more conflicts: see report.html")
+    if found:
+        yield Text()
+
+
+def _fitting(artifacts: tuple[str, ...], names: int, width: int) -> Iterator[tuple[str, ...]]:
+    """The artifacts in parts, each of which fits beside the runtimes' names, of so many letters."""
     part: list[str] = []
-    used = RUNTIME_WIDTH + GAP
+    used = names + GAP
     for artifact in artifacts:
         wide = max(COLUMN_WIDTH, len(_heading(artifact))) + GAP
         if part and used + wide > width:
             yield tuple(part)
-            part, used = [], RUNTIME_WIDTH + GAP
+            part, used = [], names + GAP
         part.append(artifact)
         used += wide
     yield tuple(part)
@@ -105,10 +118,10 @@ def _table(artifacts: tuple[str, ...], cells: Sequence[Cell]) -> Table:
     table.add_column("", no_wrap=True, min_width=RUNTIME_WIDTH)
     for artifact in artifacts:
         table.add_column(_heading(artifact), min_width=COLUMN_WIDTH)
-    for runtime in dict.fromkeys(cell.runtime for cell in cells):
-        row = [cell for cell in cells if cell.runtime == runtime]
+    for place in dict.fromkeys(cell.place for cell in cells):
+        row = [cell for cell in cells if cell.place == place]
         entries = [_entry([c for c in row if c.full_format == name]) for name in artifacts]
-        table.add_row(Text(runtime), *entries)
+        table.add_row(Text(place), *entries)
     return table
 
 
@@ -239,7 +252,7 @@ def _style(report: Report) -> str:
 
 def _shipping(report: Report) -> Iterator[str]:
     ships, not_to = destinations(report), not_to_text(report)
-    here = list(dict.fromkeys(c.runtime for c in report.cells if c.verdict != "absent"))
+    here = list(dict.fromkeys(c.place for c in report.cells if c.verdict != "absent"))
     if ships:
         every = len(ships) == len(here) > 3
         yield f"ships to: {f'all {len(here)} runtimes here' if every else ', '.join(ships)}"

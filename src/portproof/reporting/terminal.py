@@ -30,14 +30,14 @@ def print_performance(timed: Sequence[Performance]) -> None:
     for performance in timed:
         name = f"{performance.model} {performance.full_format} {performance.signature}"
         if performance.error:
-            rows.add_row(name, performance.runtime, Text(f"failed: {performance.error}", "red"))
+            rows.add_row(name, performance.place, Text(f"failed: {performance.error}", "red"))
             continue
         first, *others = performance.timings
         batch = f"{others[0].rows} rows: {units.spread(others[0])}" if others else ""
         memory = units.binary(performance.memory)
         rows.add_row(
             name,
-            performance.runtime,
+            performance.place,
             units.seconds(performance.load),
             units.spread(first),
             batch,

@@ -1,5 +1,6 @@
 """The machine that a report is made on."""
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -8,8 +9,12 @@ from portproof.bundle.report import Environment
 
 
 def environment(runtimes: dict[str, dict[str, str]], sandbox: str) -> Environment:
-    """This machine, the versions that the runners reported, and what the runners were kept in."""
+    """This machine, the versions that the runners reported, and what the runners were kept in.
+
+    Its name is what $PORTPROOF_HOST says, or its own.
+    """
     return Environment(
+        host=os.environ.get("PORTPROOF_HOST") or platform.node(),
         platform=platform.platform(),
         processor=_processor(),
         python=platform.python_version(),

@@ -1,0 +1,100 @@
+"""`portproof merge`: one report of a bundle that was verified on several hosts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import portproof
+from export.train import source_of
+from portproof.bundle.bundle import CARD, PAGE, REPORT
+from portproof.publishing.release import STATEMENT
+
+
+@pytest.fixture(scope="module")
+def exported(training: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("merge")
+    source = source_of("quadratic", training)
+    return portproof.export(source, folder / "quadratic", formats=["tflite"]).path
+
+
+@pytest.fixture
+def bundle(exported: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(exported, tmp_path / "quadratic")
+
+
+def command(*words: str | Path, host: str = "desk") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "portproof", *map(str, words)],
+        env={**os.environ, "PORTPROOF_HOST": host, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def verified(bundle: Path, host: str, *runtimes: str) -> Path:
+    """The report of a bundle on a host."""
+    file = bundle.with_name(f"{host}.json")
+    named = [word for name in runtimes for word in ("--runtime", name)]
+    done = command("verify", bundle, "--json", file, *named, host=host)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def test_one_report_of_two_hosts_is_shown_written_and_published(bundle: Path) -> None:
+    board = verified(bundle, "board", "litert")
+    (bundle / REPORT).unlink()
+    verified(bundle, "desk", "litert", "tensorflow")
+    done = command("merge", bundle, board)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "litert on desk" in done.stdout
+    assert "litert on board" in done.stdout
+    written = json.loads((bundle / REPORT).read_text())
+    assert set(written["hosts"]) == {"desk", "board"}
+    assert {cell["host"] for cell in written["cells"]} == {"desk", "board"}
+    assert "litert on board" in (bundle / PAGE).read_text()
+    assert "litert on board" in (bundle / CARD).read_text()
+    release = portproof.publish(bundle, str(bundle.parent / "published"))
+    predicate = json.loads(Path(release, STATEMENT).read_text())["predicate"]
+    assert predicate["result"] == "PASSED"
+    assert set(predicate["hosts"]) == {"desk", "board"}
+    assert {cell["host"] for cell in predicate["cells"]} == {"desk", "board"}
+
+
+def test_a_conflict_is_shown_first(bundle: Path) -> None:
+    desk, board = verified(bundle, "desk", "litert"), verified(bundle, "board", "litert")
+    content = json.loads(board.read_text())
+    for cell in content["cells"]:
+        cell |= {"verdict": "wrong", "detail": "off by a lot"}
+    board.write_text(json.dumps(content))
+    done = command("merge", desk, board)
+    assert done.returncode == 1
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("conflict tflite in litert is proven on desk, and wrong on board: off")
+
+
+def test_what_cannot_be_merged_is_one_line(bundle: Path) -> None:
+    report = verified(bundle, "desk", "litert")
+    (bundle / REPORT).unlink()
+    content = json.loads(report.read_text())
+    content["bundle"] = {"quadratic": "0" * 64}
+    other = report.with_name("other.json")
+    other.write_text(json.dumps(content))
+    nothing = report.with_name("nothing.json")
+    nothing.write_text("{}")
+    for words, reason in (
+        ([report, other], "is of another bundle of quadratic"),
+        ([report, nothing], "is no report of this version"),
+        ([report, report.with_name("none.json")], "cannot be read"),
+        ([report.parent], "is no bundle"),
+        ([report, bundle], "cannot be read"),
+    ):
+        done = command("merge", *words)
+        assert done.returncode == 2, words
+        assert reason in done.stderr
+        assert "Traceback" not in done.stderr
