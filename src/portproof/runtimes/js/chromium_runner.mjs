@@ -74,7 +74,8 @@ async function attempt(key, request) {
     if (!isDeepStrictEqual(open?.how, how)) await openPage(how);
     if (open.artifact !== request.artifact) await load(request);
     const { signature, by_row: byRow, inspect, timed } = request;
-    const answer = await open.page.evaluate((what) => window.portproof.run(what), { signature, byRow, inspect, timed });
+    const what = { signature, byRow, inspect, timed, inputs: "/inputs", outputs: "/outputs" };
+    const answer = await open.page.evaluate((what) => window.portproof.run(what), what);
     return { ...answer, load: open.seconds, outputs: current.outputs };
   } catch (error) {
     // A page that failed once is not used again, and after a crash neither is the browser.

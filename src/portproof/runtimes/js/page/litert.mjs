@@ -1,8 +1,8 @@
 // In the page: a .tflite file in LiteRT.js, on its WASM or its WebGPU accelerator.
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
-import { counted } from "/page/dispatches.mjs";
-import { byRow } from "/rows.mjs";
-import { parse, serialize } from "/safetensors.mjs";
+import { byRow } from "../rows.mjs";
+import { counted } from "./dispatches.mjs";
+import { given, sent } from "./exchange.mjs";
 
 const NAMES = new Map([[Float32Array, "F32"], [Int32Array, "I32"], [Int8Array, "I8"], [Uint8Array, "U8"]]);
 let model = null;
@@ -29,7 +29,7 @@ window.portproof = {
   async start({ backend }) {
     // With JSPI WebGPU and the CPU may take turns in a model: the other builds cannot wait for a buffer.
     const jspi = backend === "webgpu";
-    await loadLiteRt("/node_modules/@litertjs/core/wasm/", { jspi });
+    await loadLiteRt(new URL("../node_modules/@litertjs/core/wasm/", import.meta.url).href, { jspi });
     this.backend = backend;
   },
   unload() {
@@ -40,17 +40,16 @@ window.portproof = {
   async load(address) {
     model = await loadAndCompile(address, { accelerator: this.backend });
   },
-  async run({ signature, byRow: oneByOne }) {
-    const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
+  async run({ signature, byRow: oneByOne, inputs: from, outputs: to }) {
+    const inputs = await given(from);
     const started = performance.now();
     const compute = (feed) => call(signature, feed);
     const all = () => (oneByOne ? byRow(compute, inputs) : compute(inputs));
     const [outputs, dispatches] = this.backend === "webgpu" ? await counted(all) : [await all(), 0];
     const seconds = (performance.now() - started) / 1000;
-    await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
     // On WASM the accelerator is XNNPACK; the built-in kernels compute what it does not take.
     const where = dispatches ? `WebGPU, by ${dispatches} dispatches` : "XNNPACK";
     const note = model.isFullyAccelerated ? `all of it in ${where}` : `some of it outside ${where}`;
-    return { seconds, backend: this.backend, note };
+    return { seconds, backend: this.backend, note, outputs: await sent(outputs, to) };
   },
 };

@@ -1,7 +1,7 @@
 // In the page: an .onnx file in ONNX Runtime Web, on WASM or WebGPU.
-import { call } from "/onnx_session.mjs";
-import { counted } from "/page/dispatches.mjs";
-import { parse, serialize } from "/safetensors.mjs";
+import { call } from "../onnx_session.mjs";
+import { counted } from "./dispatches.mjs";
+import { given, sent } from "./exchange.mjs";
 
 let ort = null;
 let session = null;
@@ -10,7 +10,7 @@ window.portproof = {
   async start({ backend }) {
     // Not the one of `onnxruntime-web/all`, whose older shaders read integers of 8 bits as others.
     ort = await import(`onnxruntime-web/${backend}`);
-    ort.env.wasm.wasmPaths = "/node_modules/onnxruntime-web/dist/";
+    ort.env.wasm.wasmPaths = new URL("../node_modules/onnxruntime-web/dist/", import.meta.url).href;
     this.backend = backend;
   },
   async unload() {
@@ -25,11 +25,11 @@ window.portproof = {
     const externalData = there ? [{ path: decodeURIComponent(file.split("/").at(-1)), data: file }] : [];
     session = await ort.InferenceSession.create(address, { executionProviders: [this.backend], externalData });
   },
-  async run({ byRow }) {
-    const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
+  async run({ byRow, inputs: from, outputs: to }) {
+    const inputs = await given(from);
     const compute = () => call(ort, session, inputs, byRow);
     const [{ outputs, seconds }, dispatches] = this.backend === "webgpu" ? await counted(compute) : [await compute(), 0];
-    await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
-    return { seconds, backend: this.backend, note: dispatches ? `${dispatches} dispatches on WebGPU` : "" };
+    const note = dispatches ? `${dispatches} dispatches on WebGPU` : "";
+    return { seconds, backend: this.backend, note, outputs: await sent(outputs, to) };
   },
 };

@@ -1,7 +1,7 @@
 // In the page: a TF.js model on one backend, and on no other.
-import * as graph from "/graph_model.mjs";
-import * as layers from "/layers_model.mjs";
-import { parse, serialize } from "/safetensors.mjs";
+import * as graph from "../graph_model.mjs";
+import * as layers from "../layers_model.mjs";
+import { given, sent } from "./exchange.mjs";
 
 let model = null;
 
@@ -10,7 +10,7 @@ async function setBackend(backend, forward) {
   // TF.js hands small tensors of these two to the CPU unless a flag says not to. Of small models that
   // would be all of them, and nothing of the GPU was seen.
   if (["webgl", "webgpu"].includes(backend) && !forward) tf.env().set(`${backend.toUpperCase()}_CPU_FORWARD`, false);
-  tf.wasm.setWasmPaths("/node_modules/@tensorflow/tfjs-backend-wasm/dist/");
+  tf.wasm.setWasmPaths(new URL("../node_modules/@tensorflow/tfjs-backend-wasm/dist/", import.meta.url).href);
   if (!(await tf.setBackend(backend))) throw new Error(`the backend ${backend} does not start`);
   await tf.ready();
 }
@@ -30,11 +30,11 @@ window.portproof = {
   async load(address, format) {
     model = await (format === "tfjs-layers" ? layers : graph).load(tf, address);
   },
-  async run({ signature, inspect, timed }) {
-    const inputs = parse(new Uint8Array(await (await fetch("/inputs")).arrayBuffer()));
+  async run({ signature, inspect, timed, inputs: from, outputs: to }) {
+    const inputs = await given(from);
     const how = { train: signature.endsWith("train_step"), inspect, timed };
     const { outputs, seconds, backend, kernels, nodes } = await model.run(inputs, how);
-    await fetch("/outputs", { method: "PUT", body: serialize(outputs) });
-    return { seconds, backend, note: `${this.note}kernels on ${backend}: ${kernels.join(", ")}`, nodes };
+    const note = `${this.note}kernels on ${backend}: ${kernels.join(", ")}`;
+    return { seconds, backend, note, nodes, outputs: await sent(outputs, to) };
   },
 };
