@@ -132,7 +132,7 @@ lint: .venv/installed
 # The development environment, and each runtime's own.
 lock: .venv/installed
 	uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --group dev \
-		--extra onnx --extra plots --extra publish --extra s3 --extra tensorflow pyproject.toml -o requirements.lock
+		--extra onnx --extra plots --extra publish --extra s3 --extra serve --extra tensorflow pyproject.toml -o requirements.lock
 	python -m tests.helpers.locks
 
 clean:

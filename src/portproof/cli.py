@@ -506,6 +506,30 @@ def diagnose(
 
 
 @app.command()
+def serve(
+    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0: all, for other devices.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 0,
+    time_limit: Annotated[
+        float, typer.Option(min=1, help="Seconds for one call of a model.")
+    ] = 120.0,
+    until: Annotated[
+        int, typer.Option(min=0, help="End when so many devices have a report; 0: on Ctrl-C.")
+    ] = 0,
+) -> None:
+    """Print a link: whoever opens it runs the bundle in their browser, and gets a report.
+
+    Each device's report is kept in BUNDLE/devices, for portproof merge. Exit status: 0 proven on
+    all devices that came, 1 not on one, 3 none came or one did not stay.
+    """
+    from portproof.devices.command import serve_devices
+
+    raise typer.Exit(serve_devices(bundle, host, port, time_limit, until))
+
+
+@app.command()
 def publish(
     bundle: Annotated[Path, typer.Argument(help="The bundle, or a name in portproof.toml.")],
     destination: Annotated[

@@ -15,7 +15,8 @@ from portproof.comparing.metrics import Metrics
 from portproof.exporting import export_source
 from portproof.formats.table import select
 from portproof.formats.tfjs_ops import OPS
-from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.process import Limits
+from portproof.runtimes.runner import Runner
 from portproof.runtimes.table import select as select_runtimes
 from portproof.verifying.asking import ask
 from portproof.verifying.trial import Trial, trials
@@ -41,7 +42,7 @@ def test_the_list_of_operations_is_the_official_converters() -> None:
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[RunnerProcess]:
+def runner() -> Iterator[Runner]:
     [runtime] = select_runtimes(["tfjs-node-cpu"], [])
     process = runtime.runner(Limits())
     yield process
@@ -77,7 +78,7 @@ def official(bundle: Bundle, folder: Path) -> Bundle:
     )
 
 
-def metrics_of(bundle: Bundle, runner: RunnerProcess) -> list[tuple[str, Metrics | None]]:
+def metrics_of(bundle: Bundle, runner: Runner) -> list[tuple[str, Metrics | None]]:
     """For each case, its verdict and metrics; no metrics where it did not run."""
     trial = trial_of(bundle)
     [output] = trial.outputs
@@ -94,7 +95,7 @@ def metrics_of(bundle: Bundle, runner: RunnerProcess) -> list[tuple[str, Metrics
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SUBSET)
 def test_our_model_is_at_least_as_near_the_oracle_as_the_official_one(
-    name: str, runner: RunnerProcess, tmp_path: Path
+    name: str, runner: Runner, tmp_path: Path
 ) -> None:
     source = weights.source(name, weights.with_random_weights(name, layers.MODELS[name]()))
     formats = select(["tfjs-graph"])

@@ -37,7 +37,7 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
         "openvino",
         r"^resizing-resizing_basics_bicubic.* onnx: .*times the rounding error allowed",
-        "OpenVINO's bicubic resize of an ONNX file is off by a tenth; ONNX's own reference evaluator "
+        "OpenVINO's bicubic resize of an ONNX file is off by a tenth; ONNX's reference evaluator "
         "gives the model's numbers for that file",
     ),
     (

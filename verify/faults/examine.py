@@ -13,7 +13,8 @@ from portproof.bundle.bundle import Bundle
 from portproof.bundle.manifest import DECIDING, Regime, Vector
 from portproof.bundle.verdicts import Verdict, worst
 from portproof.comparing.judging import expected_of, judge, mean_share, unexpected_names
-from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.process import Limits
+from portproof.runtimes.runner import Runner
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import RUNTIMES
 from portproof.verifying.asking import CallResult, ask
@@ -60,9 +61,9 @@ class Runners:
     """Runner processes, one for each command: started when first needed, stopped together."""
 
     def __init__(self) -> None:
-        self._running: dict[object, RunnerProcess] = {}
+        self._running: dict[object, Runner] = {}
 
-    def of(self, runtime: Runtime) -> RunnerProcess:
+    def of(self, runtime: Runtime) -> Runner:
         if runtime.process not in self._running:
             self._running[runtime.process] = runtime.runner(Limits(start=180, request=300))
         return self._running[runtime.process]
@@ -99,7 +100,7 @@ def examine(
     return observation
 
 
-def _ask(trial: Trial, inputs: tensors.Arrays, runner: RunnerProcess, shuffle: bool) -> CallResult:
+def _ask(trial: Trial, inputs: tensors.Arrays, runner: Runner, shuffle: bool) -> CallResult:
     """Run one case. Shuffled rows are put back in their first order in the answer."""
     output_specs = trial.bundle.manifest.signatures[trial.signature_name].outputs.values()
     by_row = trial.signature.batched and all(spec.shape[:1] == (None,) for spec in output_specs)

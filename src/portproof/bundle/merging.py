@@ -116,8 +116,12 @@ def _newest(name: str, host: str, reports: Sequence[Report]) -> Iterator[Any]:
 def _without_absent(cells: Iterable[Any]) -> list[Any]:
     """What is absent on one host and was run on another is not absent."""
     cells = list(cells)
-    run = {(cell.model, cell.runtime) for cell in cells if cell.verdict != "absent"}
-    return [c for c in cells if c.verdict != "absent" or (c.model, c.runtime) not in run]
+    run = {_what(cell) for cell in cells if cell.verdict != "absent"}
+    return [cell for cell in cells if cell.verdict != "absent" or _what(cell) not in run]
+
+
+def _what(cell: Any) -> tuple[Any, ...]:
+    return cell.artifact, cell.runtime, cell.signature, cell.output, cell.regime
 
 
 def _side_by_side(cells: Sequence[Any]) -> list[Any]:

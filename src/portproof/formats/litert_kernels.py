@@ -9,8 +9,9 @@ from pathlib import Path
 from portproof.bundle import temporary
 from portproof.bundle.tensors import Arrays
 from portproof.formats.variant_budgets import KernelError
-from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
+from portproof.runtimes.process import Limits, RunnerError
 from portproof.runtimes.protocol import Inspect, Refusal, Request
+from portproof.runtimes.runner import Runner
 from portproof.runtimes.table import select
 
 # Sets of kernels, as runtimes: LiteRT's plain reference ones, and those that it ships with.
@@ -21,7 +22,7 @@ class Kernels:
     """The sets of kernels, each in a process that starts when it is first used. For one thread."""
 
     def __init__(self) -> None:
-        self._processes: dict[str, RunnerProcess] = {}
+        self._processes: dict[str, Runner] = {}
 
     def stop(self) -> None:
         """End the processes."""
@@ -89,7 +90,7 @@ class Kernels:
             raise KernelError(answer.error)
         return outputs
 
-    def _process(self, kernels: str) -> RunnerProcess:
+    def _process(self, kernels: str) -> Runner:
         if kernels not in self._processes:
             [runtime] = select([kernels], [])
             self._processes[kernels] = runtime.runner(Limits())

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from portproof.runtimes.environments.environment import Environment
-    from portproof.runtimes.process import Limits, RunnerProcess
+    from portproof.runtimes.process import Limits
+    from portproof.runtimes.runner import Runner
     from portproof.sandbox.calls import Reach
     from portproof.sandbox.sandbox import Sandbox
 
@@ -105,7 +106,7 @@ class Runtime:
         """What decides which runtimes share a process."""
         return (*self.command(), *self.variables().items())
 
-    def runner(self, limits: Limits, sandbox: Sandbox | None = None) -> RunnerProcess:
+    def runner(self, limits: Limits, sandbox: Sandbox | None = None) -> Runner:
         """Its process, which starts at the first request; in a sandbox, if there is one."""
         from portproof.runtimes.process import RunnerProcess
         from portproof.sandbox.sandbox import variables_of

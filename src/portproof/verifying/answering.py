@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.tensors import Arrays, in_group
-from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.process import Limits
+from portproof.runtimes.runner import Runner
 from portproof.runtimes.runtime import Runtime
 from portproof.sandbox.sandbox import Sandbox
 from portproof.verifying.asking import ask
@@ -68,7 +69,7 @@ def answers_of(
     raise UsageError(f"nothing to hold other runtimes to: {'; '.join(reasons)}")
 
 
-def _outputs(trial: Trial, runner: RunnerProcess) -> list[Arrays]:
+def _outputs(trial: Trial, runner: Runner) -> list[Arrays]:
     results = []
     for vector in trial.bundle.vectors(trial.signature_name):
         result = ask(trial, in_group(trial.bundle.read(vector), "inputs"), runner)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from portproof.bundle.tensors import Arrays
-from portproof.runtimes.process import RunnerError, RunnerProcess, RunnerTimeoutError
+from portproof.runtimes.process import RunnerError, RunnerTimeoutError
 from portproof.runtimes.protocol import Answer, Inspect, Node, Refusal, Request
+from portproof.runtimes.runner import Runner
 from portproof.verifying.trial import Trial
 
 
@@ -44,7 +45,7 @@ class CallResult:
 def ask(
     trial: Trial,
     inputs: Arrays,
-    runner: RunnerProcess,
+    runner: Runner,
     inspect: Inspect = "",
     timed: bool = False,
     largest: float = math.inf,
@@ -113,7 +114,7 @@ class _Calls:
     """Calls of an artifact by its own names. Raises RunnerError and _RefusedError."""
 
     trial: Trial
-    runner: RunnerProcess
+    runner: Runner
     request: Request
     largest: float
     fed: Arrays

@@ -12,7 +12,7 @@ from portproof.bundle.report import Cell, NotRun
 from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.verdicts import PASSING, Verdict
 from portproof.comparing.judging import unexpected_names
-from portproof.runtimes.process import RunnerProcess
+from portproof.runtimes.runner import Runner
 from portproof.verifying.asking import ask
 from portproof.verifying.lacking import lack_text
 from portproof.verifying.outcomes import Outcome, merge, outcomes_of
@@ -52,7 +52,7 @@ class TrialRun:
     """
 
     trial: Trial
-    runner: RunnerProcess
+    runner: Runner
     seconds: dict[int, list[float]] = field(default_factory=dict)
     _opening: float = 0.0
     _late: list[str] = field(default_factory=list)

@@ -16,7 +16,8 @@ from portproof.bundle.errors import UsageError
 from portproof.bundle.manifest import Manifest
 from portproof.bundle.report import NO_SANDBOX, Cell, NotRun, Performance, Report
 from portproof.comparing.floors import Floor
-from portproof.runtimes.process import Limits, RunnerProcess
+from portproof.runtimes.process import Limits
+from portproof.runtimes.runner import Runner
 from portproof.runtimes.runtime import Runtime
 from portproof.sandbox.sandbox import Sandbox
 from portproof.verifying.cells import Budget, TrialRun, absent_cells
@@ -247,7 +248,7 @@ class _Worker:
         self._bundles, self.runtimes = bundles, runtimes
         first = runtimes[0]
         self._missing = first.missing()
-        self._runner: RunnerProcess | None = None
+        self._runner: Runner | None = None
         if not self._missing:
             self._runner = first.runner(limits, sandbox)
         self._closed = False

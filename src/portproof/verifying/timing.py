@@ -11,7 +11,7 @@ import numpy as np
 from portproof.bundle.errors import described
 from portproof.bundle.report import Performance, Timing
 from portproof.bundle.tensors import Arrays
-from portproof.runtimes.process import RunnerProcess
+from portproof.runtimes.runner import Runner
 from portproof.verifying.asking import CallResult, ask
 from portproof.verifying.trial import Trial
 
@@ -32,7 +32,7 @@ CAREFUL = TimingPlan(warm_up=5, calls=200, seconds=5.0)
 
 def measure_performance(
     trial: Trial,
-    runner: RunnerProcess,
+    runner: Runner,
     plan: TimingPlan,
     known: Mapping[int, Sequence[float]] = MappingProxyType({}),
 ) -> Performance:
@@ -60,7 +60,7 @@ def measure_performance(
 
 def _measure(
     trial: Trial,
-    runner: RunnerProcess,
+    runner: Runner,
     plan: TimingPlan,
     known: Mapping[int, Sequence[float]],
     identity: dict[str, Any],
@@ -94,9 +94,7 @@ def _batches(trial: Trial) -> Iterator[tuple[int, Arrays]]:
         yield rows, inputs
 
 
-def _calls(
-    trial: Trial, inputs: Arrays, runner: RunnerProcess, plan: TimingPlan
-) -> Iterator[CallResult]:
+def _calls(trial: Trial, inputs: Arrays, runner: Runner, plan: TimingPlan) -> Iterator[CallResult]:
     """The results, at least one of them after the warming up."""
     started = time.monotonic()
     for n in range(plan.warm_up + plan.calls):

@@ -1,0 +1,208 @@
+"""A browser that came by the link: a runner whose answers come over the network."""
+
+import math
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+
+from portproof.bundle import tensors
+from portproof.bundle.tensors import Arrays
+from portproof.bundle.text import printable
+from portproof.runtimes.process import RunnerError, RunnerTimeoutError
+from portproof.runtimes.protocol import (
+    Answer,
+    ProtocolError,
+    Refusal,
+    Request,
+    read_answer,
+)
+
+# What is asked when the page went away is asked once more when it comes back, and no more: it may
+# be what the page dies of.
+TRIES = 2
+# In the reason of a cell that nobody was there to compute.
+GONE = "the device went away"
+# Bytes of an answer's line: the names of all kernels that ran, and of nodes.
+MAX_LINE = 1 << 20
+
+
+class GoneError(RunnerError):
+    """The device went away, and did not come back in time."""
+
+
+@dataclass
+class Task:
+    """One request that a device is asked for.
+
+    Attributes:
+        number: Which one.
+        request: The request.
+        inputs: Its inputs as safetensors.
+        largest: How many bytes the outputs may have.
+        answer: What came of it.
+        taken: Whether the page has it.
+        lost: Whether it went away with the page.
+    """
+
+    number: int
+    request: Request
+    inputs: bytes
+    largest: float
+    answer: tuple[Answer | Refusal, bytes] | None = None
+    taken: bool = False
+    lost: bool = False
+
+
+@dataclass
+class Device:
+    """One device. Its page asks for one task after another, and may go away and come back.
+
+    Attributes:
+        name: Its name among hosts.
+        agent: What its browser says that it is.
+        versions: Its GPU's adapters, as the page sees them.
+        limit: Seconds for one task.
+        patience: Seconds that it is waited for when it is not there.
+    """
+
+    name: str
+    agent: str
+    versions: dict[str, str]
+    limit: float = 120.0
+    patience: float = 600.0
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    _task: Task | None = None
+    _numbers: int = 0
+    _page: int = 0
+    _closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._changed = threading.Condition()
+        self._last_seen = time.monotonic()
+
+    # What the server calls, for the page.
+
+    def opened(self) -> int:
+        """The page was opened, for the first time or again. Returns its number."""
+        with self._changed:
+            self._page += 1
+            self._last_seen = time.monotonic()
+            self._lose_task()  # the page that had it is gone
+            self._changed.notify_all()
+            return self._page
+
+    def left(self, page: int) -> None:
+        """A page was closed."""
+        with self._changed:
+            if page == self._page:
+                self._lose_task()
+                self._changed.notify_all()
+
+    def _lose_task(self) -> None:
+        if self._task and self._task.taken and not self._task.answer:
+            self._task.lost = True
+
+    def is_current(self, page: int) -> bool:
+        """Whether a page is the one that was opened last."""
+        return page == self._page
+
+    def next(self, page: int, seconds: float) -> Task | None:
+        """The task that the page is to compute, for which it waits so long; None: none yet."""
+        with self._changed:
+            self._last_seen = time.monotonic()
+            self._changed.wait_for(lambda: self._open_task() or page != self._page, seconds)
+            task = self._open_task()
+            if task and page == self._page:
+                task.taken = True
+                return task
+            return None
+
+    def _open_task(self) -> Task | None:
+        task = self._task
+        return task if task and not task.taken and not task.lost else None
+
+    def task(self, number: int) -> Task | None:
+        """The task of this number, if it is the one that the device was asked for last."""
+        task = self._task
+        return task if task and task.number == number and task.answer is None else None
+
+    def answered(self, task: Task, content: bytes) -> None:
+        """Take an answer: a line, and the outputs behind it. Raises ProtocolError."""
+        line, _, outputs = content.partition(b"\n")
+        if len(line) > MAX_LINE:
+            raise ProtocolError("its line is too long")
+        answer = read_answer(line.decode(errors="replace"))
+        with self._changed:
+            task.answer = answer, outputs
+            self._last_seen = time.monotonic()
+            self._changed.notify_all()
+
+    # What the verifier calls, as of any runner.
+
+    def compute(
+        self, request: Request, inputs: Arrays, largest: float = math.inf
+    ) -> tuple[Answer | Refusal, Arrays]:
+        """See `Runner.compute`. Raises GoneError where nobody is there to answer."""
+        content = tensors.to_bytes(inputs)
+        for _ in range(TRIES):
+            self._numbers += 1
+            task = Task(self._numbers, request, content, largest)
+            if self._is_answered(task):
+                return _read(task)
+        raise RunnerError("the page went away while it computed this, twice")
+
+    def _is_answered(self, task: Task) -> bool:
+        """Whether the device answers a task, and does not go away with it. Raises RunnerError."""
+        with self._changed:
+            self._task = task
+            self._changed.notify_all()
+            asked = time.monotonic()
+            while task.answer is None:
+                if self._closed:
+                    raise RunnerError("stopped")
+                if task.lost:
+                    self._task = None
+                    return False
+                now = time.monotonic()
+                if task.taken:
+                    left = asked + self.limit - now
+                    if left <= 0:
+                        self._task = None
+                        raise RunnerTimeoutError(f"passed the time limit of {self.limit:.3g} s")
+                else:
+                    asked = now
+                    left = self._last_seen + self.patience - now
+                    if left <= 0:
+                        self._task = None
+                        raise GoneError(f"{GONE}, and did not come back")
+                self._changed.wait(min(left, 1.0))
+            self._task = None
+            return True
+
+    @property
+    def peak_memory(self) -> int:
+        """A page does not know."""
+        return 0
+
+    def reset_peak_memory(self) -> None:
+        """Nothing: see `peak_memory`."""
+
+    def stop(self) -> None:
+        """Nothing: the page stays open."""
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _read(task: Task) -> tuple[Answer | Refusal, Arrays]:
+    assert task.answer
+    answer, content = task.answer
+    if isinstance(answer, Refusal):
+        return answer, {}
+    try:
+        return answer, tensors.from_bytes(content)
+    except ValueError as error:
+        raise RunnerError(printable(str(error))) from None

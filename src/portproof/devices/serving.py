@@ -1,0 +1,197 @@
+"""A bundle -> a link; who opens it runs the bundle's artifacts, and gets a report."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from portproof.bundle import atomic
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.report import Cell, Environment, Report
+from portproof.devices import runtimes
+from portproof.devices.device import GONE, Device
+from portproof.devices.server import DeviceServer
+from portproof.reporting.shipping import not_to_text
+from portproof.reporting.summary import counts_text, deciding, overall
+from portproof.runtimes.process import Limits
+from portproof.verifying.scheduling import run_cells
+
+# Where the reports of devices lie, below the bundle.
+REPORTS = "devices"
+
+
+@dataclass
+class _Session:
+    """A device, and what is known of it so far."""
+
+    device: Device
+    cells: list[Cell] = field(default_factory=list)
+    report: Report | None = None
+
+
+@dataclass
+class DeviceService:
+    """Serves a bundle to devices, and keeps a report for each.
+
+    Attributes:
+        bundle: The bundle.
+        limit: Seconds for one call of a model.
+        patience: Seconds that a device is waited for which went away.
+        on_joined: Called with the name of each device that opens the link.
+        on_report: Called with each device's name and report, and the report's file.
+    """
+
+    bundle: Bundle
+    limit: float = 120.0
+    patience: float = 600.0
+    on_joined: Callable[[str], None] = lambda _: None
+    on_report: Callable[[str, Report, Path], None] = lambda _, __, ___: None
+    _sessions: dict[str, _Session] = field(default_factory=dict)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    @contextmanager
+    def running(self, host: str, port: int) -> Iterator[str]:
+        """Serve, until the block ends. Gives the link's address, with the port and the token."""
+        server = DeviceServer(self.bundle, runtimes.node_modules(), self._joined, self._state)
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="devices", daemon=True)
+        thread.start()
+        runner = web.AppRunner(server.app(), access_log=None)
+        try:
+            bound = asyncio.run_coroutine_threadsafe(_start(runner, host, port), loop).result()
+            yield f"{bound}/{server.token}/"
+        finally:
+            for session in self._sessions.values():
+                session.device.close()
+            for running in self._threads:
+                running.join()
+            asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def _joined(self, agent: str, versions: dict[str, str]) -> Device:
+        name = _unused(_named(agent), self._sessions)
+        device = Device(name, agent, versions, self.limit, self.patience)
+        device.versions = {**versions, **runtimes.versions()}
+        self._sessions[name] = session = _Session(device)
+        thread = threading.Thread(target=self._verify, args=(session,), name=name)
+        self._threads.append(thread)
+        self.on_joined(name)
+        thread.start()
+        return device
+
+    def _verify(self, session: _Session) -> None:
+        device = session.device
+        report = run_cells(
+            [self.bundle],
+            runtimes.device_runtimes(device),
+            limits=Limits(request=self.limit),
+            total_limit=float("inf"),
+            on_cell=session.cells.append,
+        )
+        environment = Environment(
+            host=device.name,
+            platform=device.agent,
+            processor="",
+            python="",
+            portproof=report.environment.portproof,
+            runtimes=report.environment.runtimes,
+        )
+        cells = [_absent(cell) if GONE in cell.detail else cell for cell in report.cells]
+        # What was asked of it, and it did not stay for.
+        open_ = tuple(dict.fromkeys(c.runtime for c in cells if c.verdict == "absent"))
+        update = {"cells": cells, "environment": environment, "requested": open_}
+        report = report.model_copy(update=update).finished()
+        file = self.bundle.path / REPORTS / f"{device.name}.json"
+        atomic.write_text_anywhere(file, report.to_json())
+        session.report = report
+        self.on_report(device.name, report, file)
+
+    def _state(self, device: Device) -> dict[str, Any]:
+        """What a device's page shows."""
+        session = self._sessions[device.name]
+        report, cells = session.report, list(session.cells)
+        state: dict[str, Any] = {
+            "model": self.bundle.manifest.model,
+            "rows": list(_rows(report.cells if report else cells)),
+            "done": report is not None,
+        }
+        if report:
+            state |= {
+                "outcome": report.outcome,
+                "counts": counts_text(report),
+                "notTo": not_to_text(report),
+            }
+        return state
+
+
+def _rows(cells: list[Cell]) -> Iterator[dict[str, str]]:
+    """By artifact and runtime, the verdict so far and the reason for it."""
+    grouped: dict[tuple[str, str], list[Cell]] = {}
+    for cell in deciding(cells):
+        grouped.setdefault((cell.full_format, cell.runtime), []).append(cell)
+    for (artifact, runtime), group in grouped.items():
+        verdict = overall(group)
+        detail = next((c.detail for c in group if c.verdict == verdict and not c.passed), "")
+        yield {"artifact": artifact, "runtime": runtime, "verdict": verdict, "detail": detail[:300]}
+
+
+def _absent(cell: Cell) -> Cell:
+    """What nobody was there to compute: no verdict."""
+    return Cell(
+        model=cell.model,
+        format=cell.format,
+        variant=cell.variant,
+        runtime=cell.runtime,
+        signature=cell.signature,
+        output=cell.output,
+        regime=cell.regime,
+        verdict="absent",
+        detail=f"{GONE}: open the link again",
+    )
+
+
+async def _start(runner: web.AppRunner, host: str, port: int) -> str:
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    bound = runner.addresses[0][1]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{bound}"
+
+
+# What a browser says that it is, and the words for it; the first that fits.
+_SYSTEMS = (
+    (r"iPhone", "iphone"),
+    (r"iPad", "ipad"),
+    (r"Android", "android"),
+    (r"Macintosh", "mac"),
+    (r"Windows", "windows"),
+    (r"Linux", "linux"),
+)
+_BROWSERS = (
+    (r"Edg\w*/(\d+)", "edge"),
+    (r"(?:Firefox|FxiOS)/(\d+)", "firefox"),
+    (r"(?:Chrom\w*|CriOS)/(\d+)", "chrome"),
+    (r"Version/(\d+).* Safari/", "safari"),
+)
+
+
+def _named(agent: str) -> str:
+    """A name for a device by its browser's words: `iphone-safari-18`."""
+    system = next((name for pattern, name in _SYSTEMS if re.search(pattern, agent)), "device")
+    for pattern, name in _BROWSERS:
+        if match := re.search(pattern, agent):
+            return f"{system}-{name}-{match[1]}"
+    return system
+
+
+def _unused(name: str, known: dict[str, Any]) -> str:
+    numbers = (f"{name}-{n}" for n in range(2, len(known) + 3))
+    return name if name not in known else next(other for other in numbers if other not in known)

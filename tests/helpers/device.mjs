@@ -1,0 +1,22 @@
+// Opens a link as a phone would. Arguments: the link, a screenshot's path, milliseconds after which the page
+// is closed (0: when it is done). Prints the text of the page.
+import { launch } from "../../src/portproof/runtimes/js/browser.mjs";
+
+const [link, picture, after] = process.argv.slice(2);
+const browser = await launch();
+const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
+const page = await context.newPage();
+page.on("console", (message) => console.error(message.text()));
+page.on("pageerror", (error) => console.error(String(error)));
+await page.goto(link);
+if (Number(after)) {
+  await page.waitForTimeout(Number(after));
+} else {
+  await page.waitForFunction(() => /this device:|link/.test(document.getElementById("status").textContent), null, {
+    timeout: 300_000,
+  });
+}
+if (picture) await page.screenshot({ path: picture, fullPage: true });
+console.log(await page.innerText("body"));
+await browser.close();
+process.exit(0);
