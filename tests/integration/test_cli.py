@@ -51,7 +51,7 @@ def test_the_json_has_the_documented_fields(artifacts: Path) -> None:
     run("verify", artifacts / "my_module", "--runtime", "litert", "--json", artifacts / "r.json")
     report = json.loads((artifacts / "r.json").read_text())
     assert {"schema", "ok", "bundle", "environment", "cells", "sizes", "curves"} <= report.keys()
-    fields = "model format variant runtime signature output regime verdict max_abs mean_abs"
+    fields = "runtime host model format variant signature output regime verdict max_abs mean_abs"
     fields += " row_mean_abs max_rel mean_rel max_ulp sqnr row_sqnr cosine row_cosine equal flushed"
     fields += (
         " error_ratio bound_ratio bound_mean shader_ratio share_of_range relative_bound"

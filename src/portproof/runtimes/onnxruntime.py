@@ -10,6 +10,7 @@ from portproof.runtimes.runtime import NO_ROWS, ONNX, Runtime
 LACKS = (
     NO_ROWS,
     (r"nothing was computed on WebGPU", "a shader for any of its ops"),
+    (r"Only Conv2d or Conv1d are supported", "a transposed convolution of three dimensions"),
     (r"Too many storage buffers in shader", "so many buffers in a shader"),
     (r"requires f16 but the device does not", "floats of 16 bits in shaders"),
     (r"ScalesValidation '(\w+)' mode only supports", r"a resize of such scales (\1)"),
