@@ -511,7 +511,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0: all, for other devices.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 0,
     time_limit: Annotated[
         float, typer.Option(min=1, help="Seconds for one call of a model.")
     ] = 120.0,

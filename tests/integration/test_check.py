@@ -303,6 +303,12 @@ def test_what_a_bundle_of_a_file_alone_may_not_say(files: Path, tmp_path: Path) 
         report = portproof.verify(manifest.parent, runtimes=["litert"])
         assert report.exit_status == 1
         assert all("than the rule allows" in cell.detail for cell in report.failures)
+    content = json.loads(text)
+    content["shader_ops"] = {name: ["Exp"] for name in content["signatures"]}
+    manifest.write_text(json.dumps(content))
+    report = portproof.verify(manifest.parent, runtimes=["litert"])
+    assert all("no original to derive that from" in cell.detail for cell in report.failures)
+    assert report.failures
 
 
 def test_where_two_runtimes_part(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`portproof serve`: devices that open the link, those that lie, send garbage, and go away."""
 
+import gzip
 import json
 import os
 import shutil
@@ -56,7 +57,7 @@ class Served:
 def served(bundle: Bundle, patience: float = 600.0) -> Iterator[Served]:
     found = Served("")
 
-    def arrived(name: str, report: Report, _: Path) -> None:
+    def arrived(name: str, report: Report, _: str) -> None:
         found.reports[name] = report
         found.arrived.release()
 
@@ -235,6 +236,61 @@ def test_a_device_can_send_answers_and_nothing_else(bundle: Bundle) -> None:
     failed = {cell.detail for cell in found.reports[page.name].cells if not cell.passed}
     assert len(failed) == 1
     assert "no safetensors" in failed.pop()
+
+
+def test_a_file_is_served_as_it_is_and_not_a_packed_one_beside_it(bundle: Bundle) -> None:
+    [artifact] = [a for a in bundle.manifest.artifacts if a.format == "onnx"]
+    file = bundle.path / artifact.files[0].path
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(b"another model"))
+    with served(bundle) as found:
+        address = f"{found.link}artifact/{artifact.files[0].path}"
+        request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip, br"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert answer.read() == file.read_bytes()
+
+
+def test_odd_requests_are_refused_and_cost_nothing(
+    bundle: Bundle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with served(bundle) as found:
+        page = Page(found.link, bundle)
+        base = f"{found.link}devices/{page.key}"
+        for address in (
+            f"{found.link}app/x%00.js",
+            f"{found.link}app/{'a' * 300}.js",
+            f"{base}/{'9' * 5000}/task",
+            f"{base}/1/inputs?task={'9' * 5000}",
+            f"{base}/-1/task",
+        ):
+            assert 400 <= status_of(address) < 500, address
+        for headers in (
+            {"Content-Type": "application/json; charset=nope"},
+            {"Content-Encoding": "gzip"},
+        ):
+            request = urllib.request.Request(f"{found.link}devices", b"{", headers=headers)
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request, timeout=60)
+            assert 400 <= refused.value.code < 500
+        page.all_right()
+        assert found.arrived.acquire(timeout=60)
+    assert found.reports[page.name].ok
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_device_that_is_not_through_has_no_report(bundle: Bundle) -> None:
+    with served(bundle) as found:
+        Page(found.link, bundle).task()
+    assert not found.reports
+    assert not (bundle.path / "devices").exists()
+
+
+def test_another_runs_devices_keep_their_reports(bundle: Bundle) -> None:
+    for _ in range(2):
+        with served(bundle) as found:
+            Page(found.link, bundle).all_right()
+            assert found.arrived.acquire(timeout=60)
+    names = sorted(path.stem for path in (bundle.path / "devices").iterdir())
+    assert names == ["iphone-safari-18", "iphone-safari-18-2"]
 
 
 def test_nothing_is_served_without_the_token_or_beside_the_artifacts(bundle: Bundle) -> None:

@@ -7,7 +7,7 @@ import pytest
 from portproof.bundle.errors import UsageError
 from portproof.bundle.manifest import DECIDING
 from portproof.bundle.merging import merged
-from portproof.bundle.report import Cell, Environment, Report
+from portproof.bundle.report import Cell, Environment, Report, renewed
 from portproof.bundle.verdicts import Verdict
 from portproof.reporting.conflicts import conflicts
 
@@ -128,3 +128,46 @@ def test_merged_reports_are_merged_again() -> None:
     assert list(twice.hosts) == ["desk", "phone", "board"]
     read = Report.model_validate_json(twice.to_json())
     assert read == twice
+
+
+def test_targets_of_one_report_do_not_hide_what_another_found() -> None:
+    wrong = report("desk", {"litert": "wrong", "openvino": "exact"})
+    aimed = report("board", {"openvino": "exact"}).model_copy(
+        update={"targets": {"m": ("openvino",)}}
+    )
+    for pair in ({"a": wrong, "b": aimed}, {"b": aimed, "a": wrong}):
+        together = merged(pair)
+        assert not together.targets
+        assert together.exit_status == 1
+    of_litert = report("desk", {"litert": "wrong"}).model_copy(
+        update={"targets": {"m": ("litert",)}}
+    )
+    together = merged({"a": of_litert, "b": aimed})
+    assert together.targets == {"m": ("litert", "openvino")}
+    assert together.exit_status == 1
+
+
+def test_a_narrower_report_replaces_only_what_it_ran() -> None:
+    first = report("desk", {"litert": "wrong"})
+    other = [cell.model_copy(update={"variant": "int8"}) for cell in first.cells]
+    exact = [cell.model_copy(update={"verdict": "exact", "detail": ""}) for cell in other]
+    second = first.model_copy(update={"cells": exact}).finished()
+    together = merged({"a": first, "b": second})
+    assert {(cell.variant, cell.verdict) for cell in together.cells} == {
+        ("", "wrong"),
+        ("int8", "exact"),
+    }
+
+
+def test_machines_without_a_name_are_never_taken_for_one() -> None:
+    together = merged({"a": report("", {"litert": "wrong"}), "b": report("", {"litert": "exact"})})
+    assert list(together.hosts) == ["host", "host (2)"]
+    assert together.exit_status == 1
+
+
+def test_a_merged_report_is_not_renewed_in_part() -> None:
+    both = merged(
+        {"a": report("desk", {"litert": "exact"}), "b": report("board", {"litert": "wrong"})}
+    )
+    again = report("desk", {"litert": "exact"}).model_copy(update={"requested": ("litert",)})
+    assert renewed(both, again) == again

@@ -1,5 +1,6 @@
 """Reports of one bundle from several hosts -> one report, in which every cell names its host."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ def merged(reports: Mapping[str, Report]) -> Report:
     """One report of several hosts.
 
     A host is known by its name and what machine it is. Where two machines have one name, the later
-    one gets a number. Of one machine that was verified more than once, each runtime's cells are
-    those of the last report.
+    one gets a number. What one machine ran more than once counts as the last report has it. Targets
+    are those of all reports together; where one of them has none, every runtime counts.
 
     Args:
         reports: The reports by where they are from, the oldest first. They may be merged ones.
@@ -43,6 +44,7 @@ def merged(reports: Mapping[str, Report]) -> Report:
     items["cells"] = _side_by_side(_without_absent(items["cells"]))
     update: dict[str, Any] = {
         **items,
+        "targets": _targets(list(reports.values())),
         "hosts": hosts,
         "environment": next(iter(hosts.values())),
         "curves": list(dict.fromkeys(together.curves)),
@@ -81,17 +83,27 @@ def _by_host(report: Report) -> Iterator[tuple[Environment, Report]]:
 
 
 def _named(environment: Environment, known: Mapping[str, Environment]) -> str:
-    """The name of a host, which is not that of another machine."""
-    name = environment.host or "host"
-    for number in range(1, len(known) + 2):
-        candidate = name if number == 1 else f"{name} ({number})"
-        if candidate not in known or _machine(known[candidate]) == _machine(environment):
-            return candidate
-    raise AssertionError("one more number than there are hosts is free")
+    """The name of a host: that of the same machine, or one that no other machine has."""
+    name = re.sub(r" \(\d+\)$", "", environment.host) or "host"
+    names = [name, *(f"{name} ({number})" for number in range(2, len(known) + 2))]
+    same = (n for n in names if n in known and _machine(known[n]) == _machine(environment))
+    free = next(n for n in names if n not in known)
+    # Of a machine without a name nobody knows whether it is the same.
+    return next(same, free) if environment.host else free
 
 
-def _machine(environment: Environment) -> tuple[str, str]:
-    return environment.platform, environment.processor
+def _machine(environment: Environment) -> tuple[str, ...]:
+    return environment.platform, environment.processor, environment.device
+
+
+def _targets(reports: Sequence[Report]) -> dict[str, tuple[str, ...]]:
+    """By model, the targets of all reports; of one that has none, every runtime counts."""
+    found = {}
+    for model in dict.fromkeys(model for report in reports for model in report.bundle):
+        each = [report.targets.get(model, ()) for report in reports if model in report.bundle]
+        if all(each):
+            found[model] = tuple(dict.fromkeys(name for names in each for name in names))
+    return found
 
 
 def _both(old: Environment | None, new: Environment) -> Environment:
@@ -101,16 +113,22 @@ def _both(old: Environment | None, new: Environment) -> Environment:
 
 
 def _newest(name: str, host: str, reports: Sequence[Report]) -> Iterator[Any]:
-    """What one host's reports hold of one kind; of a runtime, what the last one has that ran it."""
-    last: dict[tuple[str, str], int] = {}
+    """What one host's reports hold of one kind; of what was run twice, what the last one has."""
+    last: dict[tuple[str, ...], int] = {}
     for number, report in enumerate(reports):
         for cell in report.cells:
-            if cell.verdict != "absent" or (cell.model, cell.runtime) not in last:
-                last[cell.model, cell.runtime] = number
+            if cell.verdict != "absent" or _run(cell) not in last:
+                last[_run(cell)] = number
     for number, report in enumerate(reports):
         for item in getattr(report, name):
-            if last.get((item.model, item.runtime), number) == number:
+            if last.get(_run(item), number) == number:
                 yield item.model_copy(update={"host": host})
+
+
+def _run(item: Any) -> tuple[str, ...]:
+    """A signature of an artifact in a runtime."""
+    full_format = getattr(item, "full_format", item.format)
+    return item.model, full_format, item.runtime, item.signature
 
 
 def _without_absent(cells: Iterable[Any]) -> list[Any]:

@@ -282,11 +282,12 @@ NO_SANDBOX = "none"
 class Environment(BaseModel):
     """Where a report was made.
 
-    `host` is the machine's name, `runtimes` has the versions that each runner reported, `sandbox`
-    the tool that kept them.
+    `host` is the machine's name, `device` tells devices of one name apart, `runtimes` has the
+    versions that each runner reported, `sandbox` the tool that kept them.
     """
 
     host: str = ""
+    device: str = ""
     platform: str
     processor: str
     python: str
@@ -476,7 +477,8 @@ def renewed(old: Report, new: Report) -> Report:
         before.processor,
         before.portproof,
     )
-    if not new.requested or old.bundle != new.bundle or not same_place or old.refused:
+    several = old.hosts or new.hosts
+    if not new.requested or old.bundle != new.bundle or not same_place or old.refused or several:
         return new
     run = {cell.runtime for cell in new.cells}
     update = {

@@ -38,9 +38,9 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
     reports: dict[str, Report] = {}
     enough = threading.Event()
 
-    def arrived(name: str, report: Report, file: Path) -> None:
+    def arrived(name: str, report: Report, where: str) -> None:
         reports[name] = report
-        say(f"\n{name}: {file}")
+        say(f"\n{name}: {where}")
         print_report(report)
         if until and len(reports) >= until:
             enough.set()
@@ -65,11 +65,13 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
             enough.wait()
     except KeyboardInterrupt:
         pass
-    except OSError as error:
-        raise UsageError(f"{host}:{port} cannot be listened on: {error.strerror}.") from None
     if reports:
         say(f"portproof merge {path} {path}/devices/*.json makes one report of them.")
-    return _exit_status([report.exit_status for report in reports.values()])
+    for name in service.unfinished:
+        note(f"{name} was not through: it has no report")
+    statuses = [report.exit_status for report in reports.values()]
+    # With --until the others were not waited for.
+    return _exit_status([*statuses, *(() if until else (3 for _ in service.unfinished))])
 
 
 def _exit_status(of_devices: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from portproof.bundle import tensors
 from portproof.bundle.tensors import Arrays
 from portproof.bundle.text import printable
-from portproof.runtimes.process import RunnerError, RunnerTimeoutError
+from portproof.runtimes.process import RunnerError, RunnerGoneError, RunnerTimeoutError
 from portproof.runtimes.protocol import (
     Answer,
     ProtocolError,
@@ -21,14 +21,8 @@ from portproof.runtimes.protocol import (
 # What is asked when the page went away is asked once more when it comes back, and no more: it may
 # be what the page dies of.
 TRIES = 2
-# In the reason of a cell that nobody was there to compute.
-GONE = "the device went away"
-# Bytes of an answer's line: the names of all kernels that ran, and of nodes.
-MAX_LINE = 1 << 20
-
-
-class GoneError(RunnerError):
-    """The device went away, and did not come back in time."""
+# Bytes of an answer's line, and characters of what it says in words: a report has a limit too.
+MAX_LINE, _MAX_WORDS = 1 << 16, 2000
 
 
 @dataclass
@@ -64,6 +58,9 @@ class Device:
         versions: Its GPU's adapters, as the page sees them.
         limit: Seconds for one task.
         patience: Seconds that it is waited for when it is not there.
+        key: What its page names it by, which nobody else knows.
+        identity: What tells it from others of its name, in reports.
+        closed: Whether it is not asked any more.
     """
 
     name: str
@@ -72,10 +69,13 @@ class Device:
     limit: float = 120.0
     patience: float = 600.0
     key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    identity: str = field(default_factory=lambda: secrets.token_hex(8))
     _task: Task | None = None
     _numbers: int = 0
     _page: int = 0
-    _closed: bool = False
+    _polls: int = 0
+    _finished: bool = False
+    closed: bool = False
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
@@ -108,12 +108,22 @@ class Device:
         return page == self._page
 
     def next(self, page: int, seconds: float) -> Task | None:
-        """The task that the page is to compute, for which it waits so long; None: none yet."""
+        """The task that the page is to compute, for which it waits so long; None: none yet.
+
+        A page that asks once more ends its earlier wait: one waits at a time.
+        """
         with self._changed:
             self._last_seen = time.monotonic()
-            self._changed.wait_for(lambda: self._open_task() or page != self._page, seconds)
+            self._polls = mine = self._polls + 1
+            self._changed.notify_all()
+
+            def is_over() -> bool:
+                ended = self._finished or self.closed
+                return ended or page != self._page or mine != self._polls
+
+            self._changed.wait_for(lambda: self._open_task() or is_over(), seconds)
             task = self._open_task()
-            if task and page == self._page:
+            if task and not is_over():
                 task.taken = True
                 return task
             return None
@@ -133,6 +143,8 @@ class Device:
         if len(line) > MAX_LINE:
             raise ProtocolError("its line is too long")
         answer = read_answer(line.decode(errors="replace"))
+        words = "error" if isinstance(answer, Refusal) else "note"
+        answer = answer.model_copy(update={words: getattr(answer, words)[:_MAX_WORDS]})
         with self._changed:
             task.answer = answer, outputs
             self._last_seen = time.monotonic()
@@ -143,7 +155,7 @@ class Device:
     def compute(
         self, request: Request, inputs: Arrays, largest: float = math.inf
     ) -> tuple[Answer | Refusal, Arrays]:
-        """See `Runner.compute`. Raises GoneError where nobody is there to answer."""
+        """See `Runner.compute`. Raises RunnerGoneError where nobody is there to answer."""
         content = tensors.to_bytes(inputs)
         for _ in range(TRIES):
             self._numbers += 1
@@ -159,8 +171,8 @@ class Device:
             self._changed.notify_all()
             asked = time.monotonic()
             while task.answer is None:
-                if self._closed:
-                    raise RunnerError("stopped")
+                if self.closed:
+                    raise RunnerGoneError("it was ended before the device had computed this")
                 if task.lost:
                     self._task = None
                     return False
@@ -175,7 +187,7 @@ class Device:
                     left = self._last_seen + self.patience - now
                     if left <= 0:
                         self._task = None
-                        raise GoneError(f"{GONE}, and did not come back")
+                        raise RunnerGoneError("the device went away: open the link again")
                 self._changed.wait(min(left, 1.0))
             self._task = None
             return True
@@ -193,7 +205,13 @@ class Device:
 
     def close(self) -> None:
         with self._changed:
-            self._closed = True
+            self.closed = True
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """All is computed: the page need not wait for another task."""
+        with self._changed:
+            self._finished = True
             self._changed.notify_all()
 
 

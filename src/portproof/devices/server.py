@@ -7,6 +7,7 @@ at before the body is read.
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ PAGE = Path(__file__).parent / "page"
 MAX_DEVICES = 64
 # Bytes of what a device says of itself, and characters of each part of it.
 _MAX_WORDS, _MAX_WORD = 8 << 10, 300
+# Bytes of an answer of which nobody knows how large it is to be: a call that is only timed.
+_MAX_ANSWER = 1 << 28
+_PART = 1 << 20
 # Seconds that a page waits for its next task before it asks again.
 _POLL = 20.0
 _TYPES = {".html": "text/html", ".css": "text/css", ".json": "application/json"}
@@ -59,6 +63,7 @@ class DeviceServer:
     state: Callable[[Device], dict[str, Any]]
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     devices: dict[str, Device] = field(default_factory=dict)
+    _sending: set[str] = field(default_factory=set)
 
     def app(self) -> web.Application:
         """The application to run."""
@@ -85,15 +90,22 @@ class DeviceServer:
         token = request.match_info.get("token", "")
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             return web.Response(status=404)
+        if "Content-Encoding" in request.headers:
+            return web.Response(status=415, headers=_HEADERS)
         try:
             response = await handler(request)
         except web.HTTPException as refused:
             return web.Response(status=refused.status, text=refused.text, headers=_HEADERS)
-        response.headers.update(_HEADERS)
+        except ConnectionError:
+            raise
+        except Exception:  # whatever a device sends that nobody thought of
+            return web.Response(status=400, headers=_HEADERS)
+        if not response.prepared:
+            response.headers.update(_HEADERS)
         return response
 
-    async def _index(self, _: web.Request) -> web.StreamResponse:
-        return _sent(PAGE / "device.html")
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        return await _sent(request, PAGE / "device.html")
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         """A file of the pages, or of a library."""
@@ -102,10 +114,10 @@ class DeviceServer:
             folders, path = self.modules, path.removeprefix("node_modules/")
         else:
             folders = [PAGE, javascript.FOLDER]
-        for folder in folders:
+        for folder in map(Path.resolve, folders):
             file = (folder / path).resolve()
             if file.suffix in _TYPES and file.is_relative_to(folder) and file.is_file():
-                return _sent(file)
+                return await _sent(request, file)
         raise web.HTTPNotFound
 
     async def _artifact(self, request: web.Request) -> web.StreamResponse:
@@ -113,7 +125,7 @@ class DeviceServer:
         path = request.match_info["path"]
         for artifact in self.bundle.manifest.artifacts:
             if any(file.path == path for file in artifact.files):
-                return _sent(self.bundle.artifact_path(path))
+                return await _sent(request, self.bundle.artifact_path(path))
         raise web.HTTPNotFound
 
     async def _opened(self, request: web.Request) -> web.StreamResponse:
@@ -133,8 +145,7 @@ class DeviceServer:
         device = self.devices.get(request.match_info["key"])
         if device is None:
             raise web.HTTPNotFound
-        page = request.match_info["page"]
-        return device, int(page) if page.isdecimal() else 0
+        return device, _number(request.match_info["page"])
 
     async def _task(self, request: web.Request) -> web.StreamResponse:
         """What the page shows, and what it is to compute next, if there is something yet."""
@@ -161,15 +172,26 @@ class DeviceServer:
 
     def _asked(self, request: web.Request) -> tuple[Device, Task]:
         device, page = self._device(request)
-        number = request.query.get("task", "")
-        task = device.task(int(number)) if number.isdecimal() and device.is_current(page) else None
+        number = _number(request.query.get("task", ""))
+        task = device.task(number) if device.is_current(page) else None
         if task is None:
             raise web.HTTPConflict(text="this task is over")
         return device, task
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         device, task = self._asked(request)
-        largest = MAX_LINE + min(task.largest, 1 << 32)
+        if device.key in self._sending:
+            raise web.HTTPConflict(text="an answer of this device is on its way")
+        self._sending.add(device.key)
+        try:
+            return await self._received(request, device, task)
+        finally:
+            self._sending.discard(device.key)
+
+    async def _received(
+        self, request: web.Request, device: Device, task: Task
+    ) -> web.StreamResponse:
+        largest = MAX_LINE + min(task.largest, _MAX_ANSWER)
         if (request.content_length or 0) > largest:
             raise web.HTTPRequestEntityTooLarge(int(largest), request.content_length or 0)
         content = bytearray()
@@ -189,15 +211,27 @@ class DeviceServer:
         return web.Response(status=204)
 
 
-def _sent(file: Path) -> web.FileResponse:
-    return web.FileResponse(
-        file, headers={"Content-Type": _TYPES.get(file.suffix, "application/octet-stream")}
-    )
+async def _sent(request: web.Request, file: Path) -> web.StreamResponse:
+    """This very file: aiohttp's own FileResponse would take a `.gz` beside it in its place."""
+    response = web.StreamResponse(headers=_HEADERS)
+    response.content_type = _TYPES.get(file.suffix, "application/octet-stream")
+    with file.open("rb") as stream:
+        response.content_length = os.fstat(stream.fileno()).st_size
+        await response.prepare(request)
+        while part := stream.read(_PART):
+            await response.write(part)
+    await response.write_eof()
+    return response
+
+
+def _number(text: str) -> int:
+    """A small whole number; 0, which none has, of anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 async def _json(request: web.Request) -> dict[str, Any]:
     try:
-        content = json.loads(await request.text())
+        content = json.loads(await request.read())
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):

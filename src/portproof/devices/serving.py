@@ -1,21 +1,22 @@
 """A bundle -> a link; who opens it runs the bundle's artifacts, and gets a report."""
 
 import asyncio
+import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from portproof.bundle import atomic
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Cell, Environment, Report
 from portproof.devices import runtimes
-from portproof.devices.device import GONE, Device
+from portproof.devices.device import Device
 from portproof.devices.server import DeviceServer
 from portproof.reporting.shipping import not_to_text
 from portproof.reporting.summary import counts_text, deciding, overall
@@ -44,14 +45,19 @@ class DeviceService:
         limit: Seconds for one call of a model.
         patience: Seconds that a device is waited for which went away.
         on_joined: Called with the name of each device that opens the link.
-        on_report: Called with each device's name and report, and the report's file.
+        on_report: Called with each device's name and report, one call at a time, and where that was
+            written, or why it was not.
+        unfinished: The devices that were not through when the service ended.
     """
 
     bundle: Bundle
     limit: float = 120.0
     patience: float = 600.0
     on_joined: Callable[[str], None] = lambda _: None
-    on_report: Callable[[str, Report, Path], None] = lambda _, __, ___: None
+    on_report: Callable[[str, Report, str], None] = lambda _, __, ___: None
+    unfinished: list[str] = field(default_factory=list)
+    _closing: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _sessions: dict[str, _Session] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -59,6 +65,8 @@ class DeviceService:
     def running(self, host: str, port: int) -> Iterator[str]:
         """Serve, until the block ends. Gives the link's address, with the port and the token."""
         server = DeviceServer(self.bundle, runtimes.node_modules(), self._joined, self._state)
+        # What a device sends that is no HTTP, it would print at length.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="devices", daemon=True)
         thread.start()
@@ -67,6 +75,8 @@ class DeviceService:
             bound = asyncio.run_coroutine_threadsafe(_start(runner, host, port), loop).result()
             yield f"{bound}/{server.token}/"
         finally:
+            with self._lock:
+                self._closing = True  # no further device comes
             for session in self._sessions.values():
                 session.device.close()
             for running in self._threads:
@@ -77,7 +87,14 @@ class DeviceService:
             loop.close()
 
     def _joined(self, agent: str, versions: dict[str, str]) -> Device:
-        name = _unused(_named(agent), self._sessions)
+        with self._lock:
+            if self._closing:
+                raise UsageError("this link is over.")
+            return self._begun(agent, versions)
+
+    def _begun(self, agent: str, versions: dict[str, str]) -> Device:
+        there = {path.stem for path in (self.bundle.path / REPORTS).glob("*.json")}
+        name = _unused(_named(agent), {*self._sessions, *there})
         device = Device(name, agent, versions, self.limit, self.patience)
         device.versions = {**versions, **runtimes.versions()}
         self._sessions[name] = session = _Session(device)
@@ -88,6 +105,7 @@ class DeviceService:
         return device
 
     def _verify(self, session: _Session) -> None:
+        """Run the bundle on a device, and keep its report, if it stays."""
         device = session.device
         report = run_cells(
             [self.bundle],
@@ -96,23 +114,30 @@ class DeviceService:
             total_limit=float("inf"),
             on_cell=session.cells.append,
         )
+        if device.closed:
+            self.unfinished.append(device.name)
+            return
         environment = Environment(
             host=device.name,
+            device=device.identity,
             platform=device.agent,
             processor="",
             python="",
             portproof=report.environment.portproof,
             runtimes=report.environment.runtimes,
         )
-        cells = [_absent(cell) if GONE in cell.detail else cell for cell in report.cells]
         # What was asked of it, and it did not stay for.
-        open_ = tuple(dict.fromkeys(c.runtime for c in cells if c.verdict == "absent"))
-        update = {"cells": cells, "environment": environment, "requested": open_}
-        report = report.model_copy(update=update).finished()
+        update = {"environment": environment, "requested": tuple(report.absent)}
+        session.report = report = report.model_copy(update=update).finished()
+        device.finish()
         file = self.bundle.path / REPORTS / f"{device.name}.json"
-        atomic.write_text_anywhere(file, report.to_json())
-        session.report = report
-        self.on_report(device.name, report, file)
+        try:
+            atomic.write_text_anywhere(file, report.to_json())
+            where = str(file)
+        except OSError as error:
+            where = f"not written to {file}: {error.strerror or error}"
+        with self._lock:
+            self.on_report(device.name, report, where)
 
     def _state(self, device: Device) -> dict[str, Any]:
         """What a device's page shows."""
@@ -143,24 +168,13 @@ def _rows(cells: list[Cell]) -> Iterator[dict[str, str]]:
         yield {"artifact": artifact, "runtime": runtime, "verdict": verdict, "detail": detail[:300]}
 
 
-def _absent(cell: Cell) -> Cell:
-    """What nobody was there to compute: no verdict."""
-    return Cell(
-        model=cell.model,
-        format=cell.format,
-        variant=cell.variant,
-        runtime=cell.runtime,
-        signature=cell.signature,
-        output=cell.output,
-        regime=cell.regime,
-        verdict="absent",
-        detail=f"{GONE}: open the link again",
-    )
-
-
 async def _start(runner: web.AppRunner, host: str, port: int) -> str:
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"{host}:{port} cannot be listened on: {reason}.") from None
     bound = runner.addresses[0][1]
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{bound}"
@@ -192,6 +206,6 @@ def _named(agent: str) -> str:
     return system
 
 
-def _unused(name: str, known: dict[str, Any]) -> str:
+def _unused(name: str, known: Collection[str]) -> str:
     numbers = (f"{name}-{n}" for n in range(2, len(known) + 3))
     return name if name not in known else next(other for other in numbers if other not in known)

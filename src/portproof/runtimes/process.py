@@ -51,6 +51,10 @@ class RunnerTimeoutError(RunnerError):
     """A request that was not answered in time."""
 
 
+class RunnerGoneError(RunnerError):
+    """What computes went away, and did not come back: nothing was computed, well or badly."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a runner may use.

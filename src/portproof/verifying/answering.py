@@ -11,7 +11,7 @@ from portproof.runtimes.runner import Runner
 from portproof.runtimes.runtime import Runtime
 from portproof.sandbox.sandbox import Sandbox
 from portproof.verifying.asking import ask
-from portproof.verifying.trial import Trial, trials
+from portproof.verifying.trial import Trial, trials, versions_text
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ def answers_of(
         runner = runtime.runner(limits, confined)
         try:
             outputs = {t.signature_name: _outputs(t, runner) for t in trials([bundle], runtime)}
-            version = ", ".join(f"{name} {number}" for name, number in runner.versions.items())
-            return Answers(runtime.name, version, outputs)
+            return Answers(runtime.name, versions_text(runner.versions), outputs)
         except _NoAnswerError as error:
             reasons.append(f"{runtime.name}: {error}")
         finally:
@@ -75,5 +74,7 @@ def _outputs(trial: Trial, runner: Runner) -> list[Arrays]:
         result = ask(trial, in_group(trial.bundle.read(vector), "inputs"), runner)
         if result.error:
             raise _NoAnswerError(result.error)
+        if missing := sorted(set(trial.signature.outputs) ^ set(result.outputs)):
+            raise _NoAnswerError(f"it gives other outputs than the file has: {', '.join(missing)}")
         results.append(result.outputs)
     return results

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from portproof.bundle.tensors import Arrays
-from portproof.runtimes.process import RunnerError, RunnerTimeoutError
+from portproof.runtimes.process import RunnerError, RunnerGoneError, RunnerTimeoutError
 from portproof.runtimes.protocol import Answer, Inspect, Node, Refusal, Request
 from portproof.runtimes.runner import Runner
 from portproof.verifying.trial import Trial
@@ -26,6 +26,7 @@ class CallResult:
         error: Why there are no outputs.
         lacks: What the runtime lacks, where it says that itself.
         late: Whether the time limit passed.
+        gone: Whether nobody was there to answer.
         load: How many seconds loading the artifact took, where the runner tells it.
         nodes: As of an `Answer`.
         output_nodes: As of an `Answer`.
@@ -37,6 +38,7 @@ class CallResult:
     error: str = ""
     lacks: str = ""
     late: bool = False
+    gone: bool = False
     load: float | None = None
     nodes: tuple[Node, ...] = ()
     output_nodes: dict[str, str] = field(default_factory=dict)
@@ -91,7 +93,8 @@ def ask(
     except _RefusedError as error:
         return CallResult(error=str(error), lacks=trial.runtime.lack_in(str(error)))
     except RunnerError as error:  # a runner that died says nothing of itself
-        return CallResult(error=str(error), late=isinstance(error, RunnerTimeoutError))
+        late, gone = (isinstance(error, kind) for kind in (RunnerTimeoutError, RunnerGoneError))
+        return CallResult(error=str(error), late=late, gone=gone)
     except (ValueError, IndexError, ArithmeticError, TypeError) as error:  # of the forms
         return CallResult(error=str(error), lacks=trial.runtime.lack_in(str(error)))
     first = calls.answers[0]

@@ -171,7 +171,7 @@ class TrialRun:
             if result.late:
                 self._late.append(f"{vector.case} {result.error}")
             if result.error:
-                return all_outputs("failed", result.error)
+                return all_outputs("absent" if result.gone else "failed", result.error)
             if problem := unexpected_names(result.outputs, set(trial.outputs)):
                 return all_outputs("wrong", problem)
             rows = rows_of(arrays) if trial.signature.batched else 1

@@ -151,6 +151,12 @@ def merge(
     """
     if not outcomes:
         return trial.cell(output, regime, "failed", detail="the bundle has no vectors for this")
+    judged = [outcome for outcome in outcomes if outcome.verdict != "absent"]
+    if len(judged) < len(outcomes) and all(outcome.verdict in PASSING for outcome in judged):
+        # Nobody was there to compute the others: what is missing is never a pass.
+        reason = next(o.reason for o in outcomes if o.verdict == "absent")
+        return trial.cell(output, regime, "absent", detail=reason)
+    outcomes = judged
     with_metrics = [outcome for outcome in outcomes if outcome.metrics]
     metrics = merged([o.metrics for o in with_metrics if o.metrics]) if with_metrics else None
     verdict = worst([outcome.verdict for outcome in outcomes])

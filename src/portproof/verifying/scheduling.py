@@ -145,6 +145,8 @@ def _notes(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     if manifest.generated_inputs:
         names = ", ".join(manifest.generated_inputs)
         of_vectors.append(f"no example inputs were given: those of {names} were generated")
+    if manifest.held_to:
+        of_vectors.append(f"the references are those of {manifest.held_to}, which is not on trial")
     for signature, ops in manifest.float32_only_ops.items():
         of_vectors.append(f"the oracle of {signature} computes {', '.join(ops)} in float32")
     return {**notes, **({"vectors": tuple(of_vectors)} if of_vectors else {})}
@@ -265,8 +267,6 @@ class _Worker:
         """The cells of one of these runtimes that decide; ends early when closed."""
         started = time.monotonic()
         for trial in trials(self._bundles, runtime, self._floors, self._shortcomings):
-            if trial.is_reference:  # which would be held to itself
-                continue
             if self._runner is None:
                 yield from absent_cells(trial, self._missing)
                 continue
@@ -275,7 +275,10 @@ class _Worker:
             for cell in run.deciding():
                 if self._closed:
                     return
-                yield cell
+                if not trial.gave_references(self._runner.versions):  # else it is held to itself
+                    yield cell
+            if trial.gave_references(self._runner.versions):
+                continue
             self.runs.append(run)
             if run.passed:
                 timed = measure_performance(trial, self._runner, QUICK, run.seconds)

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import one_line
 from portproof.bundle.manifest import DECIDING, HeldTo, Vector
-from portproof.bundle.tensors import in_group
+from portproof.bundle.tensors import Arrays, in_group
 from portproof.bundle.text import printable
 from portproof.comparing.agreement import budget_between
 from portproof.comparing.yardstick import shortcoming
@@ -36,9 +38,11 @@ def _of_a_runtime(bundle: Bundle, name: str, held_to: HeldTo, vectors: Sequence[
     [artifact, *others] = bundle.manifest.artifacts
     if others:
         return "it has several artifacts, and no original"
+    if bundle.manifest.shader_ops or any(vector.variants for vector in vectors):
+        return "it states what shaders or a variant may do, and no original to derive that from"
     for vector in vectors:
-        if any(array.any() for array in in_group(bundle.read(vector), "rounding").values()):
-            return f"{vector.case}: it has bounds, and no original to derive them from"
+        if reason := _beside_references(bundle.read(vector)):
+            return f"{vector.case}: {reason}"
     for output, budget in held_to.budgets.get(name, {}).items():
         cases = (bundle.read(vector)[f"reference/{output}"] for vector in vectors)
         allowed = budget_between(cases, artifact.variant)
@@ -46,4 +50,17 @@ def _of_a_runtime(bundle: Bundle, name: str, held_to: HeldTo, vectors: Sequence[
             return f"{output} may differ by another step than the rule allows"
         if budget.model_copy(update={"step": allowed.step}) != allowed:
             return f"{output} may differ by more steps than the rule allows"
+    return ""
+
+
+def _beside_references(arrays: Arrays) -> str:
+    """What a case states that only an original could tell, or nothing."""
+    if {key.split("/")[0] for key in arrays} - {"inputs", "reference", "oracle", "rounding"}:
+        return "it has more than inputs and references"
+    if any(array.any() for array in in_group(arrays, "rounding").values()):
+        return "it has bounds, and no original to derive them from"
+    for output, oracle in in_group(arrays, "oracle").items():
+        reference = arrays[f"reference/{output}"].astype(np.float64)
+        if not np.array_equal(oracle, reference, equal_nan=True):
+            return "its oracle is not its reference, and there is no original"
     return ""

@@ -16,6 +16,11 @@ from portproof.comparing.judging import Allowance
 from portproof.runtimes.runtime import Runtime
 
 
+def versions_text(versions: Mapping[str, str]) -> str:
+    """A runner's versions, as a bundle has those of what gave its references."""
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
 @dataclass(frozen=True)
 class Trial:
     """An artifact's signature, and the runtime that runs it.
@@ -46,11 +51,13 @@ class Trial:
         """Whether a row's outputs depend on the other rows."""
         return self.signature_name in self.bundle.manifest.row_dependent
 
-    @property
-    def is_reference(self) -> bool:
-        """Whether its runtime gave the references itself, as of a file without an original."""
+    def gave_references(self, versions: Mapping[str, str]) -> bool:
+        """Whether its runtime, at these versions, gave the references of a file itself."""
         held_to = self.bundle.manifest.held_to
-        return held_to is not None and held_to.runtime == self.runtime.name
+        return held_to is not None and (held_to.runtime, held_to.version) == (
+            self.runtime.name,
+            versions_text(versions),
+        )
 
     @property
     def is_variant(self) -> bool:

@@ -25,6 +25,8 @@ def main() -> None:
         providers[:] = session.get_providers()
         outputs = session.get_outputs()
         names = [o.name for o in outputs if not inspected or o.type in _CARRIED]
+        if not names:
+            raise ValueError("it has no tensor that can be shown")
 
         def infer(arrays: Arrays) -> Arrays:
             given = dict(zip(names, session.run(names, arrays), strict=True))
