@@ -305,8 +305,8 @@ def merge(*reports: str | Path) -> Report:
             beside each bundle that is named.
 
     Returns:
-        The report. A machine that verified the bundle twice is one host: of each runtime the last
-        report that ran it counts.
+        The report. A machine that verified the bundle twice is one host: what it ran twice counts
+        as the last report has it.
 
     Raises:
         UsageError: A file is no report, or one of other files than the others.
