@@ -97,6 +97,7 @@ def _held(manifest: Manifest, answers: Answers, vectors: list[Vector]) -> Manife
     update = {
         "held_to": HeldTo(runtime=answers.runtime, version=answers.version, budgets=budgets),
         "signatures": signatures,
+        "operations": dict(answers.operations),
         "vectors": tuple(vectors),
     }
     return manifest.model_copy(update=update)
