@@ -101,7 +101,8 @@ class Matrix:
         yield "weights, exported to every format and run in every runtime of this machine. An entry"
         yield "is the worst verdict of an artifact's outputs on the model's own data and on other"
         yield "batches and lengths (`close` within its declared budget, or a shader's). A training"
-        yield "step, whose outputs are all the weights, counts as one cell, the worst."
+        yield "step, whose outputs are all the weights, counts as one cell, the worst. The largest"
+        yield "models are not run in shaders, which software computes here in minutes for each."
         yield ""
         yield from self.results()
 

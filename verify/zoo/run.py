@@ -1,6 +1,6 @@
 """Exports the models of the zoo and verifies them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -10,12 +10,24 @@ from portproof.bundle.bundle import REPORT
 from portproof.bundle.manifest import DECIDING
 from portproof.bundle.report import Report
 from portproof.exporting import export_source
+from portproof.runtimes.table import select
 from verify.zoo import applications, layers, trained, weights
 from verify.zoo.matrix import Matrix
 
 MODELS = {**layers.MODELS, **applications.MODELS}
 # Small models that together have a convolution, a loop, nesting and several dtypes.
 SUBSET = ("conv_2d", "lstm", "nested")
+# Where there is no GPU, software computes what a shader would, in minutes for each of these.
+NOT_IN_SHADERS = (
+    "efficientnet_b0",
+    "efficientnet_v2_b0",
+    "densenet_121",
+    "nasnet_mobile",
+    "resnet_50_v2",
+    "xception",
+    "inception_v3",
+    "convnext_tiny",
+)
 # How many models are verified in one go: each runtime starts once for all of them.
 MODELS_AT_ONCE = 12
 
@@ -51,7 +63,18 @@ def run(names: Iterable[str], folder: Path, log: Callable[[str], None]) -> Matri
             unverified.append(export_model(name, folder))
             log(f"exported {name}")
         if unverified and (len(unverified) == MODELS_AT_ONCE or name == all_names[-1]):
-            matrix.add_report(portproof.verify(*unverified))
+            for report in _verified(unverified):
+                matrix.add_report(report)
             log("\n".join(matrix.summary()))
             unverified = []
     return matrix
+
+
+def _verified(bundles: list[Path]) -> Iterator[Report]:
+    """The reports of the bundles, those together that are run in the same runtimes."""
+    large = [path for path in bundles if path.name in NOT_IN_SHADERS]
+    if others := [path for path in bundles if path not in large]:
+        yield portproof.verify(*others)
+    if large:
+        here = [r.name for r in select([], []) if not r.shader and not r.missing()]
+        yield portproof.verify(*large, runtimes=here)
