@@ -18,6 +18,9 @@ SETUP_CODE := $(wildcard $(RUNNERS)/*.py $(RUNNERS)/environments/*.py $(RUNNERS)
 # A real registry, for the tests of publishing to one: Debian's, unpacked, where there is apt.
 REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-registry)
 
+# Another browser than Chromium, for the tests of devices: Debian's, unpacked with what it needs.
+FIREFOX := $(if $(shell command -v apt-get),.venv/firefox/usr/lib/firefox-esr/firefox-esr)
+
 # What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -53,10 +56,10 @@ publish: verify
 		portproof publish artifacts/$$model "$(TO)" $(if $(KEY),--sign-key $(KEY)) || exit; done
 
 # Every format and every runtime at least once, in minutes. `make test-all` runs the slow ones too.
-test: verify $(REGISTRY)
+test: verify $(REGISTRY) $(FIREFOX)
 	pytest -m "not slow"
 
-test-slow: verify $(REGISTRY)
+test-slow: verify $(REGISTRY) $(FIREFOX)
 	pytest -m slow
 
 test-all: test test-slow
@@ -128,6 +131,12 @@ lint: .venv/installed
 	cd .venv/registry && { apt-get download -q docker-registry || \
 		{ apt-get update -q && apt-get download -q docker-registry; }; } && \
 		dpkg-deb -x docker-registry_*.deb .
+
+.venv/firefox/usr/lib/firefox-esr/firefox-esr: | .venv/installed
+	mkdir -p .venv/firefox
+	cd .venv/firefox && { apt-get -q update || true; } && \
+		apt-get -q download $$(apt-get install -qq -s --reinstall --no-install-recommends firefox-esr | sed -n 's/^Inst \([^ ]*\) .*/\1/p') && \
+		for package in *.deb; do dpkg-deb -x "$$package" . && rm "$$package"; done
 
 # The development environment, and each runtime's own.
 lock: .venv/installed

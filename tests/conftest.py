@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,19 @@ def bundles(training: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """The models, exported. Tests must not change them: verify.faults.damage makes copies."""
     folder = tmp_path_factory.mktemp("artifacts")
     return {name: portproof.export(source_of(name, training), folder / name) for name in MODELS}
+
+
+@pytest.fixture(scope="session")
+def quadratic_in(training: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives a bundle of quadratic in one format, which tests copy before they change it."""
+
+    @cache
+    def exported(format_: str) -> Path:
+        folder = tmp_path_factory.mktemp(format_)
+        source = source_of("quadratic", training)
+        return portproof.export(source, folder / "quadratic", formats=[format_]).path
+
+    return exported
 
 
 @pytest.fixture(scope="session")

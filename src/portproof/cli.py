@@ -518,14 +518,21 @@ def serve(
     until: Annotated[
         int, typer.Option(min=0, help="End when so many devices have a report; 0: on Ctrl-C.")
     ] = 0,
+    static: Annotated[
+        Path | None,
+        typer.Option(help="Write a page for any web server to this folder, and serve nothing."),
+    ] = None,
 ) -> None:
     """Print a link: whoever opens it runs the bundle in their browser, and gets a report.
 
     Each device's report is kept in BUNDLE/devices, for portproof merge. Exit status: 0 proven on
     all devices that came, 1 not on one, 3 none came or one did not stay.
     """
-    from portproof.devices.command import serve_devices
+    from portproof.devices.command import serve_devices, write_static
 
+    if static:
+        write_static(bundle, static)
+        return
     raise typer.Exit(serve_devices(bundle, host, port, time_limit, until))
 
 

@@ -1,6 +1,6 @@
 """Reports of several hosts, by their files -> one report, written beside its bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from portproof.bundle.bundle import MANIFEST, REPORT, Bundle
@@ -8,27 +8,46 @@ from portproof.bundle.errors import UsageError
 from portproof.bundle.merging import merged
 from portproof.bundle.report import Report
 from portproof.bundle.report_files import read_report
+from portproof.bundle.text import printable
+from portproof.devices import answers
 from portproof.reporting.files import write_merged
 
 
 def merge_reports(paths: Sequence[Path]) -> Report:
     """See `portproof.merge`, which documents it."""
+    bundles = {path: Bundle.open(path) for path in paths if _is_bundle(path)}
     reports: dict[str, Report] = {}
-    bundles: list[Bundle] = []
     for path in paths:
-        is_bundle = path.is_dir() and (path / MANIFEST).is_file()
-        if path.is_dir() and not is_bundle:
-            raise UsageError(f"{path} is no bundle: name bundles, and report.json files.")
-        report = read_report(path / REPORT if is_bundle else path)
-        if is_bundle:
-            bundles.append(_bundle_of(report, path))
-        reports[str(path)] = report
+        if report := _report_of(path, bundles):
+            reports[str(path)] = report
     report = merged(reports)
-    return report.model_copy(update={"unwritten": write_merged(report, bundles)})
+    return report.model_copy(update={"unwritten": write_merged(report, list(bundles.values()))})
 
 
-def _bundle_of(report: Report, path: Path) -> Bundle:
-    bundle = Bundle.open(path)
+def _is_bundle(path: Path) -> bool:
+    return path.is_dir() and (path / MANIFEST).is_file()
+
+
+def _report_of(path: Path, bundles: Mapping[Path, Bundle]) -> Report | None:
+    """What one path stands for; None for a bundle that nothing was run on here."""
+    if bundle := bundles.get(path):
+        return _report_in(bundle) if (path / REPORT).exists() else None
+    if path.is_dir():
+        raise UsageError(f"{path} is no bundle: name bundles, and report.json files.")
+    if path.suffix != answers.SUFFIX:
+        return read_report(path)
+    computed = answers.read_answers(path)
+    for bundle in bundles.values():
+        if bundle.manifest.model == computed.said.model:
+            return answers.report_of(computed, bundle)
+    raise UsageError(
+        f"{path} is what a browser computed of {printable(computed.said.model)}: name its bundle "
+        "too, which it is judged by."
+    )
+
+
+def _report_in(bundle: Bundle) -> Report:
+    report = read_report(bundle.path / REPORT)
     if report.bundle.get(bundle.manifest.model) != bundle.digest:
-        raise UsageError(f"{path} has a report of other files: verify it again.")
-    return bundle
+        raise UsageError(f"{bundle.path} has a report of other files: verify it again.")
+    return report

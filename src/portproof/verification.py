@@ -1,5 +1,6 @@
 """Paths and addresses -> Report, written beside each bundle: the one place that runs all of it."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from portproof.runtimes.setup import set_up_named
 from portproof.runtimes.table import select
 from portproof.sandbox.sandbox import Sandbox, obstacle, run_module, sandbox
 from portproof.verifying.first_look import check_ops
-from portproof.verifying.scheduling import OnCell, OnRuntime, run_cells
+from portproof.verifying.scheduling import EDGE_SHARE, OnCell, OnRuntime, run_cells
 
 Log = Callable[[str], None]
 # Seconds that making the test vectors again may take, where nobody says how many.
@@ -115,7 +116,7 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
             limits=options.limits,
             total_limit=options.total_limit,
             strict=options.strict,
-            edge=options.edge,
+            edge_share=math.inf if options.edge else EDGE_SHARE,
             targets=options.targets,
             floors=options.floors,
             sandbox=confined,

@@ -1,8 +1,8 @@
 // Opens a link as a phone would. Arguments: the link, a screenshot's path, milliseconds after which the page
-// is closed (0: when it is done). Prints the text of the page.
+// is closed (0: when it is done), a path for what the page offers to download. Prints the text of the page.
 import { launch } from "../../src/portproof/runtimes/js/browser.mjs";
 
-const [link, picture, after] = process.argv.slice(2);
+const [link, picture, after, download] = process.argv.slice(2);
 const browser = await launch();
 const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
 const page = await context.newPage();
@@ -12,9 +12,14 @@ await page.goto(link);
 if (Number(after)) {
   await page.waitForTimeout(Number(after));
 } else {
-  await page.waitForFunction(() => /this device:|link/.test(document.getElementById("status").textContent), null, {
+  await page.waitForFunction(() => /this device:|link|stopped/.test(document.getElementById("status").textContent), null, {
     timeout: 300_000,
   });
+}
+if (download) {
+  const offered = page.waitForEvent("download");
+  await page.click("#download");
+  await (await offered).saveAs(download);
 }
 if (picture) await page.screenshot({ path: picture, fullPage: true });
 console.log(await page.innerText("body"));

@@ -1,6 +1,7 @@
 """A real browser: which backend ran, and what happens when a model crashes the page."""
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,9 @@ def test_a_model_that_crashes_the_page_fails_only_its_own_cells(
 
 @pytest.fixture(scope="module")
 def report(bundles: dict[str, Bundle]) -> Report:
-    return run_cells([bundles["quadratic"], bundles["my_module"]], select(CHROMIUM, []), edge=True)
+    return run_cells(
+        [bundles["quadratic"], bundles["my_module"]], select(CHROMIUM, []), edge_share=math.inf
+    )
 
 
 def test_the_named_backend_ran_and_its_kernels_are_listed(report: Report) -> None:

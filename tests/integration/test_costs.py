@@ -1,5 +1,6 @@
 """What decides comes first and whole; what costs much is run in part, and the report says so."""
 
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ def test_everything_that_decides_comes_before_any_edge(bundles: dict[str, Bundle
     run_cells(
         list(bundles.values()),
         select([*LITERT, "openvino"], []),
-        edge=True,
+        edge_share=math.inf,
         on_cell=lambda cell: regimes.append("edge" if cell.regime == "edge" else "deciding"),
     )
     first = regimes.index("edge")

@@ -9,7 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,29 +19,25 @@ import numpy as np
 import pytest
 
 import portproof
-from export.train import source_of
 from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.report import Report
+from portproof.bundle.report_files import read_report
 from portproof.bundle.tensors import Arrays, in_group
 from portproof.devices.serving import DeviceService
 from portproof.reporting.summary import deciding
+from tests.conftest import REPOSITORY
 from tests.helpers.programs import browser_variables, node_command
 
+# Debian's, unpacked by the Makefile.
+FIREFOX = REPOSITORY / ".venv" / "firefox" / "usr" / "lib" / "firefox-esr" / "firefox-esr"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Version/18.1 Mobile Safari/604.1"
 
 
-@pytest.fixture(scope="module")
-def exported(training: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle with one artifact that every page runs in one way."""
-    folder = tmp_path_factory.mktemp("devices")
-    source = source_of("quadratic", training)
-    return portproof.export(source, folder / "quadratic", formats=["onnx"]).path
-
-
 @pytest.fixture
-def bundle(exported: Path, tmp_path: Path) -> Bundle:
-    return Bundle.open(shutil.copytree(exported, tmp_path / "quadratic"))
+def bundle(quadratic_in: Callable[[str], Path], tmp_path: Path) -> Bundle:
+    """One artifact that every page runs in one way."""
+    return Bundle.open(shutil.copytree(quadratic_in("onnx"), tmp_path / "quadratic"))
 
 
 @dataclass
@@ -317,20 +313,24 @@ def test_nothing_is_served_without_the_token_or_beside_the_artifacts(bundle: Bun
         assert status_of(f"{found.link}devices", b'{"key": "' + bytes(9000) + b'"}') == 413
 
 
-def test_a_real_browser_at_a_phones_size(bundle: Bundle) -> None:
+@contextmanager
+def command_serving(bundle: Bundle) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """The command, until one device has a report; gives the link, and the process."""
     command = [sys.executable, "-m", "portproof", "serve", str(bundle.path), "--until", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        link = next(line for line in process.stdout if line.startswith("http")).strip()
-        visit = node_command(Path(__file__).parent.parent / "helpers" / "device.mjs", link)
-        done = subprocess.run(
-            visit,
-            env={**os.environ, **browser_variables()},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        printed = process.stdout.read()
+        try:
+            yield next(line for line in process.stdout if line.startswith("http")).strip(), process
+        finally:
+            process.terminate()
+
+
+def test_a_real_browser_at_a_phones_size(bundle: Bundle) -> None:
+    with command_serving(bundle) as (link, process):
+        visit = node_command("device.mjs", link)
+        variables = {**os.environ, **browser_variables()}
+        done = subprocess.run(visit, env=variables, capture_output=True, text=True, check=False)
+        printed = process.communicate(timeout=60)[0]
     assert done.returncode == 0, done.stderr
     assert "The numbers are the same on this device" in done.stdout
     assert process.returncode == 0
@@ -338,6 +338,28 @@ def test_a_real_browser_at_a_phones_size(bundle: Bundle) -> None:
     assert "portproof merge" in printed
     [file] = (bundle.path / "devices").iterdir()
     assert "WebGL renderer" in file.read_text()
+
+
+@pytest.mark.skipif(not FIREFOX.exists(), reason="no Firefox: make test unpacks Debian's")
+def test_another_browser_than_chromium(bundle: Bundle, tmp_path: Path) -> None:
+    """It has no GPU here, and says so."""
+    own = [FIREFOX.parent, FIREFOX.parents[1] / "x86_64-linux-gnu"]
+    variables = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, own)), "HOME": str(tmp_path)}
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    with command_serving(bundle) as (link, process):
+        visit = [str(FIREFOX), "--headless", "--no-remote", "--profile", str(profile), link]
+        with subprocess.Popen(visit, env=variables, stderr=subprocess.DEVNULL) as browser:
+            try:
+                printed = process.communicate(timeout=240)[0]
+            finally:
+                browser.terminate()
+    assert "linux-firefox-" in printed
+    [file] = (bundle.path / "devices").iterdir()
+    found = {(cell.runtime, cell.verdict) for cell in deciding(read_report(file).cells)}
+    assert ("onnxruntime-browser-wasm", "faithful") in found
+    assert ("onnxruntime-browser-webgpu", "unsupported") in found
+    assert process.returncode == 0
 
 
 def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_model_of_keras_2_is_an_original(file: str, model: Any, tmp_path: Path
     _is_the_reference(bundle, model)
     runtimes = ["tensorflow", "litert", "onnxruntime", "tfjs-node-cpu"]
     report = portproof.verify(bundle.path, runtimes=runtimes)
-    assert report.ok
+    assert report.ok, [(cell.place, cell.artifact, cell.detail) for cell in report.failures]
     assert {cell.runtime for cell in report.cells if cell.passed} == set(runtimes)
 
 

@@ -117,15 +117,18 @@ def largest_ratio(elements: int) -> float:
 
 
 def mean_share(metrics: Metrics) -> float:
-    """The mean error in units of what is allowed of a mean, by the second part of the rule.
+    """The mean error in units of what is allowed of a mean, by the second part of the rule."""
+    return 0.0 if metrics.bound_mean is None else metrics.bound_mean / mean_limit(metrics)
+
+
+def mean_limit(metrics: Metrics) -> float:
+    """How large the mean error may be, in units of what is allowed at each place.
 
     One element may use all of its bound, the mean of n of them MEAN_SHARE + (1 - MEAN_SHARE) /
     sqrt(n); or REFERENCE_FACTOR times the reference's own mean error, where that is more.
     """
-    if metrics.bound_mean is None:
-        return 0.0
     share = MEAN_SHARE + (1 - MEAN_SHARE) / math.sqrt(max(metrics.finite, 1))
-    return metrics.bound_mean / max(share, REFERENCE_FACTOR * metrics.reference_mean)
+    return max(share, REFERENCE_FACTOR * metrics.reference_mean)
 
 
 def over_budget(metrics: Metrics, variant: Metrics, budget: Budget) -> str:

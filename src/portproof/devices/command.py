@@ -10,6 +10,7 @@ from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Report
 from portproof.devices.runtimes import lacking, node_modules
+from portproof.devices.static import write_site
 from portproof.reporting.printing import note, say
 from portproof.reporting.terminal import print_report
 
@@ -72,6 +73,17 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
     statuses = [report.exit_status for report in reports.values()]
     # With --until the others were not waited for.
     return _exit_status([*statuses, *(() if until else (3 for _ in service.unfinished))])
+
+
+def write_static(path: Path, folder: Path) -> None:
+    """Write a page for any web server. Raises UsageError where that cannot be."""
+    if not node_modules():
+        raise UsageError("no library for browsers is here: portproof setup")
+    runtimes = write_site(Bundle.open(path), folder)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    say(f"{folder}: {size / 1e6:.0f} MB, for {', '.join(runtimes)}")
+    say("Put it on any web server, by https where WebGPU counts, and open it in any browser.")
+    note(f"to try it here: python -m http.server --directory {folder}")
 
 
 def _exit_status(of_devices: Sequence[int]) -> int:

@@ -25,6 +25,15 @@ TRIES = 2
 MAX_LINE, _MAX_WORDS = 1 << 16, 2000
 
 
+def answer_of(line: bytes) -> Answer | Refusal:
+    """What a device says of a task. Raises ProtocolError where it is no answer, or too long."""
+    if len(line) > MAX_LINE:
+        raise ProtocolError("its line is too long")
+    answer = read_answer(line.decode(errors="replace"))
+    words = "error" if isinstance(answer, Refusal) else "note"
+    return answer.model_copy(update={words: getattr(answer, words)[:_MAX_WORDS]})
+
+
 @dataclass
 class Task:
     """One request that a device is asked for.
@@ -140,11 +149,7 @@ class Device:
     def answered(self, task: Task, content: bytes) -> None:
         """Take an answer: a line, and the outputs behind it. Raises ProtocolError."""
         line, _, outputs = content.partition(b"\n")
-        if len(line) > MAX_LINE:
-            raise ProtocolError("its line is too long")
-        answer = read_answer(line.decode(errors="replace"))
-        words = "error" if isinstance(answer, Refusal) else "note"
-        answer = answer.model_copy(update={words: getattr(answer, words)[:_MAX_WORDS]})
+        answer = answer_of(line)
         with self._changed:
             task.answer = answer, outputs
             self._last_seen = time.monotonic()

@@ -1,6 +1,6 @@
 """The runtimes of a browser, on a device: those of the Chromium here, elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from portproof.runtimes.runner import Runner
 from portproof.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
-    from portproof.devices.device import Device
     from portproof.sandbox.sandbox import Sandbox
 
 # What a page says of itself where it has no WebGPU; see page/device.mjs.
@@ -34,10 +33,10 @@ class DeviceRuntime(Runtime):
     """A runtime on a device, which is its runner.
 
     Attributes:
-        device: The device.
+        device: The device, or what it computed by itself.
     """
 
-    device: "Device | None" = None
+    device: Runner | None = None
 
     def missing(self) -> str:
         """Nothing: the device has what the server gives it."""
@@ -53,9 +52,15 @@ class DeviceRuntime(Runtime):
         return self.device
 
 
-def device_runtimes(device: "Device") -> list[DeviceRuntime]:
-    """The runtimes of a device, of which the libraries are here."""
-    return [_on(device, r) for r in chromium.RUNTIMES if _packages(r).is_here]
+def device_runtimes(device: Runner | None, names: Collection[str] = ()) -> list[DeviceRuntime]:
+    """The runtimes of a device: those of some names, or all of which the libraries are here.
+
+    Without a device they are told what they would be asked, and run nothing.
+    """
+    chosen = [
+        r for r in chromium.RUNTIMES if (_name(r) in names if names else _packages(r).is_here)
+    ]
+    return [_on(device, runtime) for runtime in chosen]
 
 
 def lacking() -> list[str]:
@@ -86,7 +91,7 @@ def _name(runtime: Runtime) -> str:
     return runtime.name.replace("-chromium-", "-browser-")
 
 
-def _on(device: "Device", runtime: Runtime) -> DeviceRuntime:
+def _on(device: Runner | None, runtime: Runtime) -> DeviceRuntime:
     own = {field.name: getattr(runtime, field.name) for field in fields(Runtime)}
     own |= {
         "name": _name(runtime),

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import re
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +13,11 @@ from aiohttp import web
 from portproof.bundle import atomic
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
-from portproof.bundle.report import Cell, Environment, Report
+from portproof.bundle.report import Cell, Report
 from portproof.devices import runtimes
 from portproof.devices.device import Device
+from portproof.devices.naming import named, unused
+from portproof.devices.reports import of_device
 from portproof.devices.server import DeviceServer
 from portproof.reporting.shipping import not_to_text
 from portproof.reporting.summary import counts_text, deciding, overall
@@ -94,7 +95,7 @@ class DeviceService:
 
     def _begun(self, agent: str, versions: dict[str, str]) -> Device:
         there = {path.stem for path in (self.bundle.path / REPORTS).glob("*.json")}
-        name = _unused(_named(agent), {*self._sessions, *there})
+        name = unused(named(agent), {*self._sessions, *there})
         device = Device(name, agent, versions, self.limit, self.patience)
         device.versions = {**versions, **runtimes.versions()}
         self._sessions[name] = session = _Session(device)
@@ -117,18 +118,7 @@ class DeviceService:
         if device.closed:
             self.unfinished.append(device.name)
             return
-        environment = Environment(
-            host=device.name,
-            device=device.identity,
-            platform=device.agent,
-            processor="",
-            python="",
-            portproof=report.environment.portproof,
-            runtimes=report.environment.runtimes,
-        )
-        # What was asked of it, and it did not stay for.
-        update = {"environment": environment, "requested": tuple(report.absent)}
-        session.report = report = report.model_copy(update=update).finished()
+        session.report = report = of_device(report, device.name, device.identity, device.agent)
         device.finish()
         file = self.bundle.path / REPORTS / f"{device.name}.json"
         try:
@@ -178,34 +168,3 @@ async def _start(runner: web.AppRunner, host: str, port: int) -> str:
     bound = runner.addresses[0][1]
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{bound}"
-
-
-# What a browser says that it is, and the words for it; the first that fits.
-_SYSTEMS = (
-    (r"iPhone", "iphone"),
-    (r"iPad", "ipad"),
-    (r"Android", "android"),
-    (r"Macintosh", "mac"),
-    (r"Windows", "windows"),
-    (r"Linux", "linux"),
-)
-_BROWSERS = (
-    (r"Edg\w*/(\d+)", "edge"),
-    (r"(?:Firefox|FxiOS)/(\d+)", "firefox"),
-    (r"(?:Chrom\w*|CriOS)/(\d+)", "chrome"),
-    (r"Version/(\d+).* Safari/", "safari"),
-)
-
-
-def _named(agent: str) -> str:
-    """A name for a device by its browser's words: `iphone-safari-18`."""
-    system = next((name for pattern, name in _SYSTEMS if re.search(pattern, agent)), "device")
-    for pattern, name in _BROWSERS:
-        if match := re.search(pattern, agent):
-            return f"{system}-{name}-{match[1]}"
-    return system
-
-
-def _unused(name: str, known: Collection[str]) -> str:
-    numbers = (f"{name}-{n}" for n in range(2, len(known) + 3))
-    return name if name not in known else next(other for other in numbers if other not in known)

@@ -165,7 +165,7 @@ class TrialRun:
             inputs = in_group(arrays, "inputs")
             result = ask(trial, inputs, self.runner, largest=2 * size + _ANSWER_BYTES)
             if not self.seconds:
-                self._opening = time.monotonic() - started - result.seconds
+                self._opening = max(0.0, time.monotonic() - started - result.seconds)
             if result.lacks:
                 return all_outputs("unsupported", lack_text(trial, result.lacks), result.lacks)
             if result.late:

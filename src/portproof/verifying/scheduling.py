@@ -51,7 +51,7 @@ def run_cells(
     limits: Limits | None = None,
     total_limit: float | None = None,
     strict: bool = False,
-    edge: bool = False,
+    edge_share: float = EDGE_SHARE,
     targets: Mapping[str, Sequence[str]] | None = None,
     floors: Mapping[str, Mapping[str, Floor]] | None = None,
     sandbox: Sandbox | None = None,
@@ -62,7 +62,7 @@ def run_cells(
 
     Runtimes with the same command share one process, started once; one process more is at work
     than there are cores, those that take longest first. What decides is run in all of them before
-    any edge case, which then may take `EDGE_SHARE` of the time, the fastest runtimes first. Ctrl-C
+    any edge case, which then may take a share of the time, the fastest runtimes first. Ctrl-C
     ends all processes at once, and gives the report so far: a whole one if only edge cases are
     missing.
 
@@ -76,7 +76,8 @@ def run_cells(
         total_limit: Seconds for all of it, after which what is left is `failed`; None: in
             proportion to what there is to run, and none where all edge cases are.
         strict: Whether edge cases count for the exit status, so that all are run.
-        edge: Whether to run all edge cases, however long they take.
+        edge_share: Of the time that what decides took, the share that edge cases may take; 0: none
+            are run, infinite: all are.
         targets: By model, the runtimes that it ships to.
         floors: By model and variant, the floors that are not the default ones.
         sandbox: Where the runners are kept; None: they have all rights of this process.
@@ -91,7 +92,8 @@ def run_cells(
     limits = limits or Limits()
     number = sum(1 for runtime in runtimes for _ in trials(list(bundles), runtime))
     usual = max(MIN_TOTAL, TRIAL_SECONDS * number, MIN_CALLS * limits.request)
-    seconds = total_limit or (math.inf if edge or strict else usual)
+    edge_share = math.inf if strict else edge_share
+    seconds = total_limit or (math.inf if edge_share == math.inf else usual)
     limits = replace(limits, until=time.monotonic() + seconds)
     short = {bundle.manifest.model: shortcomings_of(bundle) for bundle in bundles}
     workers = [
@@ -99,7 +101,7 @@ def run_cells(
         for group in _groups(runtimes)
     ]
     schedule = _Schedule(workers, on_cell, on_runtime)
-    interrupted = schedule.run(math.inf if edge or strict else EDGE_SHARE, strict=strict)
+    interrupted = schedule.run(edge_share, strict=strict)
     manifests = [bundle.manifest for bundle in bundles]
     return Report(
         bundle=digests,

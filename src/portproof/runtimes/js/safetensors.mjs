@@ -30,9 +30,9 @@ export function parse(bytes) {
   return tensors;
 }
 
-/** {name: {dtype, shape, data}} -> bytes. */
-export function serialize(tensors) {
-  const header = {};
+/** {name: {dtype, shape, data}} -> bytes; `metadata` is {name: text}. */
+export function serialize(tensors, metadata) {
+  const header = metadata ? { __metadata__: metadata } : {};
   let offset = 0;
   for (const [name, { dtype, shape: said, data }] of Object.entries(tensors)) {
     // A backend may give other values than the shape that it says has room for: how many there are
