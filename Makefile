@@ -18,8 +18,9 @@ SETUP_CODE := $(wildcard $(RUNNERS)/*.py $(RUNNERS)/environments/*.py $(RUNNERS)
 # A real registry, for the tests of publishing to one: Debian's, unpacked, where there is apt.
 REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-registry)
 
-# Another browser than Chromium, for the tests of devices: Debian's, unpacked with what it needs.
+# Another browser than Chromium, for the tests of devices; and a server of ssh, for those of hosts.
 FIREFOX := $(if $(shell command -v apt-get),.venv/firefox/usr/lib/firefox-esr/firefox-esr)
+SSHD := $(if $(shell command -v apt-get),.venv/openssh/usr/sbin/sshd)
 
 # What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -56,10 +57,10 @@ publish: verify
 		portproof publish artifacts/$$model "$(TO)" $(if $(KEY),--sign-key $(KEY)) || exit; done
 
 # Every format and every runtime at least once, in minutes. `make test-all` runs the slow ones too.
-test: verify $(REGISTRY) $(FIREFOX)
+test: verify $(REGISTRY) $(FIREFOX) $(SSHD)
 	pytest -m "not slow"
 
-test-slow: verify $(REGISTRY) $(FIREFOX)
+test-slow: verify $(REGISTRY) $(FIREFOX) $(SSHD)
 	pytest -m slow
 
 test-all: test test-slow
@@ -126,22 +127,25 @@ lint: .venv/installed
 	portproof setup
 	@touch $@
 
+# Packages of Debian's, unpacked into a folder with what they need and is not here.
+unpacked = mkdir -p $(1) && cd $(1) && { apt-get -q update || true; } && \
+	apt-get -q download $$(apt-get install -qq -s --reinstall --no-install-recommends $(2) | \
+		sed -n 's/^Inst \([^ ]*\) .*/\1/p') && \
+	for package in *.deb; do dpkg-deb -x "$$package" . && rm "$$package"; done
+
 .venv/registry/usr/bin/docker-registry: | .venv/installed
-	mkdir -p .venv/registry
-	cd .venv/registry && { apt-get download -q docker-registry || \
-		{ apt-get update -q && apt-get download -q docker-registry; }; } && \
-		dpkg-deb -x docker-registry_*.deb .
+	$(call unpacked,.venv/registry,docker-registry)
 
 .venv/firefox/usr/lib/firefox-esr/firefox-esr: | .venv/installed
-	mkdir -p .venv/firefox
-	cd .venv/firefox && { apt-get -q update || true; } && \
-		apt-get -q download $$(apt-get install -qq -s --reinstall --no-install-recommends firefox-esr | sed -n 's/^Inst \([^ ]*\) .*/\1/p') && \
-		for package in *.deb; do dpkg-deb -x "$$package" . && rm "$$package"; done
+	$(call unpacked,.venv/firefox,firefox-esr)
+
+.venv/openssh/usr/sbin/sshd: | .venv/installed
+	$(call unpacked,.venv/openssh,openssh-server)
 
 # The development environment, and each runtime's own.
 lock: .venv/installed
 	uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --group dev \
-		--extra onnx --extra plots --extra publish --extra s3 --extra serve --extra tensorflow pyproject.toml -o requirements.lock
+		--extra dask --extra onnx --extra plots --extra publish --extra s3 --extra serve --extra tensorflow pyproject.toml -o requirements.lock
 	python -m tests.helpers.locks
 
 clean:

@@ -151,6 +151,8 @@ def verify(
     *bundles: str | Path,
     runtimes: Sequence[str] | None = None,
     serving: Sequence[str] | None = None,
+    on: Sequence[str] | None = None,
+    scheduler: str = "",
     time_limit: float = 120.0,
     memory_limit: float = 8.0,
     total_limit: float | None = None,
@@ -176,6 +178,10 @@ def verify(
         runtimes: Names of the only runtimes to use, at a version where there is one in the name
             (`"litert@1.4.0"`); None: all. One that is named is set up where it is not here.
         serving: URLs of the models in running TensorFlow Servings, `http://...` or `grpc://...`.
+        on: Machines to run on instead of this one, as ssh takes them (`"user@board"`); each needs
+            Portproof and the runtimes. The report has each machine's cells by its name.
+        scheduler: The address of a Dask scheduler, whose workers (`portproof worker`) run all of it
+            instead of this machine.
         time_limit: Seconds for one call of a model, after which the runtime is ended and its cell
             is `failed`.
         memory_limit: GiB for a runtime and all that it starts, with the same consequence.
@@ -207,6 +213,8 @@ def verify(
     options = VerifyOptions(
         runtimes=tuple(runtimes or ()),
         servers=tuple(serving or ()),
+        hosts=tuple(on or ()),
+        scheduler=scheduler,
         limits=Limits(request=time_limit, memory=memory_limit),
         total_limit=total_limit,
         strict=strict,

@@ -223,6 +223,13 @@ def verify(
     bundles: BundlesOrAddresses = None,
     runtime: Runtimes = None,
     serving: Servers = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(help="Run there, not here: a machine as ssh takes it; repeatable."),
+    ] = None,
+    scheduler: Annotated[
+        str, typer.Option(help="Have a Dask scheduler's workers run it: tcp://... or tls://...")
+    ] = "",
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
     time_limit: Annotated[
         float, typer.Option(min=1, help="Seconds for one call of a model.")
@@ -270,6 +277,8 @@ def verify(
     options = VerifyOptions(
         runtimes=tuple(runtime or ()),
         servers=tuple(serving or ()),
+        hosts=tuple(on or ()),
+        scheduler=scheduler,
         limits=Limits(request=time_limit, memory=memory_limit),
         total_limit=total_limit,
         strict=strict,
@@ -534,6 +543,44 @@ def serve(
         write_static(bundle, static)
         return
     raise typer.Exit(serve_devices(bundle, host, port, time_limit, until))
+
+
+@app.command()
+def worker(
+    scheduler: Annotated[str, typer.Argument(help="The scheduler: tcp://... or tls://...")],
+    name: Annotated[str, typer.Option(help="The name of this host in reports.")] = "",
+    threads: Annotated[
+        int, typer.Option(min=0, help="Tasks at a time; 0: as many as there are cores.")
+    ] = 0,
+    memory: Annotated[
+        float, typer.Option(min=0, help="GiB for all tasks together; 0: most of what is here.")
+    ] = 0,
+) -> None:
+    """Run what `portproof verify --scheduler` gives out, with the runtimes that are here.
+
+    The scheduler is Dask's (`dask scheduler`). Whoever reaches it can run code here: docs/fleet.md.
+    """
+    try:
+        from portproof.workers.worker import serve_tasks
+    except ImportError as error:
+        raise UsageError(f"{error.name} is not installed: pip install 'portproof[dask]'") from None
+
+    serve_tasks(scheduler, name, threads, memory)
+
+
+@app.command(hidden=True)
+def runner(
+    name: Annotated[
+        str, typer.Argument(help="The runtime; without one, describe this machine.")
+    ] = "",
+    time_limit: Annotated[float, typer.Option(min=1)] = 120.0,
+    memory_limit: Annotated[float, typer.Option(min=0.1)] = 8.0,
+) -> None:
+    """Answer the requests of `portproof verify --on` from another machine."""
+    from portproof.runtimes.process import Limits
+    from portproof.runtimes.remote import main as answer
+
+    answer(name, Limits(request=time_limit, memory=memory_limit))
 
 
 @app.command()

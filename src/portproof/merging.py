@@ -10,7 +10,7 @@ from portproof.bundle.report import Report
 from portproof.bundle.report_files import read_report
 from portproof.bundle.text import printable
 from portproof.devices import answers
-from portproof.reporting.files import write_merged
+from portproof.reporting.files import write_beside_bundles
 
 
 def merge_reports(paths: Sequence[Path]) -> Report:
@@ -21,7 +21,8 @@ def merge_reports(paths: Sequence[Path]) -> Report:
         if report := _report_of(path, bundles):
             reports[str(path)] = report
     report = merged(reports)
-    return report.model_copy(update={"unwritten": write_merged(report, list(bundles.values()))})
+    unwritten = write_beside_bundles(report, list(bundles.values()), keep_others=False)
+    return report.model_copy(update={"unwritten": unwritten})
 
 
 def _is_bundle(path: Path) -> bool:

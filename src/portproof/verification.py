@@ -5,12 +5,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import BundleError, PortproofError, UsageError, described
 from portproof.bundle.manifest import is_training
+from portproof.bundle.merging import merged
 from portproof.bundle.report import Report
 from portproof.bundle.text import printable
 from portproof.comparing.floors import Floor
@@ -21,6 +23,7 @@ from portproof.runtimes.listing import runtime_states
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.setup import set_up_named
+from portproof.runtimes.ssh import connect
 from portproof.runtimes.table import select
 from portproof.sandbox.sandbox import Sandbox, obstacle, run_module, sandbox
 from portproof.verifying.first_look import check_ops
@@ -42,6 +45,8 @@ class VerifyOptions:
         every_version: Whether to use all that are here at every version that was set up too.
         formats: The full names of the only formats to run; empty: all.
         servers: URLs of running TensorFlow Servings.
+        hosts: Machines to run on instead of this one, as ssh takes them.
+        scheduler: The address of a Dask scheduler, whose workers run all of it; empty: none.
         limits: What each runtime may use.
         total_limit: Seconds for all of it; None: in proportion to what there is to run.
         strict: Whether edge cases count for the exit status.
@@ -57,6 +62,8 @@ class VerifyOptions:
     every_version: bool = False
     formats: Sequence[str] = ()
     servers: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    scheduler: str = ""
     limits: Limits = field(default_factory=Limits)
     total_limit: float | None = None
     strict: bool = False
@@ -91,6 +98,10 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
     """
     if options.key and not all(is_address(name) for name in names):
         raise UsageError("--key is for what was published: give its address, such as s3://...")
+    if options.hosts and options.scheduler:
+        raise UsageError("--on and --scheduler are two ways to run elsewhere: give one.")
+    if options.servers and (options.hosts or options.scheduler):
+        raise UsageError("--serving is asked from here: leave out --on and --scheduler.")
     if options.servers and len(names) != 1:
         raise UsageError("--serving is the URL of one model: name the bundle that it serves.")
     chosen = list(options.runtimes)
@@ -101,15 +112,14 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
         missing = "" if options.trust else obstacle()
         confined = None if options.trust or missing else stack.enter_context(sandbox())
         opening = _Opening(options, stack, confined, missing, callbacks.log)
-        bundles, refused = opening.all(names)
+        opened, refused = opening.all(names)
+        bundles = list(opened.values())
         # A server that was named is requested too, though it excludes no other runtime.
         served = [runtime.name for runtime in runtimes if "serving" in runtime.options]
         requested = list(dict.fromkeys([*options.runtimes, *served]))
-        report = run_cells(
+        run = partial(
+            run_cells,
             bundles,
-            set_up_named(runtimes, requested, callbacks.log) if bundles else runtimes,
-            requested=requested,
-            refused=refused,
             unknown_formats={}
             if options.runtimes or options.formats
             else _unknown_formats(bundles, runtimes),
@@ -123,8 +133,56 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
             on_cell=callbacks.cell,
             on_runtime=callbacks.runtime,
         )
-        report = report.model_copy(update={"unvouched": tuple(opening.unvouched)})
-        return report.model_copy(update={"unwritten": write_beside_bundles(report, bundles)})
+        elsewhere = bool((options.hosts or options.scheduler) and bundles)
+        if elsewhere and options.hosts:
+            hosts = [connect(address) for address in options.hosts]
+            report = merged({h.address: h.report(run(h.runtimes(runtimes))) for h in hosts})
+        elif elsewhere:
+            report = _by_workers(opened, runtimes, options, callbacks, refused)
+        else:
+            report = run(set_up_named(runtimes, requested, callbacks.log) if bundles else runtimes)
+        update = {
+            "refused": refused,
+            "requested": tuple(requested),
+            "unvouched": tuple(opening.unvouched),
+        }
+        report = report.model_copy(update=update).finished()
+        unwritten = write_beside_bundles(report, bundles, keep_others=not elsewhere)
+        return report.model_copy(update={"unwritten": unwritten})
+
+
+def _by_workers(
+    bundles: Mapping[str, Bundle],
+    runtimes: Sequence[Runtime],
+    options: VerifyOptions,
+    callbacks: Callbacks,
+    refused: dict[str, str],
+) -> Report:
+    """Have the workers of a Dask scheduler run all of it; adds the bundles that they refuse."""
+    try:
+        from portproof.workers.task import Options
+        from portproof.workers.verifying import verify_on_workers
+    except ImportError as error:
+        raise UsageError(f"{error.name} is not installed: pip install 'portproof[dask]'") from None
+    results = verify_on_workers(
+        options.scheduler,
+        bundles,
+        runtimes,
+        Options(
+            formats=options.formats,
+            request=options.limits.request,
+            memory=options.limits.memory,
+            strict=options.strict,
+            edge_share=math.inf if options.edge else EDGE_SHARE,
+            targets=options.targets,
+            floors=options.floors,
+            trust=options.trust,
+        ),
+        callbacks.cell,
+        callbacks.runtime,
+    )
+    refused |= results.refused
+    return merged(results.reports) if results.reports else run_cells([], [])
 
 
 def _narrowed(runtimes: Sequence[Runtime], formats: Sequence[str]) -> Sequence[Runtime]:
@@ -155,16 +213,16 @@ class _Opening:
     log: Log
     unvouched: list[str] = field(default_factory=list)
 
-    def all(self, names: Sequence[str]) -> tuple[list[Bundle], dict[str, str]]:
-        """The bundles, and by name why one is refused."""
-        bundles: list[Bundle] = []
+    def all(self, names: Sequence[str]) -> tuple[dict[str, Bundle], dict[str, str]]:
+        """By name the bundles, and why one is refused."""
+        bundles: dict[str, Bundle] = {}
         refused: dict[str, str] = {}
         for name in names:
             try:
                 bundle = self._fetched(name) if is_address(name) else self._opened(name)
                 if is_address(name):
-                    _check_model(bundle, bundles)
-                bundles.append(bundle)
+                    _check_model(bundle, list(bundles.values()))
+                bundles[name] = bundle
             # A server that is not there, a full disk, a link to itself: the others are verified.
             except (BundleError, OSError, RuntimeError) as error:
                 refused[printable(name)] = _told(name, error)

@@ -353,6 +353,6 @@ def test_an_empty_report_is_printed_as_not_proven() -> None:
 
 
 def _environment() -> Any:
-    from portproof.verifying.host import environment
+    from portproof.runtimes.host import environment
 
     return environment({}, NO_SANDBOX)

@@ -118,6 +118,8 @@ class _Replay:
     versions: dict[str, str]
     peak_memory: int = field(default=0, init=False)
 
+    def start_if_needed(self) -> None: ...
+
     def compute(
         self, request: Request, inputs: Arrays, largest: float = math.inf
     ) -> tuple[Answer | Refusal, Arrays]:

@@ -157,6 +157,9 @@ class Device:
 
     # What the verifier calls, as of any runner.
 
+    def start_if_needed(self) -> None:
+        """Nothing: its versions are what its page says."""
+
     def compute(
         self, request: Request, inputs: Arrays, largest: float = math.inf
     ) -> tuple[Answer | Refusal, Arrays]:

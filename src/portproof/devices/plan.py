@@ -89,6 +89,8 @@ class _Recorder:
     versions: dict[str, str] = field(default_factory=dict)
     peak_memory: int = 0
 
+    def start_if_needed(self) -> None: ...
+
     def compute(
         self,
         request: Request,

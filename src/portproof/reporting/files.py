@@ -18,8 +18,15 @@ from portproof.reporting.changes import Comparison
 from portproof.reporting.page import render_page
 
 
-def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str, str]:
+def write_beside_bundles(
+    report: Report, bundles: Sequence[Bundle], *, keep_others: bool = True
+) -> dict[str, str]:
     """Write `report.json`, `report.html` and the card of each bundle.
+
+    Args:
+        report: The report.
+        bundles: The bundles.
+        keep_others: Whether what the bundle's report has of other runtimes stays in it.
 
     Returns, by path, why a file could not be written: a bundle may be read-only.
     """
@@ -28,16 +35,10 @@ def write_beside_bundles(report: Report, bundles: Sequence[Bundle]) -> dict[str,
         if Path(name, MANIFEST).is_file():
             _replace_report(Path(name), report.of_refused(name, reason), unwritten)
     for bundle in bundles:
-        part = _with_kept_cells(bundle, report.of_model(bundle.manifest.model))
+        part = report.of_model(bundle.manifest.model)
+        if keep_others:
+            part = _with_kept_cells(bundle, part)
         _write_beside(bundle, part, unwritten)
-    return unwritten
-
-
-def write_merged(report: Report, bundles: Sequence[Bundle]) -> dict[str, str]:
-    """Write a report of several hosts beside its bundles, as `write_beside_bundles` does."""
-    unwritten: dict[str, str] = {}
-    for bundle in bundles:
-        _write_beside(bundle, report.of_model(bundle.manifest.model), unwritten)
     return unwritten
 
 

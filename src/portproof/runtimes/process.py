@@ -119,8 +119,7 @@ class RunnerProcess:
         line = request.model_copy(update={"size": len(content)}).to_line()
         outputs: Arrays = {}
         try:
-            if self._process is None:
-                self._start()
+            self.start_if_needed()
             assert self._process is not None
             seconds = self._limits.left(self._limits.request)
             self._process.send(line.encode(), content, seconds)
@@ -138,7 +137,27 @@ class RunnerProcess:
             self.stop()
         return answer, outputs
 
-    def _start(self) -> None:
+    def start_if_needed(self) -> None:
+        """Start the process, unless it runs. Raises RunnerError."""
+        if self._process is None:
+            try:
+                self.start()
+            except ProtocolError as error:
+                self.stop()
+                raise RunnerError(str(error)) from None
+            except RunnerError:
+                self.stop()
+                raise
+
+    def exchange(self, line: bytes, content: bytes) -> str:
+        """Send something that is no request, and return the line that answers it."""
+        assert self._process is not None
+        seconds = self._limits.left(self._limits.request)
+        self._process.send(line, content, seconds)
+        return self._process.line(seconds)
+
+    def start(self) -> None:
+        """Start the process, and learn its versions. Raises RunnerError and ProtocolError."""
         if self._closed:
             raise RunnerError("stopped")
         try:

@@ -15,6 +15,9 @@ class Runner(Protocol):
 
     versions: dict[str, str]
 
+    def start_if_needed(self) -> None:
+        """Start what computes, so that its versions are known. Raises RunnerError."""
+
     def compute(
         self, request: Request, inputs: Arrays, largest: float = ...
     ) -> tuple[Answer | Refusal, Arrays]:

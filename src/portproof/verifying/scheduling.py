@@ -16,13 +16,13 @@ from portproof.bundle.errors import UsageError
 from portproof.bundle.manifest import Manifest
 from portproof.bundle.report import NO_SANDBOX, Cell, NotRun, Performance, Report
 from portproof.comparing.floors import Floor
+from portproof.runtimes.host import environment
 from portproof.runtimes.process import Limits
 from portproof.runtimes.runner import Runner
 from portproof.runtimes.runtime import Runtime
 from portproof.sandbox.sandbox import Sandbox
 from portproof.verifying.cells import Budget, TrialRun, absent_cells
 from portproof.verifying.curves import curves_of
-from portproof.verifying.host import environment
 from portproof.verifying.shortcomings import shortcomings_of
 from portproof.verifying.timing import QUICK, measure_performance
 from portproof.verifying.trial import trials
@@ -46,7 +46,6 @@ def run_cells(
     runtimes: Sequence[Runtime],
     *,
     requested: Sequence[str] = (),
-    refused: Mapping[str, str] | None = None,
     unknown_formats: Mapping[str, list[str]] | None = None,
     limits: Limits | None = None,
     total_limit: float | None = None,
@@ -70,7 +69,6 @@ def run_cells(
         bundles: The bundles, each of another model.
         runtimes: The runtimes.
         requested: The runtimes that the person named, by name or by a server's URL.
-        refused: Goes into the report as it is.
         unknown_formats: Goes into the report as it is.
         limits: What each process may use.
         total_limit: Seconds for all of it, after which what is left is `failed`; None: in
@@ -106,7 +104,6 @@ def run_cells(
     return Report(
         bundle=digests,
         held_to={m.model: m.held_to.runtime for m in manifests if m.held_to},
-        refused=dict(refused or {}),
         left_out={
             manifest.model: {entry.format: entry.reason for entry in manifest.left_out}
             for manifest in manifests

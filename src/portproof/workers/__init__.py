@@ -1,0 +1,1 @@
+"""Verification on other machines, by Dask: a task is one bundle in one runtime."""

@@ -1,0 +1,287 @@
+"""Bundles -> a report of each host that ran some of it, by the workers of a Dask scheduler."""
+
+import hashlib
+import logging
+import math
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from distributed import Client, KilledWorker, Variable, wait
+
+from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import UsageError, described
+from portproof.bundle.report import Report
+from portproof.publishing.stores import is_address
+from portproof.runtimes.runtime import Runtime
+from portproof.verifying.scheduling import OnCell, OnRuntime, run_cells
+from portproof.workers.bundles import BundleSource, packed
+from portproof.workers.task import Options, Outcome, run_task
+from portproof.workers.worker import MEMORY, RUNTIME
+
+# Seconds that a scheduler, or the last worker with a runtime, is waited for that went away.
+PATIENCE = 120.0
+_POLL = 1.0
+# Tasks that a worker has beside those that it runs: it loses no more when it dies.
+_AHEAD = 1
+# GiB that a task counts for: a runner, and its artifact read, unpacked and computed with.
+_RUNNER, _TIMES = 1.0, 4.0
+
+
+@dataclass
+class WorkerResults:
+    """What the workers gave.
+
+    Attributes:
+        reports: By host and task, the reports.
+        refused: By a bundle's path, why a worker refused it.
+    """
+
+    reports: dict[str, Report] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Task:
+    """A bundle in a runtime.
+
+    Attributes:
+        path: The bundle's path or address.
+        bundle: The bundle.
+        runtime: The runtime.
+        key: Its name among the tasks.
+        memory: How many GiB it counts for.
+        unseen_since: Since when no worker has what it takes; 0: one has.
+    """
+
+    path: str
+    bundle: Bundle
+    runtime: Runtime
+    key: str
+    memory: float
+    unseen_since: float = 0.0
+
+
+def verify_on_workers(
+    scheduler: str,
+    bundles: Mapping[str, Bundle],
+    runtimes: Sequence[Runtime],
+    options: Options,
+    on_cell: OnCell = lambda _: None,
+    on_runtime: OnRuntime = lambda _, __: None,
+) -> WorkerResults:
+    """Have every bundle run in every runtime that a worker has.
+
+    What no worker has is `absent` at once. What a worker was lost with goes to another one; what
+    none came back for is `absent`, with the reason.
+
+    Args:
+        scheduler: The scheduler's address.
+        bundles: By the path or address that the person named.
+        runtimes: The runtimes.
+        options: What goes with every task.
+        on_cell: Called with each cell, as the reports come in.
+        on_runtime: Called with each runtime of a report, and its cells.
+
+    Raises UsageError where there is no scheduler, or a bundle is too large for it.
+    """
+    with _Run(scheduler, bundles, options, on_cell, on_runtime) as run:
+        run.begin(runtimes)
+        run.work()
+    return run.results
+
+
+@dataclass
+class _Run:
+    """One run; its arguments are those of `verify_on_workers`."""
+
+    scheduler: str
+    bundles: Mapping[str, Bundle]
+    options: Options
+    on_cell: OnCell
+    on_runtime: OnRuntime
+    results: WorkerResults = field(default_factory=WorkerResults)
+    # What this run calls its tasks and variables.
+    _name: str = field(default_factory=lambda: f"portproof-{secrets.token_hex(4)}")
+    _client: Any = None
+    _waiting: deque[_Task] = field(default_factory=deque)
+    _running: dict[Any, _Task] = field(default_factory=dict)
+    _sources: dict[str, BundleSource] = field(default_factory=dict)
+    _sent: set[str] = field(default_factory=set)
+    _packed: dict[str, bytes] = field(default_factory=dict)
+
+    def __enter__(self) -> "_Run":
+        self._client = _client(self.scheduler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(Exception):  # the scheduler may be gone
+            for name in self._sent:
+                Variable(name, client=self._client).delete()
+        with suppress(Exception):
+            self._client.close(timeout=5)
+
+    def begin(self, runtimes: Sequence[Runtime]) -> None:
+        """Note what is to be done, and name what no worker has."""
+        workers = self._workers()
+        for path, bundle in self.bundles.items():
+            self._sources[path] = self._source(path, bundle)
+            names = {artifact.name for artifact in bundle.manifest.artifacts}
+            for runtime in runtimes:
+                if names.isdisjoint(runtime.formats):
+                    continue
+                size = max(a.size for a in bundle.manifest.artifacts if a.name in runtime.formats)
+                memory = _RUNNER + _TIMES * size / 2**30
+                key = f"{self._name}-{bundle.digest[:16]}-{runtime.name}"
+                task = _Task(path, bundle, runtime, key, memory)
+                if reason := _lacking(task, workers):
+                    self._absent(task, reason)
+                else:
+                    self._waiting.append(task)
+
+    def _source(self, path: str, bundle: Bundle) -> BundleSource:
+        if is_address(path):
+            return BundleSource(bundle.digest, address=path)
+        content = packed(bundle)
+        variable = f"{self._name}-{bundle.digest[:16]}"
+        self._packed[variable] = content
+        sha256 = hashlib.sha256(content).hexdigest()
+        return BundleSource(bundle.digest, variable=variable, sha256=sha256)
+
+    def work(self) -> None:
+        """Give tasks to workers, and take what they give, until all is done."""
+        while self._waiting or self._running:
+            if not (self._is_connected() or self._reconnected()):
+                for task in self._waiting:
+                    self._absent(task, "the scheduler went away")
+                return
+            workers = self._workers()
+            self._give_up(workers)
+            self._submit(workers)
+            for future in self._ended():
+                self._take(future, self._running.pop(future))
+
+    def _is_connected(self) -> bool:
+        lost = any(future.status in ("cancelled", "lost") for future in self._running)
+        return self._client.status == "running" and not lost
+
+    def _reconnected(self) -> bool:
+        """Look for the scheduler, who does not know any more what it was given."""
+        self._waiting.extendleft(self._running.values())
+        self._running.clear()
+        self._sent.clear()
+        with suppress(Exception):
+            self._client.close(timeout=1)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            with suppress(UsageError):
+                self._client = _client(self.scheduler)
+                return True
+            time.sleep(_POLL)
+        return False
+
+    def _workers(self) -> list[dict[str, Any]]:
+        with suppress(Exception):  # it just went away
+            found = self._client.scheduler_info(n_workers=-1)["workers"]
+            return [worker for worker in found.values() if MEMORY in worker["resources"]]
+        return []
+
+    def _give_up(self, workers: list[dict[str, Any]]) -> None:
+        """Name what no worker came back for."""
+        now = time.monotonic()
+        for task in [*self._waiting, *self._running.values()]:
+            reason = _lacking(task, workers)
+            if not reason:
+                task.unseen_since = 0.0
+            elif not task.unseen_since:
+                task.unseen_since = now
+            elif now - task.unseen_since > PATIENCE:
+                self._absent(task, f"{reason} any more")
+                if task in self._waiting:
+                    self._waiting.remove(task)
+                for future in [f for f, t in self._running.items() if t is task]:
+                    del self._running[future]
+                    future.cancel()
+
+    def _submit(self, workers: list[dict[str, Any]]) -> None:
+        """Give out as many tasks as workers run, and one more each."""
+        room = sum(worker["nthreads"] + _AHEAD for worker in workers) - len(self._running)
+        while room > 0 and self._waiting:
+            task = self._waiting.popleft()
+            if task.path in self.results.refused:
+                continue
+            source = self._sources[task.path]
+            if source.variable and source.variable not in self._sent:
+                Variable(source.variable, client=self._client).set(self._packed[source.variable])
+                self._sent.add(source.variable)
+            resources = {f"{RUNTIME}{task.runtime.name}": 1.0, MEMORY: task.memory}
+            future = self._client.submit(
+                run_task,
+                source,
+                task.runtime.name,
+                self.options,
+                key=f"{task.key}-{secrets.token_hex(3)}",
+                resources=resources,
+                pure=False,
+            )
+            self._running[future] = task
+            room -= 1
+
+    def _ended(self) -> list[Any]:
+        with suppress(TimeoutError), self._client.as_current():
+            wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED")
+        return [f for f in self._running if f.status in ("finished", "error")]
+
+    def _take(self, future: Any, task: _Task) -> None:
+        try:
+            outcome: Outcome = future.result()
+        except KilledWorker:
+            self._absent(task, "the workers that ran it were lost, one after the other")
+            return
+        except Exception as error:  # whatever goes wrong on another machine
+            self._absent(task, f"the worker could not run it: {described(error)}")
+            return
+        if outcome.kind == "refused":
+            self.results.refused[task.path] = f"{task.path}: {outcome.text}"
+        elif outcome.kind == "unable":
+            self._absent(task, outcome.text)
+        else:
+            report = Report.model_validate_json(outcome.text)
+            self._keep(task, report)
+            self.on_runtime(task.runtime.name, report.cells)
+
+    def _keep(self, task: _Task, report: Report) -> None:
+        self.results.reports[task.key] = report
+        for cell in report.cells:
+            self.on_cell(cell)
+
+    def _absent(self, task: _Task, reason: str) -> None:
+        absent = replace(task.runtime, obstacle=lambda: reason)
+        self._keep(task, run_cells([task.bundle], [absent], targets=self.options.targets))
+
+
+def _client(scheduler: str) -> Client:
+    """Raises UsageError where no scheduler answers."""
+    # What it says at length of each connection that is lost is told here in a line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        return Client(scheduler, timeout=15, set_as_default=False, name="portproof")
+    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
+        raise UsageError(
+            f"{scheduler} is no scheduler that answers ({described(error)}): start one with `dask "
+            "scheduler`, and workers with `portproof worker`."
+        ) from None
+
+
+def _lacking(task: _Task, workers: Sequence[dict[str, Any]]) -> str:
+    """Why no worker can run a task, or nothing."""
+    having = [w for w in workers if f"{RUNTIME}{task.runtime.name}" in w["resources"]]
+    if not having:
+        return "no worker has it"
+    if all(worker["resources"][MEMORY] < task.memory for worker in having):
+        return f"it counts for {math.ceil(task.memory)} GiB, and no worker has so many"
+    return ""
