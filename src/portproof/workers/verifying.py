@@ -1,7 +1,6 @@
 """Bundles -> a report of each host that ran some of it, by the workers of a Dask scheduler."""
 
 import hashlib
-import logging
 import math
 import secrets
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from distributed import Client, KilledWorker, Variable, wait
+from distributed.client import FuturesCancelledError
 
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError, described
@@ -19,6 +19,7 @@ from portproof.bundle.report import Report
 from portproof.publishing.stores import is_address
 from portproof.runtimes.runtime import Runtime
 from portproof.verifying.scheduling import OnCell, OnRuntime, run_cells
+from portproof.workers import hush
 from portproof.workers.bundles import BundleSource, packed
 from portproof.workers.task import Options, Outcome, run_task
 from portproof.workers.worker import MEMORY, RUNTIME
@@ -232,7 +233,7 @@ class _Run:
             room -= 1
 
     def _ended(self) -> list[Any]:
-        with suppress(TimeoutError), self._client.as_current():
+        with suppress(TimeoutError, FuturesCancelledError), self._client.as_current():
             wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED")
         return [f for f in self._running if f.status in ("finished", "error")]
 
@@ -266,8 +267,7 @@ class _Run:
 
 def _client(scheduler: str) -> Client:
     """Raises UsageError where no scheduler answers."""
-    # What it says at length of each connection that is lost is told here in a line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    hush()
     try:
         return Client(scheduler, timeout=15, set_as_default=False, name="portproof")
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:

@@ -1,7 +1,6 @@
 """`portproof worker`: takes tasks from a Dask scheduler, for the runtimes that are here."""
 
 import asyncio
-import logging
 import os
 
 import psutil
@@ -11,6 +10,7 @@ from portproof.bundle import temporary
 from portproof.bundle.errors import UsageError
 from portproof.reporting.printing import note
 from portproof.runtimes.listing import runtime_states
+from portproof.workers import hush
 
 # The names of resources: the runtimes, and GiB of memory.
 RUNTIME = "portproof:"
@@ -38,7 +38,7 @@ def serve_tasks(scheduler: str, name: str, threads: int, memory: float) -> None:
     threads = threads or os.cpu_count() or 1
     memory = memory or _SHARE * psutil.virtual_memory().total / 2**30
     resources = {f"{RUNTIME}{runtime}": float(threads) for runtime in here} | {MEMORY: memory}
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    hush()
     note(f"{len(here)} runtimes, {threads} tasks at a time, {memory:.0f} GiB for them")
     try:
         asyncio.run(_work(scheduler, threads, resources))

@@ -1,0 +1,238 @@
+"""`portproof verify --scheduler`: real Dask schedulers and workers on this machine."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+
+import portproof
+from portproof.bundle.bundle import MANIFEST, Bundle
+from portproof.bundle.errors import BundleError, UsageError
+from portproof.bundle.report import Report
+from portproof.bundle.report_files import read_report
+from portproof.runtimes.table import select
+from portproof.workers import bundles, verifying
+from portproof.workers.bundles import BundleSource, bundle_of
+from portproof.workers.worker import MEMORY, RUNTIME
+
+_PROGRAMS = Path(sys.executable).parent
+
+
+@dataclass
+class Cluster:
+    """A scheduler, and workers by their names."""
+
+    folder: Path
+    port: int
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def start(self, name: str, *options: str) -> None:
+        words = ["portproof", "worker", self.address, f"--name={name}", "--threads=1", *options]
+        if name == "scheduler":
+            words = ["dask", "scheduler", "--host=127.0.0.1", f"--port={self.port}"]
+            words.append("--no-dashboard")
+        with (self.folder / f"{name}.log").open("a") as log:
+            command = [str(_PROGRAMS / words[0]), *words[1:]]
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+        self.processes[name] = process
+
+    def wait_for(self, workers: int) -> None:
+        with Client(self.address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=60)
+
+    def kill(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait()
+
+
+@contextmanager
+def cluster(folder: Path, *workers: str) -> Iterator[Cluster]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found = Cluster(folder, probe.getsockname()[1])
+    found.start("scheduler")
+    for name in workers:
+        found.start(name)
+    try:
+        found.wait_for(len(workers))
+        yield found
+    finally:
+        for process in found.processes.values():
+            process.terminate()
+        for process in found.processes.values():
+            process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two workers, which tests leave alone."""
+    with cluster(tmp_path_factory.mktemp("dask"), "one", "two") as found:
+        yield found
+
+
+@pytest.fixture
+def bundle(quadratic_in: Callable[[str], Path], tmp_path: Path) -> Path:
+    return shutil.copytree(quadratic_in("tflite"), tmp_path / "quadratic")
+
+
+def verdicts(report: Report) -> dict[Any, str]:
+    return {
+        (c.artifact, c.runtime, c.output, c.regime): c.verdict
+        for c in report.cells
+        if c.regime != "edge"
+    }
+
+
+def test_two_workers_prove_it_by_their_names(two: Cluster, bundle: Path) -> None:
+    names = ["litert", "litert-reference", "openvino", "tensorflow"]
+    here = portproof.verify(bundle, runtimes=names)
+    there = portproof.verify(bundle, runtimes=names, scheduler=two.address)
+    assert there.exit_status == 0, there.failures
+    assert {cell.host for cell in there.cells} == {"one", "two"}
+    assert set(there.hosts) == {"one", "two"}
+    assert verdicts(there) == verdicts(here)
+    assert read_report(bundle / "report.json").cells == there.cells
+
+
+def test_what_no_worker_has_is_named_at_once(two: Cluster, bundle: Path) -> None:
+    started = time.monotonic()
+    report = portproof.verify(bundle, runtimes=["litert@1.2.3"], scheduler=two.address)
+    assert time.monotonic() - started < 20
+    assert {cell.verdict for cell in report.cells} == {"absent"}
+    assert "no worker has it" in report.cells[0].detail
+    assert report.exit_status == 3
+
+
+def test_a_bundle_that_was_changed_on_its_way_is_refused(
+    two: Cluster, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another one than the workers have already.
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    (bundle / MANIFEST).write_text(json.dumps({**manifest, "model": "other"}))
+    begin = verifying._Run.begin
+
+    def damaging(self: Any, runtimes: Any) -> None:
+        begin(self, runtimes)
+        self._packed = {name: content[:-1] + b"x" for name, content in self._packed.items()}
+
+    monkeypatch.setattr(verifying._Run, "begin", damaging)
+    report = portproof.verify(bundle, runtimes=["litert"], scheduler=two.address)
+    assert report.exit_status == 1
+    assert not report.cells
+    assert "was changed on its way" in report.refused[str(bundle)]
+
+
+def test_a_lost_workers_tasks_go_to_another(tmp_path: Path, bundle: Path) -> None:
+    names = ["litert", "litert-reference", "openvino", "tensorflow", "onnxruntime"]
+    with cluster(tmp_path, "one", "two") as found:
+        timer = threading.Timer(2.0, found.kill, ["one"])
+        timer.start()
+        report = portproof.verify(bundle, runtimes=names[:4], scheduler=found.address)
+        timer.join()
+    assert report.exit_status == 0, report.failures
+    assert len(verdicts(report)) == len([c for c in report.cells if c.regime != "edge"])
+
+
+def test_without_a_worker_left_it_is_absent_and_never_a_pass(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "PATIENCE", 3.0)
+    with cluster(tmp_path, "one") as found:
+        submit = verifying._Run._submit
+
+        def killing(self: Any, workers: Any) -> None:
+            submit(self, workers)
+            if found.processes["one"].poll() is None:
+                found.kill("one")
+
+        monkeypatch.setattr(verifying._Run, "_submit", killing)
+        report = portproof.verify(bundle, runtimes=["litert"], scheduler=found.address)
+    assert {cell.verdict for cell in report.cells} == {"absent"}
+    assert "no worker has it any more" in report.cells[0].detail
+    assert report.exit_status == 3
+
+
+def test_a_scheduler_that_comes_again_is_found(tmp_path: Path, bundle: Path) -> None:
+    names = ["litert", "litert-reference", "openvino", "tensorflow"]
+
+    def restart() -> None:
+        found.kill("scheduler")
+        found.start("scheduler")
+
+    with cluster(tmp_path, "one") as found:
+        timer = threading.Timer(3.0, restart)
+        timer.start()
+        report = portproof.verify(bundle, runtimes=names, scheduler=found.address)
+        timer.join()
+    assert report.exit_status == 0, report.failures
+    assert {cell.runtime for cell in report.cells} == set(names)
+
+
+def test_without_a_scheduler_it_is_one_line(bundle: Path) -> None:
+    with pytest.raises(UsageError, match=r"no scheduler that answers.*dask scheduler"):
+        portproof.verify(bundle, scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(UsageError, match="two ways to run elsewhere"):
+        portproof.verify(bundle, scheduler="tcp://127.0.0.1:1", on=["board"])
+
+
+def test_a_task_that_no_worker_has_the_memory_for_is_named(bundle: Path) -> None:
+    [litert] = select(["litert"], [])
+    task = verifying._Task("q", Bundle.open(bundle), litert, "key", 12.5)
+    small = {"resources": {f"{RUNTIME}litert": 1.0, MEMORY: 4.0}}
+    large = {"resources": {f"{RUNTIME}litert": 1.0, MEMORY: 16.0}}
+    other = {"resources": {f"{RUNTIME}openvino": 1.0, MEMORY: 16.0}}
+    assert verifying._lacking(task, [small, large]) == ""
+    assert "13 GiB" in verifying._lacking(task, [small, other])
+    assert "no worker has it" in verifying._lacking(task, [other])
+
+
+def test_a_bundle_is_fetched_once_and_checked(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = []
+
+    def fetch(source: BundleSource, folder: Path) -> None:
+        fetches.append(source)
+        shutil.copytree(bundle, folder)
+
+    monkeypatch.setattr(bundles, "_fetch", fetch)
+    monkeypatch.setattr(bundles, "_bundles", {})
+    source = BundleSource(Bundle.open(bundle).digest)
+    threads = [threading.Thread(target=bundle_of, args=(source,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fetches) == 1
+    with pytest.raises(BundleError, match="changed on its way"):
+        bundle_of(BundleSource("0" * 64))
+
+
+def test_a_large_bundle_is_to_be_published(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "SMALL", 1000)
+    with pytest.raises(UsageError, match="portproof publish"):
+        bundles.packed(Bundle.open(bundle))
+
+
+def test_a_worker_without_a_scheduler_is_one_line() -> None:
+    command = [str(_PROGRAMS / "portproof"), "worker", "http://127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is no scheduler that answers" in done.stderr
+    assert "Traceback" not in done.stderr
