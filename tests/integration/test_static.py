@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
@@ -30,6 +29,7 @@ from portproof.comparing.allowed import allowed
 from portproof.comparing.arrays import Expected, compare
 from portproof.comparing.judging import Allowance, judge
 from portproof.devices.static import write_site
+from tests.helpers.damaging import scale_weights
 from tests.helpers.programs import browser_variables, node_command
 
 
@@ -92,11 +92,7 @@ def test_a_damaged_artifact_is_wrong_on_the_page_and_in_the_report(
     site: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     [file] = (site / "artifact").rglob("*.onnx")
-    model = onnx.load(file)
-    weights = next(i for i in model.graph.initializer if i.data_type == onnx.TensorProto.FLOAT)
-    values = onnx.numpy_helper.to_array(weights)
-    weights.CopyFrom(onnx.numpy_helper.from_array(values * np.float32(1.01), weights.name))
-    onnx.save(model, file)
+    scale_weights(file)
     page = visited(site, tmp_path / "device.safetensors")
     assert "Not proven on this device" in page
     assert "times the rounding error allowed" in page

@@ -2,20 +2,14 @@
 
 import json
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client
 
 import portproof
 from portproof.bundle.bundle import MANIFEST, Bundle
@@ -26,57 +20,7 @@ from portproof.runtimes.table import select
 from portproof.workers import bundles, verifying
 from portproof.workers.bundles import BundleSource, bundle_of
 from portproof.workers.worker import MEMORY, RUNTIME
-
-_PROGRAMS = Path(sys.executable).parent
-
-
-@dataclass
-class Cluster:
-    """A scheduler, and workers by their names."""
-
-    folder: Path
-    port: int
-    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
-
-    @property
-    def address(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
-
-    def start(self, name: str, *options: str) -> None:
-        words = ["portproof", "worker", self.address, f"--name={name}", "--threads=1", *options]
-        if name == "scheduler":
-            words = ["dask", "scheduler", "--host=127.0.0.1", f"--port={self.port}"]
-            words.append("--no-dashboard")
-        with (self.folder / f"{name}.log").open("a") as log:
-            command = [str(_PROGRAMS / words[0]), *words[1:]]
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
-        self.processes[name] = process
-
-    def wait_for(self, workers: int) -> None:
-        with Client(self.address, timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=60)
-
-    def kill(self, name: str) -> None:
-        self.processes[name].send_signal(signal.SIGKILL)
-        self.processes[name].wait()
-
-
-@contextmanager
-def cluster(folder: Path, *workers: str) -> Iterator[Cluster]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found = Cluster(folder, probe.getsockname()[1])
-    found.start("scheduler")
-    for name in workers:
-        found.start(name)
-    try:
-        found.wait_for(len(workers))
-        yield found
-    finally:
-        for process in found.processes.values():
-            process.terminate()
-        for process in found.processes.values():
-            process.wait(30)
+from tests.helpers.dask_cluster import PROGRAMS, Cluster, cluster
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +175,7 @@ def test_a_large_bundle_is_to_be_published(bundle: Path, monkeypatch: pytest.Mon
 
 
 def test_a_worker_without_a_scheduler_is_one_line() -> None:
-    command = [str(_PROGRAMS / "portproof"), "worker", "http://127.0.0.1:1"]
+    command = [str(PROGRAMS / "portproof"), "worker", "http://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "is no scheduler that answers" in done.stderr
