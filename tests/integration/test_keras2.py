@@ -40,7 +40,14 @@ def model() -> Any:
     model = tf_keras.Model([tokens, image], outputs, name="two")
     model.compile("adam", loss=["mse", "mse"])
     model.fit([TOKENS, IMAGES], [np.ones((32, 3)), np.ones(32)], epochs=1, verbose=0)
+    # Training begins anywhere: the same weights every time, and variances above zero.
+    model.set_weights([_drawn(weight) for weight in model.weights])
     return model
+
+
+def _drawn(weight: Any) -> Any:
+    drawn = np.random.default_rng(weight.shape.num_elements()).normal(0, 0.4, weight.shape)
+    return np.abs(drawn) + 0.5 if "variance" in weight.name else drawn
 
 
 @pytest.mark.parametrize("file", ["two.h5", "two.keras", ""])
