@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import portproof
@@ -172,6 +173,26 @@ def test_a_large_bundle_is_to_be_published(bundle: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(bundles, "SMALL", 1000)
     with pytest.raises(UsageError, match="portproof publish"):
         bundles.packed(Bundle.open(bundle))
+
+
+def test_a_worker_ends_at_once_whatever_it_does(tmp_path: Path, bundle: Path) -> None:
+    """With a task, and without the scheduler: its process, its runners and its folder are gone."""
+    with cluster(tmp_path, "one") as found:
+        one = found.processes["one"]
+        options = {"runtimes": ["litert-reference"], "scheduler": found.address}
+        asked = threading.Thread(target=portproof.verify, args=(bundle,), kwargs=options)
+        asked.start()
+        worker = psutil.Process(one.pid)
+        while not (children := worker.children(recursive=True)):
+            time.sleep(0.02)
+        found.kill("scheduler")
+        one.terminate()
+        assert one.wait(10) == 0
+        _, alive = psutil.wait_procs(children, 10)
+        assert not alive
+        found.start("scheduler")
+        found.start("one")
+        asked.join()
 
 
 def test_a_worker_without_a_scheduler_is_one_line() -> None:

@@ -1,7 +1,9 @@
 """`portproof worker`: takes tasks from a Dask scheduler, for the runtimes that are here."""
 
 import asyncio
+import contextlib
 import os
+import signal
 
 import psutil
 from distributed import Worker
@@ -40,10 +42,22 @@ def serve_tasks(scheduler: str, name: str, threads: int, memory: float) -> None:
     resources = {f"{RUNTIME}{runtime}": float(threads) for runtime in here} | {MEMORY: memory}
     hush()
     note(f"{len(here)} runtimes, {threads} tasks at a time, {memory:.0f} GiB for them")
-    try:
-        asyncio.run(_work(scheduler, threads, resources))
-    except KeyboardInterrupt:
-        note("ended")
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _end)
+    asyncio.run(_work(scheduler, threads, resources))
+
+
+def _end(*_: object) -> None:
+    """End at once, with what was started: the scheduler gives the open tasks to another worker.
+
+    To close a Dask worker takes a scheduler that answers, and the end of its tasks.
+    """
+    note("ended")
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    temporary.remove(temporary.root())
+    os._exit(0)
 
 
 async def _work(scheduler: str, threads: int, resources: dict[str, float]) -> None:
