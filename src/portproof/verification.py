@@ -178,6 +178,7 @@ def _by_workers(
             floors=options.floors,
             trust=options.trust,
         ),
+        options.total_limit,
         callbacks.cell,
         callbacks.runtime,
     )

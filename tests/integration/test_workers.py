@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from distributed import Variable
 
 import portproof
 from portproof.bundle.bundle import MANIFEST, Bundle
@@ -19,7 +20,7 @@ from portproof.bundle.report import Report
 from portproof.bundle.report_files import read_report
 from portproof.runtimes.table import select
 from portproof.workers import bundles, verifying
-from portproof.workers.bundles import BundleSource, bundle_of
+from portproof.workers.bundles import BundleSource, BundleStore
 from portproof.workers.worker import MEMORY, RUNTIME
 from tests.helpers.dask_cluster import PROGRAMS, Cluster, cluster
 
@@ -70,13 +71,12 @@ def test_a_bundle_that_was_changed_on_its_way_is_refused(
     # Another one than the workers have already.
     manifest = json.loads((bundle / MANIFEST).read_text())
     (bundle / MANIFEST).write_text(json.dumps({**manifest, "model": "other"}))
-    begin = verifying._Run.begin
 
-    def damaging(self: Any, runtimes: Any) -> None:
-        begin(self, runtimes)
-        self._packed = {name: content[:-1] + b"x" for name, content in self._packed.items()}
+    class Damaging(Variable):
+        def set(self, value: bytes, **_: Any) -> None:
+            super().set(value[:-1] + b"x")
 
-    monkeypatch.setattr(verifying._Run, "begin", damaging)
+    monkeypatch.setattr(verifying, "Variable", Damaging)
     report = portproof.verify(bundle, runtimes=["litert"], scheduler=two.address)
     assert report.exit_status == 1
     assert not report.cells
@@ -157,22 +157,36 @@ def test_a_bundle_is_fetched_once_and_checked(
         shutil.copytree(bundle, folder)
 
     monkeypatch.setattr(bundles, "_fetch", fetch)
-    monkeypatch.setattr(bundles, "_bundles", {})
+    monkeypatch.setattr(bundles, "MAX_KEPT", 0)
+    store = BundleStore()
     source = BundleSource(Bundle.open(bundle).digest)
-    threads = [threading.Thread(target=bundle_of, args=(source,)) for _ in range(8)]
+    together = threading.Barrier(8)
+
+    def use() -> None:
+        with store.bundle(source) as found:
+            together.wait()  # all of them have it at one time
+            assert (found.path / MANIFEST).exists()
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(fetches) == 1
-    with pytest.raises(BundleError, match="changed on its way"):
-        bundle_of(BundleSource("0" * 64))
+    with store.bundle(source) as found:  # the one that nobody used any more is gone
+        assert len(fetches) == 2
+    assert not found.path.exists()
+    with (
+        pytest.raises(BundleError, match="changed on its way"),
+        store.bundle(BundleSource("0" * 64)),
+    ):
+        pass
 
 
 def test_a_large_bundle_is_to_be_published(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundles, "SMALL", 1000)
     with pytest.raises(UsageError, match="portproof publish"):
-        bundles.packed(Bundle.open(bundle))
+        bundles.check_size(Bundle.open(bundle))
 
 
 def test_a_worker_ends_at_once_whatever_it_does(tmp_path: Path, bundle: Path) -> None:

@@ -85,7 +85,10 @@ def connect(address: str) -> Host:
     try:
         found = parsed(Description, done.stdout)
     except ValueError:
-        raise UsageError(f"{address} has another version of Portproof: install this one.") from None
+        raise UsageError(
+            f"{address} did not answer as this version of Portproof does: install it there, and "
+            "let no login script print anything."
+        ) from None
     if found.protocol != VERSION:
         raise UsageError(f"{address} has another version of Portproof: install this one.")
     return Host(address, found.environment, found.missing)

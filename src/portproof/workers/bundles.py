@@ -6,7 +6,9 @@ import shutil
 import tarfile
 import tempfile
 import threading
-from collections import defaultdict
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,41 +40,83 @@ class BundleSource:
     sha256: str = ""
 
 
-def packed(bundle: Bundle) -> bytes:
-    """A bundle's files as a tar archive. Raises UsageError where it is not small."""
-    names = [MANIFEST, *(file.path for file in bundle.manifest.files)]
-    if sum((bundle.path / name).stat().st_size for name in names) > SMALL:
+def check_size(bundle: Bundle) -> None:
+    """Raises UsageError where a bundle is not small."""
+    if sum((bundle.path / name).stat().st_size for name in _names(bundle)) > SMALL:
         raise UsageError(
             f"{bundle.path} has more than {SMALL >> 20} MiB, which a scheduler does not carry: "
             "publish it (portproof publish), and name its address."
         )
+
+
+def packed(bundle: Bundle) -> bytes:
+    """A bundle's files as a tar archive."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
-        for name in names:
+        for name in _names(bundle):
             archive.add(bundle.path / name, arcname=name)
     return content.getvalue()
 
 
-# By digest, the bundles that this process has.
-_bundles: dict[str, Bundle] = {}
-_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+def _names(bundle: Bundle) -> list[str]:
+    names = dict.fromkeys([MANIFEST, *(file.path for file in bundle.manifest.files)])
+    return [name for name in names if (bundle.path / name).is_file()]
 
 
-def bundle_of(source: BundleSource) -> Bundle:
-    """The bundle, which is fetched once. Raises BundleError where it is another one."""
-    with _locks[source.digest]:
-        if source.digest not in _bundles:
-            folder = Path(tempfile.mkdtemp(dir=temporary.root()), "bundle")
-            try:
-                _fetch(source, folder)
-                bundle = Bundle.open(folder)
-            except BaseException:
-                temporary.remove(folder.parent)
-                raise
-            if bundle.digest != source.digest:
-                raise BundleError(f"{bundle.manifest.model} was changed on its way.")
-            _bundles[source.digest] = bundle
-        return _bundles[source.digest]
+# Bundles that a worker keeps which no task is at work on.
+MAX_KEPT = 32
+
+
+class BundleStore:
+    """The bundles that this process has fetched, each once."""
+
+    def __init__(self) -> None:
+        self._bundles: OrderedDict[str, Bundle] = OrderedDict()  # the last used is the last
+        self._used: Counter[str] = Counter()
+        self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def bundle(self, source: BundleSource) -> Iterator[Bundle]:
+        """The bundle, while the block lasts. Raises BundleError where it is another one."""
+        with self._lock:
+            self._used[source.digest] += 1
+            fetching = self._fetching[source.digest]
+        try:
+            with fetching:
+                if source.digest not in self._bundles:
+                    self._bundles[source.digest] = _opened(source)
+            yield self._bundles[source.digest]
+        finally:
+            with self._lock:
+                self._used[source.digest] -= 1
+                self._remove_oldest(source.digest)
+
+    def _remove_oldest(self, used: str) -> None:
+        if used in self._bundles:
+            self._bundles.move_to_end(used)
+        idle = [digest for digest in self._bundles if not self._used[digest]]
+        for digest in idle[: max(0, len(idle) - MAX_KEPT)]:
+            temporary.remove(self._bundles.pop(digest).path.parent)
+
+
+STORE = BundleStore()
+
+
+def _opened(source: BundleSource) -> Bundle:
+    folder = Path(tempfile.mkdtemp(dir=temporary.root()), "bundle")
+    try:
+        _fetch(source, folder)
+        return _checked(Bundle.open(folder), source)
+    except BaseException:
+        temporary.remove(folder.parent)
+        raise
+
+
+def _checked(bundle: Bundle, source: BundleSource) -> Bundle:
+    if bundle.digest != source.digest:
+        raise BundleError(f"{bundle.manifest.model} was changed on its way.")
+    return bundle
 
 
 def _fetch(source: BundleSource, folder: Path) -> None:

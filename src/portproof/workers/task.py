@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import BundleError, PortproofError, described
+from portproof.bundle.report import Report
 from portproof.bundle.text import printable
 from portproof.comparing.floors import Floor
 from portproof.runtimes.process import Limits
 from portproof.runtimes.table import select
 from portproof.sandbox.sandbox import obstacle, sandbox
 from portproof.verifying.scheduling import run_cells
-from portproof.workers.bundles import BundleSource, bundle_of
+from portproof.workers.bundles import STORE, BundleSource
 
 
 @dataclass(frozen=True)
@@ -61,26 +63,29 @@ def run_task(source: BundleSource, runtime: str, options: Options) -> Outcome:
     try:
         if not options.trust and (reason := obstacle()):
             return Outcome("unable", f"there can be no sandbox, for {reason}")
-        bundle = bundle_of(source)
-        [chosen] = select([runtime], [])
-        if options.formats:
-            formats = tuple(name for name in chosen.formats if name in options.formats)
-            chosen = replace(chosen, formats=formats)
-        with sandbox() as box:
-            confined = None if options.trust else box
-            report = run_cells(
-                [confined.admitted(bundle) if confined else bundle],
-                [chosen],
-                limits=Limits(request=options.request, memory=options.memory),
-                strict=options.strict,
-                edge_share=options.edge_share,
-                targets=options.targets,
-                floors=options.floors,
-                sandbox=confined,
-            )
-        return Outcome("report", report.to_json())
+        with STORE.bundle(source) as bundle:
+            return Outcome("report", _report(bundle, runtime, options).to_json())
     except BundleError as error:
         return Outcome("refused", str(error))
     except (PortproofError, OSError) as error:
         text = str(error) if isinstance(error, PortproofError) else described(error)
         return Outcome("unable", printable(text))
+
+
+def _report(bundle: Bundle, runtime: str, options: Options) -> Report:
+    [chosen] = select([runtime], [])
+    if options.formats:
+        formats = tuple(name for name in chosen.formats if name in options.formats)
+        chosen = replace(chosen, formats=formats)
+    with sandbox() as box:
+        confined = None if options.trust else box
+        return run_cells(
+            [confined.admitted(bundle) if confined else bundle],
+            [chosen],
+            limits=Limits(request=options.request, memory=options.memory),
+            strict=options.strict,
+            edge_share=options.edge_share,
+            targets=options.targets,
+            floors=options.floors,
+            sandbox=confined,
+        )

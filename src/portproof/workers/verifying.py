@@ -4,29 +4,34 @@ import hashlib
 import math
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from distributed import Client, KilledWorker, Variable, wait
-from distributed.client import FuturesCancelledError
+from distributed.client import FutureCancelledError, FuturesCancelledError
 
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError, described
+from portproof.bundle.reading import parsed
 from portproof.bundle.report import Report
 from portproof.publishing.stores import is_address
 from portproof.runtimes.runtime import Runtime
 from portproof.verifying.scheduling import OnCell, OnRuntime, run_cells
 from portproof.workers import hush
-from portproof.workers.bundles import BundleSource, packed
+from portproof.workers.bundles import BundleSource, check_size, packed
 from portproof.workers.task import Options, Outcome, run_task
 from portproof.workers.worker import MEMORY, RUNTIME
 
 # Seconds that a scheduler, or the last worker with a runtime, is waited for that went away.
 PATIENCE = 120.0
 _POLL = 1.0
+# Seconds to bring a report here that a worker has.
+_RESULT = 60.0
+# What says that the scheduler, or the way to it, was lost.
+_LOST = (OSError, TimeoutError, FutureCancelledError, FuturesCancelledError)
 # Tasks that a worker has beside those that it runs: it loses no more when it dies.
 _AHEAD = 1
 # GiB that a task counts for: a runner, and its artifact read, unpacked and computed with.
@@ -72,6 +77,7 @@ def verify_on_workers(
     bundles: Mapping[str, Bundle],
     runtimes: Sequence[Runtime],
     options: Options,
+    total_limit: float | None = None,
     on_cell: OnCell = lambda _: None,
     on_runtime: OnRuntime = lambda _, __: None,
 ) -> WorkerResults:
@@ -85,12 +91,14 @@ def verify_on_workers(
         bundles: By the path or address that the person named.
         runtimes: The runtimes.
         options: What goes with every task.
+        total_limit: Seconds for all of it, after which what is left is `absent`; None: no limit.
         on_cell: Called with each cell, as the reports come in.
         on_runtime: Called with each runtime of a report, and its cells.
 
     Raises UsageError where there is no scheduler, or a bundle is too large for it.
     """
-    with _Run(scheduler, bundles, options, on_cell, on_runtime) as run:
+    until = time.monotonic() + (total_limit or math.inf)
+    with _Run(scheduler, bundles, options, until, on_cell, on_runtime) as run:
         run.begin(runtimes)
         run.work()
     return run.results
@@ -98,11 +106,12 @@ def verify_on_workers(
 
 @dataclass
 class _Run:
-    """One run; its arguments are those of `verify_on_workers`."""
+    """One run; see `verify_on_workers`. `until` is a moment of `time.monotonic`."""
 
     scheduler: str
     bundles: Mapping[str, Bundle]
     options: Options
+    until: float
     on_cell: OnCell
     on_runtime: OnRuntime
     results: WorkerResults = field(default_factory=WorkerResults)
@@ -111,26 +120,27 @@ class _Run:
     _client: Any = None
     _waiting: deque[_Task] = field(default_factory=deque)
     _running: dict[Any, _Task] = field(default_factory=dict)
+    # By path, where workers get a bundle, while the scheduler has it.
     _sources: dict[str, BundleSource] = field(default_factory=dict)
-    _sent: set[str] = field(default_factory=set)
-    _packed: dict[str, bytes] = field(default_factory=dict)
+    # By path, how many tasks are not done.
+    _open: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> "_Run":
         self._client = _client(self.scheduler)
         return self
 
     def __exit__(self, *_: object) -> None:
+        for path in list(self._sources):
+            self._forget(path)
         with suppress(Exception):  # the scheduler may be gone
-            for name in self._sent:
-                Variable(name, client=self._client).delete()
-        with suppress(Exception):
             self._client.close(timeout=5)
 
     def begin(self, runtimes: Sequence[Runtime]) -> None:
         """Note what is to be done, and name what no worker has."""
         workers = self._workers()
         for path, bundle in self.bundles.items():
-            self._sources[path] = self._source(path, bundle)
+            if not is_address(path):
+                check_size(bundle)
             names = {artifact.name for artifact in bundle.manifest.artifacts}
             for runtime in runtimes:
                 if names.isdisjoint(runtime.formats):
@@ -139,42 +149,62 @@ class _Run:
                 memory = _RUNNER + _TIMES * size / 2**30
                 key = f"{self._name}-{bundle.digest[:16]}-{runtime.name}"
                 task = _Task(path, bundle, runtime, key, memory)
+                self._open[path] += 1
                 if reason := _lacking(task, workers):
                     self._absent(task, reason)
                 else:
                     self._waiting.append(task)
 
     def _source(self, path: str, bundle: Bundle) -> BundleSource:
+        """Where workers get a bundle: the scheduler is given it with the first task."""
+        if path not in self._sources:
+            self._sources[path] = self._given(path, bundle)
+        return self._sources[path]
+
+    def _given(self, path: str, bundle: Bundle) -> BundleSource:
         if is_address(path):
             return BundleSource(bundle.digest, address=path)
-        content = packed(bundle)
-        variable = f"{self._name}-{bundle.digest[:16]}"
-        self._packed[variable] = content
+        content, name = packed(bundle), f"{self._name}-{bundle.digest[:16]}"
+        Variable(name, client=self._client).set(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        return BundleSource(bundle.digest, variable=variable, sha256=sha256)
+        return BundleSource(bundle.digest, variable=name, sha256=sha256)
+
+    def _forget(self, path: str) -> None:
+        """Have the scheduler forget a bundle of which all is done."""
+        source = self._sources.pop(path, None)
+        if source and source.variable:
+            with suppress(Exception):  # it may be gone
+                Variable(source.variable, client=self._client).delete()
 
     def work(self) -> None:
         """Give tasks to workers, and take what they give, until all is done."""
         while self._waiting or self._running:
-            if not (self._is_connected() or self._reconnected()):
-                for task in self._waiting:
-                    self._absent(task, "the scheduler went away")
+            if time.monotonic() > self.until:
+                self._leave("the time for all of it was over: --total-limit")
                 return
-            workers = self._workers()
-            self._give_up(workers)
-            self._submit(workers)
-            for future in self._ended():
-                self._take(future, self._running.pop(future))
+            try:
+                workers = self._workers()
+                self._give_up(workers)
+                self._submit(workers)
+                for future in self._ended():
+                    self._take(future, self._running.pop(future))
+            except _LOST:
+                if not self._reconnected():
+                    self._leave("the scheduler went away")
+                    return
 
-    def _is_connected(self) -> bool:
-        lost = any(future.status in ("cancelled", "lost") for future in self._running)
-        return self._client.status == "running" and not lost
+    def _leave(self, reason: str) -> None:
+        for task in [*self._waiting, *self._running.values()]:
+            self._absent(task, reason)
+        for future in self._running:
+            with suppress(Exception):  # the scheduler may be gone
+                future.cancel()
 
     def _reconnected(self) -> bool:
         """Look for the scheduler, who does not know any more what it was given."""
         self._waiting.extendleft(self._running.values())
         self._running.clear()
-        self._sent.clear()
+        self._sources.clear()
         with suppress(Exception):
             self._client.close(timeout=1)
         until = time.monotonic() + PATIENCE
@@ -186,10 +216,8 @@ class _Run:
         return False
 
     def _workers(self) -> list[dict[str, Any]]:
-        with suppress(Exception):  # it just went away
-            found = self._client.scheduler_info(n_workers=-1)["workers"]
-            return [worker for worker in found.values() if MEMORY in worker["resources"]]
-        return []
+        found = self._client.scheduler_info(n_workers=-1)["workers"]
+        return [worker for worker in found.values() if MEMORY in worker["resources"]]
 
     def _give_up(self, workers: list[dict[str, Any]]) -> None:
         """Name what no worker came back for."""
@@ -212,13 +240,11 @@ class _Run:
         """Give out as many tasks as workers run, and one more each."""
         room = sum(worker["nthreads"] + _AHEAD for worker in workers) - len(self._running)
         while room > 0 and self._waiting:
-            task = self._waiting.popleft()
+            task = self._waiting[0]
             if task.path in self.results.refused:
+                self._waiting.popleft()
                 continue
-            source = self._sources[task.path]
-            if source.variable and source.variable not in self._sent:
-                Variable(source.variable, client=self._client).set(self._packed[source.variable])
-                self._sent.add(source.variable)
+            source = self._source(task.path, task.bundle)
             resources = {f"{RUNTIME}{task.runtime.name}": 1.0, MEMORY: task.memory}
             future = self._client.submit(
                 run_task,
@@ -229,17 +255,23 @@ class _Run:
                 resources=resources,
                 pure=False,
             )
-            self._running[future] = task
+            self._running[future] = self._waiting.popleft()
             room -= 1
 
     def _ended(self) -> list[Any]:
-        with suppress(TimeoutError, FuturesCancelledError), self._client.as_current():
+        """What is done; raises one of `_LOST` where the scheduler forgot what it was given."""
+        with suppress(TimeoutError), self._client.as_current():
             wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED")
+        if any(future.status in ("cancelled", "lost") for future in self._running):
+            raise ConnectionError("the scheduler was lost")
         return [f for f in self._running if f.status in ("finished", "error")]
 
     def _take(self, future: Any, task: _Task) -> None:
         try:
-            outcome: Outcome = future.result()
+            outcome: Outcome = future.result(timeout=_RESULT)
+        except _LOST:
+            self._waiting.append(task)
+            raise
         except KilledWorker:
             self._absent(task, "the workers that ran it were lost, one after the other")
             return
@@ -250,13 +282,17 @@ class _Run:
             self.results.refused[task.path] = f"{task.path}: {outcome.text}"
         elif outcome.kind == "unable":
             self._absent(task, outcome.text)
-        else:
-            report = Report.model_validate_json(outcome.text)
+        elif report := _report_of(task, outcome.text):
             self._keep(task, report)
             self.on_runtime(task.runtime.name, report.cells)
+        else:
+            self._absent(task, "a worker answered for something else: has it this version?")
 
     def _keep(self, task: _Task, report: Report) -> None:
         self.results.reports[task.key] = report
+        self._open[task.path] -= 1
+        if not self._open[task.path]:
+            self._forget(task.path)
         for cell in report.cells:
             self.on_cell(cell)
 
@@ -275,6 +311,18 @@ def _client(scheduler: str) -> Client:
             f"{scheduler} is no scheduler that answers ({described(error)}): start one with `dask "
             "scheduler`, and workers with `portproof worker`."
         ) from None
+
+
+def _report_of(task: _Task, text: str) -> Report | None:
+    """A worker's report; None where it is not of this task."""
+    try:
+        report = parsed(Report, text.encode())
+    except ValueError:
+        return None
+    model = task.bundle.manifest.model
+    is_of_task = report.bundle == {model: task.bundle.digest} and not report.refused
+    cells = {(cell.model, cell.runtime) for cell in report.cells}
+    return report if is_of_task and cells == {(model, task.runtime.name)} else None
 
 
 def _lacking(task: _Task, workers: Sequence[dict[str, Any]]) -> str:
