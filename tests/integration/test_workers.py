@@ -73,8 +73,8 @@ def test_a_bundle_that_was_changed_on_its_way_is_refused(
     (bundle / MANIFEST).write_text(json.dumps({**manifest, "model": "other"}))
 
     class Damaging(Variable):
-        def set(self, value: bytes, **_: Any) -> None:
-            super().set(value[:-1] + b"x")
+        def set(self, value: Any, timeout: Any = None, **_: Any) -> None:
+            super().set(value[:-1] + b"x", timeout=timeout)
 
     monkeypatch.setattr(verifying, "Variable", Damaging)
     report = portproof.verify(bundle, runtimes=["litert"], scheduler=two.address)

@@ -37,10 +37,11 @@ def merged(reports: Mapping[str, Report]) -> Report:
             hosts[host] = _both(hosts.get(host), environment)
             parts.setdefault(host, []).append(part)
     together = joined(list(reports.values()))
-    items = {
-        name: [item for host, own in parts.items() for item in _newest(name, host, own)]
-        for name in _OF_HOST
-    }
+    items: dict[str, list[Any]] = {name: [] for name in _OF_HOST}
+    for host, own in parts.items():
+        last = _last(own)
+        for name in _OF_HOST:
+            items[name] += _newest(name, host, own, last)
     items["cells"] = _side_by_side(_without_absent(items["cells"]))
     update: dict[str, Any] = {
         **items,
@@ -98,12 +99,15 @@ def _machine(environment: Environment) -> tuple[str, ...]:
 
 def _targets(reports: Sequence[Report]) -> dict[str, tuple[str, ...]]:
     """By model, the targets of all reports; of one that has none, every runtime counts."""
-    found = {}
-    for model in dict.fromkeys(model for report in reports for model in report.bundle):
-        each = [report.targets.get(model, ()) for report in reports if model in report.bundle]
-        if all(each):
-            found[model] = tuple(dict.fromkeys(name for names in each for name in names))
-    return found
+    of_model: dict[str, list[tuple[str, ...]]] = {}
+    for report in reports:
+        for model in report.bundle:
+            of_model.setdefault(model, []).append(report.targets.get(model, ()))
+    return {
+        model: tuple(dict.fromkeys(name for names in each for name in names))
+        for model, each in of_model.items()
+        if all(each)
+    }
 
 
 def _both(old: Environment | None, new: Environment) -> Environment:
@@ -112,13 +116,20 @@ def _both(old: Environment | None, new: Environment) -> Environment:
     return new.model_copy(update={"runtimes": runtimes})
 
 
-def _newest(name: str, host: str, reports: Sequence[Report]) -> Iterator[Any]:
-    """What one host's reports hold of one kind; of what was run twice, what the last one has."""
+def _last(reports: Sequence[Report]) -> dict[tuple[str, ...], int]:
+    """Which of one host's reports counts for what was run, by what was run: the last one."""
     last: dict[tuple[str, ...], int] = {}
     for number, report in enumerate(reports):
         for cell in report.cells:
             if cell.verdict != "absent" or _run(cell) not in last:
                 last[_run(cell)] = number
+    return last
+
+
+def _newest(
+    name: str, host: str, reports: Sequence[Report], last: Mapping[tuple[str, ...], int]
+) -> Iterator[Any]:
+    """What one host's reports hold of one kind, as far as they count."""
     for number, report in enumerate(reports):
         for item in getattr(report, name):
             if last.get(_run(item), number) == number:
