@@ -18,7 +18,7 @@ from portproof.bundle.errors import BundleError, UsageError
 from portproof.publishing.stores import fetched
 
 # Bytes of a bundle that the scheduler may hold; a larger one is to be published.
-SMALL = 64 << 20
+SMALL = 512 << 20
 # Seconds for the scheduler to give a bundle.
 _SECONDS = 120.0
 
