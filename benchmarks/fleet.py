@@ -21,12 +21,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import portproof
 from portproof.bundle.bundle import MANIFEST
 from portproof.bundle.report import Report
 
-Cells = dict[tuple[str, ...], str]
+Cells = dict[tuple[Any, ...], str]
 _PROGRAMS = Path(sys.executable).parent
 
 

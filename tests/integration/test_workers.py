@@ -83,6 +83,17 @@ def test_a_bundle_that_was_changed_on_its_way_is_refused(
     assert "was changed on its way" in report.refused[str(bundle)]
 
 
+def test_a_published_bundle_is_fetched_from_where_it_is(
+    two: Cluster, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert portproof.verify(bundle, runtimes=["litert", "tensorflow"]).ok
+    address = portproof.publish(bundle, f"file://{tmp_path}/store", version="one")
+    monkeypatch.setattr(verifying, "packed", None)  # the scheduler has nothing to carry
+    report = portproof.verify(address, runtimes=["litert"], scheduler=two.address)
+    assert report.exit_status == 0, (report.refused, report.failures)
+    assert {cell.host for cell in report.cells} <= {"one", "two"}
+
+
 def test_a_lost_workers_tasks_go_to_another(tmp_path: Path, bundle: Path) -> None:
     names = ["litert", "litert-reference", "openvino", "tensorflow", "onnxruntime"]
     with cluster(tmp_path, "one", "two") as found:
@@ -132,6 +143,8 @@ def test_a_scheduler_that_comes_again_is_found(tmp_path: Path, bundle: Path) -> 
 def test_without_a_scheduler_it_is_one_line(bundle: Path) -> None:
     with pytest.raises(UsageError, match=r"no scheduler that answers.*dask scheduler"):
         portproof.verify(bundle, scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(UsageError, match="has no certificates"):
+        portproof.verify(bundle, scheduler="tls://127.0.0.1:1")
     with pytest.raises(UsageError, match="two ways to run elsewhere"):
         portproof.verify(bundle, scheduler="tcp://127.0.0.1:1", on=["board"])
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distributed import Client, KilledWorker, Variable, wait
+from distributed import Client, KilledWorker, Security, Variable, wait
 from distributed.client import FutureCancelledError, FuturesCancelledError
 
 from portproof.bundle.bundle import Bundle
@@ -304,6 +304,8 @@ class _Run:
 def _client(scheduler: str) -> Client:
     """Raises UsageError where no scheduler answers."""
     hush()
+    if scheduler.startswith("tls:") and not Security().get_connection_args("client")["ssl_context"]:
+        raise UsageError(f"{scheduler}: Dask has no certificates here: see docs/fleet.md.")
     try:
         return Client(scheduler, timeout=15, set_as_default=False, name="portproof")
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
