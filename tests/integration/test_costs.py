@@ -28,7 +28,7 @@ from portproof.runtimes.runtime import Runtime
 from portproof.runtimes.table import needs_one_row, select
 from portproof.tflite.one_row import with_one_row
 from portproof.vectors import writing
-from portproof.verifying import scheduling, selecting
+from portproof.verifying import selecting
 from portproof.verifying.scheduling import run_cells
 from portproof.verifying.trial import trials
 from tests.helpers.sources import heads
@@ -94,15 +94,14 @@ def test_everything_that_decides_comes_before_any_edge(bundles: dict[str, Bundle
     assert set(regimes[first:]) == {"edge"}
 
 
-@pytest.mark.parametrize("asked", [{}, {"edge": True}, {"strict": True}])
+@pytest.mark.parametrize("asked", [{"edge_share": 0.0}, {"edge_share": math.inf}, {"strict": True}])
 def test_edge_cases_that_no_time_is_left_for_are_named(
-    asked: dict[str, Any], bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+    asked: dict[str, Any], bundles: dict[str, Bundle]
 ) -> None:
-    monkeypatch.setattr(scheduling, "EDGE_SHARE", 0.0)
     report = run_cells([bundles["quadratic"]], select(["litert"], []), **asked)
     edge = [cell for cell in report.cells if cell.regime == "edge"]
     left_out = {case for entry in report.not_run for case in entry.cases}
-    if asked:
+    if asked.get("edge_share") != 0.0:
         assert edge
         assert not left_out
         return
