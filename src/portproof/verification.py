@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
@@ -28,6 +29,9 @@ from portproof.runtimes.table import select
 from portproof.sandbox.sandbox import Sandbox, obstacle, run_module, sandbox
 from portproof.verifying.first_look import check_ops
 from portproof.verifying.scheduling import EDGE_SHARE, OnCell, OnRuntime, run_cells
+
+if TYPE_CHECKING:
+    from portproof.workers.verifying import WorkerResults
 
 Log = Callable[[str], None]
 # Seconds that making the test vectors again may take, where nobody says how many.
@@ -120,9 +124,6 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
         run = partial(
             run_cells,
             bundles,
-            unknown_formats={}
-            if options.runtimes or options.formats
-            else _unknown_formats(bundles, runtimes),
             limits=options.limits,
             total_limit=options.total_limit,
             strict=options.strict,
@@ -138,16 +139,22 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
             hosts = [connect(address) for address in options.hosts]
             report = merged({h.address: h.report(run(h.runtimes(runtimes))) for h in hosts})
         elif elsewhere:
-            report = _by_workers(opened, runtimes, options, callbacks, refused)
+            results = _by_workers(opened, runtimes, options, callbacks)
+            refused |= results.refused
+            requested = list(dict.fromkeys([*requested, *sorted(results.lost)]))
+            report = merged(results.reports) if results.reports else run_cells([], [])
         else:
             report = run(set_up_named(runtimes, requested, callbacks.log) if bundles else runtimes)
+        unknown = {} if options.runtimes or options.formats else _unknown_formats(bundles, runtimes)
         update = {
+            "unknown_formats": unknown,
             "refused": refused,
             "requested": tuple(requested),
             "unvouched": tuple(opening.unvouched),
         }
         report = report.model_copy(update=update).finished()
-        unwritten = write_beside_bundles(report, bundles, keep_others=not elsewhere)
+        run_here = [bundle for name, bundle in opened.items() if name not in refused]
+        unwritten = write_beside_bundles(report, run_here, keep_others=not elsewhere)
         return report.model_copy(update={"unwritten": unwritten})
 
 
@@ -156,15 +163,14 @@ def _by_workers(
     runtimes: Sequence[Runtime],
     options: VerifyOptions,
     callbacks: Callbacks,
-    refused: dict[str, str],
-) -> Report:
-    """Have the workers of a Dask scheduler run all of it; adds the bundles that they refuse."""
+) -> "WorkerResults":
+    """Have the workers of a Dask scheduler run all of it."""
     try:
         from portproof.workers.task import Options
         from portproof.workers.verifying import verify_on_workers
     except ImportError as error:
         raise UsageError(f"{error.name} is not installed: pip install 'portproof[dask]'") from None
-    results = verify_on_workers(
+    return verify_on_workers(
         options.scheduler,
         bundles,
         runtimes,
@@ -182,8 +188,6 @@ def _by_workers(
         callbacks.cell,
         callbacks.runtime,
     )
-    refused |= results.refused
-    return merged(results.reports) if results.reports else run_cells([], [])
 
 
 def _narrowed(runtimes: Sequence[Runtime], formats: Sequence[str]) -> Sequence[Runtime]:

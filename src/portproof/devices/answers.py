@@ -18,7 +18,7 @@ from portproof.bundle.tensors import Arrays, from_bytes, in_group
 from portproof.bundle.text import printable
 from portproof.devices.device import answer_of
 from portproof.devices.naming import named
-from portproof.devices.plan import key_of
+from portproof.devices.plan import Numbering
 from portproof.devices.reports import of_device
 from portproof.devices.runtimes import device_runtimes
 from portproof.runtimes.process import RunnerError, RunnerGoneError
@@ -99,6 +99,12 @@ def report_of(computed: Computed, bundle: Bundle) -> Report:
             f"what {named(said.agent)} computed is of another bundle of {bundle.manifest.model} "
             f"({said.bundle[:16]}) than this ({bundle.digest[:16]}): only the same files count."
         )
+    runtimes = device_runtimes(None, said.runtimes)
+    if not said.runtimes or {r.name for r in runtimes} != set(said.runtimes):
+        raise UsageError(
+            f"what {named(said.agent)} computed names runtimes that this version does not know: "
+            "write the page with it, and open it again."
+        )
     adapters = {printable(name): printable(value) for name, value in said.adapters.items()}
     report = run_cells(
         [bundle],
@@ -118,15 +124,20 @@ class _Replay:
     versions: dict[str, str]
     peak_memory: int = field(default=0, init=False)
 
+    def __post_init__(self) -> None:
+        self._numbering = Numbering(self.bundle)
+
     def start_if_needed(self) -> None: ...
 
     def compute(
         self, request: Request, inputs: Arrays, largest: float = math.inf
     ) -> tuple[Answer | Refusal, Arrays]:
         """See `Runner.compute`. What the page did not compute is nobody's answer."""
-        key = key_of(self.bundle, request, inputs)
+        if request.timed:
+            raise RunnerGoneError("the page was not timed")
+        key = self._numbering.key(request, inputs)
         line = self.computed.said.answers.get(key)
-        if line is None or request.timed:
+        if line is None:
             raise RunnerGoneError("the page did not compute this")
         outputs = in_group(self.computed.outputs, key)
         if sum(array.nbytes for array in outputs.values()) > largest:

@@ -6,6 +6,7 @@ if the verifier had asked.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,7 @@ def calls_of(bundle: Bundle, runtimes: Sequence[DeviceRuntime]) -> Iterator[Call
     An artifact that takes one row where its signature takes several (somebody else's file) is
     called once for each: these calls are not here, and are `absent` in the report.
     """
+    numbering = Numbering(bundle)
     for runtime in runtimes:
         for trial in trials([bundle], runtime):
             rows = Rows(trial)
@@ -59,16 +61,28 @@ def calls_of(bundle: Bundle, runtimes: Sequence[DeviceRuntime]) -> Iterator[Call
                 recorder = _Recorder()
                 ask(trial, in_group(arrays, "inputs"), recorder)
                 for request, inputs in recorder.asked:
-                    key = key_of(bundle, request, inputs)
+                    key = numbering.key(request, inputs)
                     yield Call(key, trial, vector, arrays, request, inputs)
 
 
-def key_of(bundle: Bundle, request: Request, inputs: Arrays) -> str:
-    """What a call's answer is found by: a digest of what is asked."""
-    asked = request.model_dump(include={"format", "signature", "by_row", "options"})
-    digest = hashlib.sha256(json.dumps([path_in(bundle, request), asked]).encode())
-    digest.update(tensors.to_bytes(inputs))
-    return digest.hexdigest()[:32]
+@dataclass
+class Numbering:
+    """What each call's answer is found by: a digest of what is asked, and how often it was before.
+
+    A case may repeat another, to find what keeps something from one call to the next.
+    """
+
+    bundle: Bundle
+    _asked: Counter[str] = field(default_factory=Counter)
+
+    def key(self, request: Request, inputs: Arrays) -> str:
+        """The key of the next call."""
+        asked = request.model_dump(include={"format", "signature", "by_row", "options"})
+        digest = hashlib.sha256(json.dumps([path_in(self.bundle, request), asked]).encode())
+        digest.update(tensors.to_bytes(inputs))
+        found = digest.hexdigest()[:32]
+        self._asked[found] += 1
+        return f"{found}-{self._asked[found]}"
 
 
 def path_in(bundle: Bundle, request: Request) -> str:

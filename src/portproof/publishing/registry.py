@@ -8,16 +8,16 @@ A tag is moved in one step, so a reader never sees half of a release.
 import json
 import os
 import re
-import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
 
+from portproof.bundle.archives import unpack_files
 from portproof.bundle.bundle import MANIFEST, Bundle
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
 from portproof.bundle.reading import copied, joined
-from portproof.publishing.release import Published, Release, is_inside
+from portproof.publishing.release import Published, Release
 
 ARTIFACT_TYPE = "application/vnd.portproof.bundle.v1"
 CONFIG_TYPE = "application/vnd.portproof.manifest.v1+json"
@@ -133,21 +133,9 @@ class Registry:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive that is not checked yet: no links, nothing outside, no file twice.
-
-    Not by `extractall`, whose filters could be bypassed (CVE-2025-4517).
-    """
-    with tarfile.open(archive, "r:") as opened:
-        for member in opened:
-            # The holes of a sparse one would be written out, whatever their size.
-            is_plain = member.isreg() and not member.issparse()
-            content = opened.extractfile(member) if is_plain else None
-            if content is None or not is_inside(member.name):
-                raise BundleError(f"a layer holds {member.name!r}, which is no file of a bundle.")
-            target = folder / member.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as stream:
-                shutil.copyfileobj(content, stream, 1 << 20)
+    """Unpack a layer that is not checked yet."""
+    with archive.open("rb") as stream:
+        unpack_files(stream, folder)
 
 
 def _layers(release: Release) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from portproof.bundle.archives import is_inside
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.digest import paths_in, sha256_of
 from portproof.bundle.errors import BundleError, UsageError
@@ -216,12 +217,6 @@ def read_sums(folder: Path) -> Iterator[tuple[str, str]]:
         raise BundleError(f"{SUMS} cannot be read: {error.strerror}.") from None
     for line in content.decode(errors="replace").splitlines():
         yield parse_sum(line)
-
-
-def is_inside(path: str) -> bool:
-    """Whether a relative path leads into its folder, on any system."""
-    parts = path.split("/")
-    return not {"", ".", ".."}.intersection(parts) and not set(path) & {"\\", ":", "\0"}
 
 
 def parse_sum(line: str) -> tuple[str, str]:

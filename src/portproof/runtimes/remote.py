@@ -8,7 +8,6 @@ import contextlib
 import io
 import os
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from typing import BinaryIO
 from pydantic import BaseModel, Field
 
 from portproof.bundle import tensors
+from portproof.bundle.archives import unpack_files
 from portproof.bundle.errors import described
 from portproof.bundle.report import NO_SANDBOX, Environment
 from portproof.runtimes.host import environment
@@ -106,8 +106,7 @@ def _temporary() -> Iterator[Path]:
 
 
 def _receive(files: Files, requests: BinaryIO, folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(requests.read(files.size))) as archive:
-        archive.extractall(folder / files.files, filter="data")
+    unpack_files(io.BytesIO(requests.read(files.size)), folder / files.files)
 
 
 def _answer(

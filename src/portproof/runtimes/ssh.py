@@ -8,12 +8,12 @@ import math
 import os
 import shlex
 import subprocess
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portproof.bundle.archives import pack_files
 from portproof.bundle.errors import UsageError
 from portproof.bundle.reading import parsed
 from portproof.bundle.report import Environment, Report
@@ -58,7 +58,9 @@ class Host:
     def report(self, report: Report) -> Report:
         """A report of what ran there, whose host it is."""
         versions = report.environment.runtimes
-        there = self.environment.model_copy(update={"runtimes": versions})
+        # Boards of one image have one name, and often nothing else that tells them apart.
+        update = {"runtimes": versions, "device": self.address}
+        there = self.environment.model_copy(update=update)
         return report.model_copy(update={"environment": there})
 
 
@@ -171,6 +173,6 @@ class _SshProcess(RunnerProcess):
 
 def _packed(folder: Path) -> bytes:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.add(folder, arcname=".")
+    names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+    pack_files(packed, folder, names)
     return packed.getvalue()

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import shutil
-import tarfile
 import tempfile
 import threading
 from collections import Counter, OrderedDict, defaultdict
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portproof.bundle import temporary
+from portproof.bundle.archives import pack_files, unpack_files
 from portproof.bundle.bundle import MANIFEST, Bundle
 from portproof.bundle.errors import BundleError, UsageError
 from portproof.publishing.stores import fetched
@@ -52,9 +52,7 @@ def check_size(bundle: Bundle) -> None:
 def packed(bundle: Bundle) -> bytes:
     """A bundle's files as a tar archive."""
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        for name in _names(bundle):
-            archive.add(bundle.path / name, arcname=name)
+    pack_files(content, bundle.path, _names(bundle))
     return content.getvalue()
 
 
@@ -84,9 +82,10 @@ class BundleStore:
             fetching = self._fetching[source.digest]
         try:
             with fetching:
-                if source.digest not in self._bundles:
-                    self._bundles[source.digest] = _opened(source)
-            yield self._bundles[source.digest]
+                bundle = self._bundles.get(source.digest) or _opened(source)
+                with self._lock:
+                    self._bundles[source.digest] = bundle
+            yield bundle
         finally:
             with self._lock:
                 self._used[source.digest] -= 1
@@ -130,5 +129,4 @@ def _fetch(source: BundleSource, folder: Path) -> None:
     if not isinstance(content, bytes) or hashlib.sha256(content).hexdigest() != source.sha256:
         raise BundleError("it was changed on its way to the worker.")
     folder.mkdir()
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        archive.extractall(folder, filter="data")
+    unpack_files(io.BytesIO(content), folder)

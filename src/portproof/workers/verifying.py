@@ -43,12 +43,14 @@ class WorkerResults:
     """What the workers gave.
 
     Attributes:
-        reports: By host and task, the reports.
+        reports: By task, the reports.
         refused: By a bundle's path, why a worker refused it.
+        lost: The runtimes that a worker had, and of which a task was not run all the same.
     """
 
     reports: dict[str, Report] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -151,7 +153,7 @@ class _Run:
                 task = _Task(path, bundle, runtime, key, memory)
                 self._open[path] += 1
                 if reason := _lacking(task, workers):
-                    self._absent(task, reason)
+                    self._keep(task, _absent_report(task, reason, self.options))
                 else:
                     self._waiting.append(task)
 
@@ -260,6 +262,8 @@ class _Run:
 
     def _ended(self) -> list[Any]:
         """What is done; raises one of `_LOST` where the scheduler forgot what it was given."""
+        if not self._running:  # workers may be on their way
+            time.sleep(_POLL)
         with suppress(TimeoutError), self._client.as_current():
             wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED")
         if any(future.status in ("cancelled", "lost") for future in self._running):
@@ -297,8 +301,9 @@ class _Run:
             self.on_cell(cell)
 
     def _absent(self, task: _Task, reason: str) -> None:
-        absent = replace(task.runtime, obstacle=lambda: reason)
-        self._keep(task, run_cells([task.bundle], [absent], targets=self.options.targets))
+        """A worker had the runtime, and the task was not run: it counts as asked for."""
+        self.results.lost.add(task.runtime.name)
+        self._keep(task, _absent_report(task, reason, self.options))
 
 
 def _client(scheduler: str) -> Client:
@@ -313,6 +318,11 @@ def _client(scheduler: str) -> Client:
             f"{scheduler} is no scheduler that answers ({described(error)}): start one with `dask "
             "scheduler`, and workers with `portproof worker`."
         ) from None
+
+
+def _absent_report(task: _Task, reason: str, options: Options) -> Report:
+    absent = replace(task.runtime, obstacle=lambda: reason)
+    return run_cells([task.bundle], [absent], targets=options.targets)
 
 
 def _report_of(task: _Task, text: str) -> Report | None:

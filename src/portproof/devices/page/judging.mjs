@@ -9,7 +9,7 @@ const number = (value) => Number(value.toPrecision(6));
 
 /** One output of one call: {verdict, detail}. `sums` gathers a variant's noise over a regime's calls. */
 export function judge(got, name, limits, numbers, sums) {
-  if (numbers.untold) return { verdict: "close", detail: `as ${numbers.untold}: portproof merge judges it` };
+  if (numbers.untold) return { verdict: "absent", detail: `as ${numbers.untold}: portproof merge judges it` };
   const reference = limits[`reference/${name}`];
   if (!got) return { verdict: "wrong", detail: `${numbers.name}: the output is missing` };
   const shape = ({ dtype, shape: sides }) => `${dtype}[${sides}]`;
