@@ -40,7 +40,8 @@ def _report_of(path: Path, bundles: Mapping[Path, Bundle]) -> Report | None:
     computed = answers.read_answers(path)
     for bundle in bundles.values():
         if bundle.manifest.model == computed.said.model:
-            return answers.report_of(computed, bundle)
+            own = _report_in(bundle) if (bundle.path / REPORT).exists() else None
+            return answers.report_of(computed, bundle, own.targets if own else {})
     raise UsageError(
         f"{path} is what a browser computed of {printable(computed.said.model)}: name its bundle "
         "too, which it is judged by."

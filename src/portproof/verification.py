@@ -134,10 +134,13 @@ def verify_bundles(names: Sequence[str], options: VerifyOptions, callbacks: Call
             on_cell=callbacks.cell,
             on_runtime=callbacks.runtime,
         )
+        if len({bundle.manifest.model for bundle in bundles}) < len(bundles):
+            raise UsageError("two of the bundles are of one model: verify them one by one.")
         elsewhere = bool((options.hosts or options.scheduler) and bundles)
         if elsewhere and options.hosts:
             hosts = [connect(address) for address in options.hosts]
-            report = merged({h.address: h.report(run(h.runtimes(runtimes))) for h in hosts})
+            of_hosts = {h.address: h.report(run(h.runtimes(runtimes))) for h in hosts}
+            report = merged(of_hosts, each=True)
         elif elsewhere:
             results = _by_workers(opened, runtimes, options, callbacks)
             refused |= results.refused

@@ -28,6 +28,8 @@ def _shell(root: Path, line: str) -> int:
         print("here" if (root / line.split()[2].lstrip("/")).exists() else "")
     elif line.startswith("mkdir -p "):
         (root / line.split()[-1].lstrip("/")).mkdir(parents=True, exist_ok=True)
+    elif line.startswith("rm -rf "):
+        shutil.rmtree(root / line.split()[-1].lstrip("/"))
     elif line.startswith("getprop "):
         print("Pretend 9")
     else:

@@ -11,7 +11,7 @@ from portproof.bundle.report import Environment, Report, joined
 _OF_HOST = ("performance", "not_run", "graph_errors", "cells")
 
 
-def merged(reports: Mapping[str, Report]) -> Report:
+def merged(reports: Mapping[str, Report], *, each: bool = False) -> Report:
     """One report of several hosts.
 
     A host is known by its name and what machine it is. Where two machines have one name, the later
@@ -20,6 +20,7 @@ def merged(reports: Mapping[str, Report]) -> Report:
 
     Args:
         reports: The reports by where they are from, the oldest first. They may be merged ones.
+        each: Whether what is absent on one host counts though another one ran it.
 
     Raises UsageError where there is none, where two are of other files, or where one was
     interrupted or refused its bundle.
@@ -42,7 +43,7 @@ def merged(reports: Mapping[str, Report]) -> Report:
         last = _last(own)
         for name in _OF_HOST:
             items[name] += _newest(name, host, own, last)
-    items["cells"] = _side_by_side(_without_absent(items["cells"]))
+    items["cells"] = _side_by_side(items["cells"] if each else _without_absent(items["cells"]))
     update: dict[str, Any] = {
         **items,
         "targets": _targets(list(reports.values())),

@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -88,8 +89,15 @@ def read_answers(path: Path) -> Computed:
         ) from None
 
 
-def report_of(computed: Computed, bundle: Bundle) -> Report:
+def report_of(
+    computed: Computed, bundle: Bundle, targets: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Report:
     """Judge what a page computed, by the bundle's test vectors.
+
+    Args:
+        computed: What it computed.
+        bundle: The bundle.
+        targets: By model, the runtimes that it ships to.
 
     Raises UsageError where it is of another bundle.
     """
@@ -111,6 +119,7 @@ def report_of(computed: Computed, bundle: Bundle) -> Report:
         device_runtimes(_Replay(computed, bundle, adapters), said.runtimes),
         total_limit=math.inf,
         edge_share=0.0,
+        targets=targets,
     )
     return of_device(report, named(said.agent), printable(said.device), printable(said.agent))
 

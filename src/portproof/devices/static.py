@@ -11,8 +11,9 @@ from typing import Any
 
 from portproof.bundle import atomic, tensors
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.errors import UsageError
+from portproof.bundle.errors import UsageError, one_line
 from portproof.bundle.float_format import is_float
+from portproof.bundle.reading import MANIFEST_LIMIT, read_file
 from portproof.bundle.tensors import Arrays
 from portproof.comparing.allowed import allowed
 from portproof.comparing.arrays import Expected, compare
@@ -51,6 +52,7 @@ def write_site(bundle: Bundle, folder: Path) -> list[str]:
     Returns the runtimes that it runs. Raises UsageError where the folder is something else, or
     no browser runs any of the bundle's artifacts.
     """
+    folder = folder.resolve()
     _check_place(folder, bundle)
     used = [r for r in device_runtimes(None) if _runs(r, bundle)]
     if not used:
@@ -61,7 +63,7 @@ def write_site(bundle: Bundle, folder: Path) -> list[str]:
             if any(artifact.name in runtime.formats for runtime in used):
                 for file in artifact.files:
                     _copy(bundle.artifact_path(file.path), staging / "artifact" / file.path)
-        plan = _Plan(bundle, staging).of(calls_of(bundle, used))
+        plan = _plan_of(bundle, staging, used)
         plan |= {
             "runtimes": [runtime.name for runtime in used],
             "lacks": {runtime.name: runtime.lacks for runtime in used},
@@ -70,13 +72,30 @@ def write_site(bundle: Bundle, folder: Path) -> list[str]:
     return [runtime.name for runtime in used]
 
 
+def _plan_of(bundle: Bundle, staging: Path, used: Sequence[DeviceRuntime]) -> dict[str, Any]:
+    try:
+        return _Plan(bundle, staging).of(calls_of(bundle, used))
+    except (KeyError, ValueError) as error:  # whatever a stranger wrote into test vectors
+        raise UsageError(
+            f"{bundle.path} has test vectors that prove nothing: {one_line(error)}."
+        ) from None
+
+
 def _check_place(folder: Path, bundle: Bundle) -> None:
     """Raises UsageError where a page would replace something else."""
     is_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_empty and not (folder / _PLAN).is_file():
+    if not is_empty and not _is_page(folder):
         raise UsageError(f"{folder} is there already, and is no such page: name another folder.")
-    if folder.resolve().is_relative_to(bundle.path.resolve()):
+    if folder.is_relative_to(bundle.path.resolve()):
         raise UsageError(f"{folder} is in the bundle, whose files would be others: name another.")
+
+
+def _is_page(folder: Path) -> bool:
+    try:
+        plan = json.loads(read_file(folder / _PLAN, MANIFEST_LIMIT))
+    except (OSError, ValueError):
+        return False
+    return isinstance(plan, dict) and plan.get("schema") == SCHEMA
 
 
 def _runs(runtime: DeviceRuntime, bundle: Bundle) -> bool:

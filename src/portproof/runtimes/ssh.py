@@ -20,7 +20,7 @@ from portproof.bundle.report import Environment, Report
 from portproof.bundle.tensors import Arrays
 from portproof.bundle.text import printable
 from portproof.runtimes.process import Limits, RunnerError, RunnerProcess
-from portproof.runtimes.protocol import VERSION, Answer, Refusal, Request
+from portproof.runtimes.protocol import VERSION, Answer, ProtocolError, Refusal, Request
 from portproof.runtimes.remote import Description, Files
 from portproof.runtimes.runtime import Runtime
 
@@ -34,7 +34,11 @@ _SECONDS = 120.0
 
 def _ssh(address: str, command: str) -> list[str]:
     """A command there, by the ssh that $PORTPROOF_SSH names with its options, or that is here."""
-    return [*shlex.split(os.environ.get("PORTPROOF_SSH") or "ssh"), *_OPTIONS, address, command]
+    try:
+        program = shlex.split(os.environ.get("PORTPROOF_SSH") or "ssh")
+    except ValueError as error:
+        raise UsageError(f"$PORTPROOF_SSH is no command: {error}.") from None
+    return [*program, *_OPTIONS, address, command]
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class SshRuntime(Runtime):
     def runner(self, limits: Limits, sandbox: "Sandbox | None" = None) -> RunnerProcess:  # noqa: ARG002
         """Its process, of ssh; the sandbox is the other machine's own."""
         assert self.host
-        words = f"portproof runner {self.name} --time-limit {limits.request:g}"
+        words = f"portproof runner {shlex.quote(self.name)} --time-limit {limits.request:g}"
         words += f" --memory-limit {limits.memory:g}"
         return _SshProcess(_ssh(self.host.address, words), {}, limits)
 
@@ -147,9 +151,9 @@ class _SshProcess(RunnerProcess):
                 name: self._there(Path(path)) if (path := getattr(request, name)) else None
                 for name in ("artifact", "graph")
             }
-        except RunnerError:
+        except (RunnerError, ProtocolError) as error:
             self.stop()
-            raise
+            raise RunnerError(str(error)) from None
         return super().compute(request.model_copy(update=paths), inputs, largest)
 
     def _there(self, path: Path) -> str:

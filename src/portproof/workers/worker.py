@@ -12,6 +12,7 @@ from portproof.bundle import temporary
 from portproof.bundle.errors import UsageError
 from portproof.reporting.printing import note
 from portproof.runtimes.listing import runtime_states
+from portproof.sandbox.sandbox import obstacle
 from portproof.workers import hush
 
 # The names of resources: the runtimes, and GiB of memory.
@@ -34,6 +35,8 @@ def serve_tasks(scheduler: str, name: str, threads: int, memory: float) -> None:
     """
     if name:
         os.environ["PORTPROOF_HOST"] = name
+    if reason := obstacle():
+        raise UsageError(f"a worker needs a sandbox, and there can be none here, for {reason}.")
     here = [state.name for state in runtime_states() if not state.missing]
     if not here:
         raise UsageError("no runtime is here: portproof setup")

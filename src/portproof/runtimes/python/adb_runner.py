@@ -7,6 +7,7 @@ graph (tensorflow/lite/tools/benchmark/benchmark_tflite_model.cc: `input_layer_v
 
 import os
 import re
+import secrets
 import shlex
 import subprocess
 import tempfile
@@ -55,14 +56,17 @@ def main() -> None:
 
         return infer
 
-    serve({"benchmark_model": device.shell("getprop ro.product.model").strip()}, load)
+    try:
+        serve({"benchmark_model": device.shell("getprop ro.product.model").strip()}, load)
+    finally:
+        device.shell(f"rm -rf {device.folder}")
 
 
 class _Device:
     """The device that adb has, or that $ANDROID_SERIAL names."""
 
     def __init__(self) -> None:
-        self.folder = f"/data/local/tmp/portproof-{os.getpid()}"
+        self.folder = f"/data/local/tmp/portproof-{secrets.token_hex(8)}"
 
     def shell(self, command: str) -> str:
         """Run a command there. Raises ValueError with its last line where it fails."""
