@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from portproof.bundle.bundle import Bundle, find_bundles
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Cell, Performance, Report
-from portproof.quiet import check_tensorflow
+from portproof.quiet import check_tensorflow, without_tensorflows_log
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +28,35 @@ if TYPE_CHECKING:
     from portproof.verifying.diagnosis import Diagnosis
 
 ARTIFACTS = Path("artifacts")
+_LOGGER = logging.getLogger("portproof")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Who is told how far a function is."""
+
+    log: Callable[[str], None]
+    on_runtime: Callable[[str, Sequence[Cell]], None]
+
+
+@contextmanager
+def _told(
+    title: str,
+    log: Callable[[str], None] | None,
+    on_runtime: Callable[[str, Sequence[Cell]], None] | None = None,
+) -> Iterator[_Told]:
+    """What the caller gave, else the logger, and in a notebook the place below the cell."""
+    from portproof.reporting.notebook import steps
+
+    with steps(title) as shown:
+
+        def tell(line: str) -> None:
+            _LOGGER.info("%s", line)
+            if shown:
+                shown.add(line)
+
+        ended = shown.add_runtime if shown else lambda *_: None
+        yield _Told(log or tell, on_runtime or ended)
 
 
 def make_source(
@@ -98,7 +129,7 @@ def export(
     formats: Sequence[str] | None = None,
     keep_float: Sequence[str] = (),
     imports: Sequence[str] = (),
-    log: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Export a model to every format, with its test vectors, as a bundle.
 
@@ -117,7 +148,8 @@ def export(
             names, or for a model without layers the names of scopes or operations in its graph.
             `diagnose` lists the layers by the noise that each adds.
         imports: See `make_source`.
-        log: Called with each step, as a line of text.
+        log: Called with each step, as a line of text. None: the logger `portproof` is, at INFO, and
+            in a notebook they are shown below the cell.
 
     Returns:
         The bundle.
@@ -134,7 +166,8 @@ def export(
     from portproof.formats.table import select
 
     chosen = select(formats)
-    with converters_for(chosen):  # TensorFlow starts there while it starts here
+    # TensorFlow starts there while it starts here.
+    with converters_for(chosen), _told("exporting", log) as told:
         from portproof.exporting import export_source
 
         named = "" if path is None else Path(realpath(path)).name
@@ -144,7 +177,8 @@ def export(
         if keep_float:
             source = replace(source, keep_float=tuple(keep_float))
         target = Path(folder) / source.name if path is None else path
-        return export_source(source, target, log, chosen, formats or ())
+        with without_tensorflows_log():
+            return export_source(source, target, told.log, chosen, formats or ())
 
 
 def verify(
@@ -164,8 +198,8 @@ def verify(
     key: str | Path | None = None,
     trust: bool = False,
     on_cell: Callable[[Cell], None] = lambda _: None,
-    on_runtime: Callable[[str, Sequence[Cell]], None] = lambda _, __: None,
-    log: Callable[[str], None] = lambda _: None,
+    on_runtime: Callable[[str, Sequence[Cell]], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Report:
     """Verify bundles in every runtime that is here, and write each one's report beside it.
 
@@ -198,8 +232,9 @@ def verify(
         key: A public key in PEM, by whose owner published bundles must be signed.
         trust: Whether to run artifacts outside of the sandbox, with all rights of this process.
         on_cell: Called with each cell as it is judged, from other threads, one call at a time.
-        on_runtime: Called in the same way with each runtime's name and cells, as it ends.
-        log: Called with each step of setting up a runtime, from other threads.
+        on_runtime: Called in the same way with each runtime's name and cells, as it ends. None: it
+            is shown below the cell in a notebook.
+        log: Called with each step of setting up a runtime, from other threads. None: see `export`.
 
     Returns:
         The report. `report.ok` tells whether all is proven.
@@ -226,7 +261,8 @@ def verify(
         trust=trust,
     )
     names = [str(bundle) for bundle in bundles or find_bundles(ARTIFACTS)]
-    return verify_bundles(names, options, Callbacks(on_cell, on_runtime, log))
+    with _told("verifying", log, on_runtime) as told:
+        return verify_bundles(names, options, Callbacks(on_cell, told.on_runtime, told.log))
 
 
 def check(
@@ -242,8 +278,8 @@ def check(
     edge: bool = False,
     trust: bool = False,
     on_cell: Callable[[Cell], None] = lambda _: None,
-    on_runtime: Callable[[str, Sequence[Cell]], None] = lambda _, __: None,
-    log: Callable[[str], None] = lambda _: None,
+    on_runtime: Callable[[str, Sequence[Cell]], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Report:
     """Verify a file that another tool wrote against the model that it should be.
 
@@ -275,7 +311,7 @@ def check(
         on_cell: See `verify`.
         on_runtime: See `verify`.
         log: Called with each step, and with whatever is not the same in the file: another name,
-            another order of axes, integers in the place of floats.
+            another order of axes, integers in the place of floats. None: see `export`.
 
     Returns:
         The report.
@@ -289,16 +325,17 @@ def check(
     from portproof.checking.verifying import check_file
     from portproof.verification import Callbacks, VerifyOptions
 
-    if not against and has_own_original(Path(file)):
-        log(f"{file} is held to itself: what it computes in TensorFlow")
-        against = file
-    request = request_of(file, against, inputs, names or {}, signature, imports, folder)
-    options = VerifyOptions(runtimes=tuple(runtimes or ()), edge=edge, trust=trust)
-    callbacks = Callbacks(on_cell, on_runtime, log)
-    if not against:
-        return check_alone(request, options, callbacks)
-    check_tensorflow()
-    return check_file(request, options, callbacks)
+    with _told("checking", log, on_runtime) as told:
+        if not against and has_own_original(Path(file)):
+            told.log(f"{file} is held to itself: what it computes in TensorFlow")
+            against = file
+        request = request_of(file, against, inputs, names or {}, signature, imports, folder)
+        options = VerifyOptions(runtimes=tuple(runtimes or ()), edge=edge, trust=trust)
+        callbacks = Callbacks(on_cell, told.on_runtime, told.log)
+        if not against:
+            return check_alone(request, options, callbacks)
+        check_tensorflow()
+        return check_file(request, options, callbacks)
 
 
 def merge(*reports: str | Path) -> Report:
@@ -370,7 +407,7 @@ def publish(
     return publish_bundle(bundle, destination, version=version, sign_key=key, unverified=unverified)
 
 
-def set_up(*runtimes: str, log: Callable[[str], None] = lambda _: None) -> None:
+def set_up(*runtimes: str, log: Callable[[str], None] | None = None) -> None:
     """Make what runtimes need and is not here: packages, a browser, a compiled program.
 
     Each environment is in a folder of its own below the user's cache (`$PORTPROOF_CACHE` names
@@ -381,7 +418,7 @@ def set_up(*runtimes: str, log: Callable[[str], None] = lambda _: None) -> None:
         runtimes: Names, at a version where there is one in the name (`"litert@1.4.0"`); none: all,
             but for those that this machine lacks something for, and `keras-torch` and TensorFlow
             Serving's, which are to be named.
-        log: Called with each step, and what was left out, from other threads.
+        log: Called with each step, and what was left out, from other threads. None: see `export`.
 
     Raises:
         SetupError: Something cannot be made. The others are made all the same.
@@ -389,7 +426,8 @@ def set_up(*runtimes: str, log: Callable[[str], None] = lambda _: None) -> None:
     """
     from portproof.runtimes.setup import set_up_runtimes
 
-    set_up_runtimes(list(runtimes), log)
+    with _told("setting up", log) as told:
+        set_up_runtimes(list(runtimes), told.log)
 
 
 def bench(

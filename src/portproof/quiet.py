@@ -1,5 +1,6 @@
 """Starts TensorFlow, whose C++ side is kept from writing to standard error, unless it matters."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -39,6 +40,22 @@ def quiet(*, show_on_error: bool = True) -> Iterator[None]:
             os.close(original)
 
 
+@contextmanager
+def without_tensorflows_log() -> Iterator[None]:
+    """Hold TensorFlow's own logger to errors.
+
+    In a notebook and at Python's prompt it tells each file that is written, twice
+    (tensorflow/python/platform/tf_logging.py).
+    """
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def check_tensorflow() -> None:
     """Raise UsageError where what exports a model is not installed, or too old.
 
@@ -69,6 +86,8 @@ def start_tensorflow() -> None:
         UsageError: TensorFlow, Keras or LiteRT is not installed, or TensorFlow is too old.
     """
     check_tensorflow()
+    # Its warnings are of its own making: a line for each node that its optimizer cannot cost.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet():
         import keras  # noqa: F401
         import tensorflow as tf

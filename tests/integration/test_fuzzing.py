@@ -24,7 +24,7 @@ from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import PortproofError, UsageError
 from portproof.bundle.text import is_printable
-from portproof.cli import app
+from portproof.cli.application import app
 from portproof.exporting import export_source
 from portproof.formats.table import select
 from portproof.reporting import page

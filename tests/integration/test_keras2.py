@@ -79,7 +79,7 @@ def _is_the_reference(bundle: Bundle, model: Any) -> None:
 def test_a_file_of_keras_2_is_exported_in_the_sandbox(model: Any, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from portproof.cli import app
+    from portproof.cli.application import app
 
     model.save(tmp_path / "two.h5")
     words = ["export", str(tmp_path / "two.h5"), "--format", "tflite", f"--output={tmp_path}"]

@@ -24,7 +24,7 @@ from portproof.bundle.float_format import Array
 from portproof.bundle.manifest import Budget
 from portproof.bundle.report import Report
 from portproof.bundle.signature import TensorSpec
-from portproof.cli import app
+from portproof.cli.application import app
 from portproof.comparing.allowed import allowed
 from portproof.comparing.arrays import Expected, compare
 from portproof.comparing.judging import Allowance, judge

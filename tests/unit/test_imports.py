@@ -13,7 +13,7 @@ from tests.conftest import PACKAGE
 LIGHT = (
     "__init__.py",
     "_api.py",
-    "cli.py",
+    "cli",
     "quiet.py",
     "verification.py",
     "bundle",

@@ -10,6 +10,7 @@ from portproof.bundle.digest import File, paths_in, sha256_of
 from portproof.bundle.errors import BundleError, UsageError
 from portproof.bundle.manifest import Manifest, Vector
 from portproof.bundle.reading import MANIFEST_LIMIT, VECTOR_LIMIT, parsed, read_file
+from portproof.bundle.text import short_path
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -17,7 +18,7 @@ PAGE = "report.html"
 CARD = "README.md"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle on disk.
 
@@ -63,6 +64,17 @@ class Bundle:
                 "Export the model again."
             ) from error
         return cls(path, manifest, hashlib.sha256(text).hexdigest())
+
+    def __repr__(self) -> str:
+        """In a line: the manifest of a large model has thousands."""
+        count = len(self.manifest.artifacts)
+        return f"<Bundle {self.manifest.model} with {count} artifacts in {short_path(self.path)}>"
+
+    def _repr_html_(self) -> str:
+        """As Jupyter shows it."""
+        from portproof.reporting.notebook import bundle_html
+
+        return bundle_html(self)
 
     def _check_files(self) -> None:
         listed = {file.path: file for file in self.manifest.files}

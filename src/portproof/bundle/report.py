@@ -1,12 +1,13 @@
 """What `report.json` holds: the cells of a bundle, or of several, as artifacts/README.md has it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from portproof.bundle import exit_policy
-from portproof.bundle.manifest import Regime, full_name
+from portproof.bundle.manifest import DECIDING, Regime, full_name
 from portproof.bundle.text import printable
 from portproof.bundle.verdicts import ILL_CONDITIONED, PASSING, Verdict
 
@@ -354,6 +355,18 @@ class Report(BaseModel):
     graph_errors: list[GraphErrors] = []
     not_run: list[NotRun] = []
     cells: list[Cell]
+
+    def __repr__(self) -> str:
+        """In a line: at Python's prompt and in a test's message, the whole is thousands."""
+        counted = Counter(cell.verdict for cell in self.cells if cell.regime in DECIDING)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in counted.items()) or "no cells"
+        return f"<Report of {', '.join(self.bundle) or 'nothing'}: {self.outcome}; {told}>"
+
+    def _repr_html_(self) -> str:
+        """As Jupyter shows it."""
+        from portproof.reporting.notebook import report_html
+
+        return report_html(self)
 
     @property
     def outcome(self) -> str:

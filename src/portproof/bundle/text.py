@@ -7,6 +7,7 @@ signs. https://docs.github.com/actions/reference/workflow-commands-for-github-ac
 import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # Control characters, those that turn the direction of text or hide, and halves of pairs.
@@ -43,7 +44,12 @@ def is_printable(text: str) -> bool:
 
 def for_terminal(text: str) -> str:
     """Lines to print, of which no log of a job takes one for a command to itself."""
-    return _COMMAND.sub(lambda match: f"{match[0]} ", printable(text, lines=True))
+    return without_commands(printable(text, lines=True))
+
+
+def without_commands(text: str) -> str:
+    """Lines, which may have colours of ours, of which no log of a job obeys one."""
+    return _COMMAND.sub(lambda match: f"{match[0]} ", text)
 
 
 def for_markdown(text: str) -> str:
@@ -60,6 +66,12 @@ def for_code(text: str) -> str:
 def for_xml(text: str) -> str:
     """Text that XML 1.0 can carry (section 2.2); the writer escapes its signs."""
     return printable(text, lines=True)
+
+
+def short_path(path: Path) -> Path:
+    """A path as a person would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def strings_in(document: Any) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a person sees while a verification runs."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from portproof.bundle.report import Cell
-from portproof.reporting.printing import console, note, say
+from portproof.reporting.printing import console, is_terminal, note, say
 from portproof.reporting.summary import counted
 from portproof.reporting.table import tables
 
@@ -25,7 +26,7 @@ def progress(*, quiet: bool = False, verbose: bool = False) -> Iterator[Callable
     if quiet or verbose:
         yield _print_cell if verbose else lambda _: None
         return
-    if not terminal.is_terminal:
+    if not is_terminal(sys.stdout):
         yield lambda _: None
         return
     cells: list[Cell] = []
@@ -44,7 +45,7 @@ def runtime_progress(*, quiet: bool = False) -> Callable[[str, Sequence[Cell]], 
     Where no terminal shows verdicts as they arrive, it prints a line to standard error: minutes
     without a word look like a job that hangs.
     """
-    if quiet or console().is_terminal:
+    if quiet or is_terminal(sys.stdout):
         return lambda _, __: None
 
     def show(runtime: str, cells: Sequence[Cell]) -> None:
@@ -61,7 +62,7 @@ def setup_progress() -> Iterator[Callable[[str], None]]:
     In a terminal the last line shows that it goes on, and for how long: a download takes minutes.
     """
     terminal = console(stderr=True)
-    if not terminal.is_terminal:
+    if not is_terminal(sys.stderr):
         yield note
         return
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))

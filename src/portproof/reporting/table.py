@@ -69,6 +69,15 @@ def render_short(report: Report, _width: int, *, edge: bool = False) -> Renderab
 
 def tables(cells: Sequence[Cell], width: int) -> Iterator[RenderableType]:
     """A table for each kind of program, a row for each runtime, no wider than `width`."""
+    for artifacts, group in groups(cells):
+        names = max(RUNTIME_WIDTH, *(len(cell.place) for cell in group))
+        for columns in _fitting(artifacts, names, width):
+            yield _table(columns, group)
+            yield Text()
+
+
+def groups(cells: Sequence[Cell]) -> Iterator[tuple[tuple[str, ...], list[Cell]]]:
+    """What stands in one table: artifacts that one kind of program runs, and their cells."""
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         # Absent runtimes are named under the tables; a row for each would be in the way.
@@ -76,11 +85,7 @@ def tables(cells: Sequence[Cell], width: int) -> Iterator[RenderableType]:
             kind = "python" if cell.format in _PYTHON else cell.format.split("-")[0]
             groups.setdefault(kind, []).append(cell)
     for group in groups.values():
-        artifacts = tuple(dict.fromkeys(cell.full_format for cell in group))
-        names = max(RUNTIME_WIDTH, *(len(cell.place) for cell in group))
-        for columns in _fitting(artifacts, names, width):
-            yield _table(columns, group)
-            yield Text()
+        yield tuple(dict.fromkeys(cell.full_format for cell in group)), group
 
 
 def _conflicts(report: Report) -> Iterator[RenderableType]:

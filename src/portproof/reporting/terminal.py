@@ -1,5 +1,6 @@
 """Prints reports, timings, diagnoses and runtimes: in colour to a terminal, plain to a pipe."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.text import Text
 from portproof.bundle.report import Performance, Report
 from portproof.reporting import changes_text, diagnosis_text, table, units
 from portproof.reporting.changes import Comparison
-from portproof.reporting.printing import console, say
+from portproof.reporting.printing import console, is_terminal, say
 from portproof.runtimes.environments.environment import MadeEnvironment, environments_folder
 from portproof.runtimes.listing import RuntimeState
 from portproof.verifying.diagnosis import Diagnosis
@@ -104,10 +105,11 @@ def _rows(*headings: str) -> Table:
 def _print(render: Callable[[int], RenderableType]) -> None:
     """To standard output. A pipe has no width, so there no line is broken, nor filled up."""
     terminal = console()
-    if terminal.is_terminal:
+    if is_terminal(sys.stdout):
         terminal.print(render(terminal.width))
         return
-    plain = console(width=_UNBROKEN)
-    with plain.capture() as captured:
-        plain.print(render(_UNBROKEN))
-    say("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    unbroken = console(width=_UNBROKEN)
+    with unbroken.capture() as captured:
+        unbroken.print(render(_UNBROKEN))
+    lines = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    say(lines, coloured=unbroken.is_terminal)  # as FORCE_COLOR asks for
