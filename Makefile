@@ -26,7 +26,7 @@ SSHD := $(if $(shell command -v apt-get),.venv/openssh/usr/sbin/sshd)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: all setup train export plots verify publish test test-slow test-all fuzz faults foreign hostile zoo conformance bench \
-	versions lint lock clean
+	versions lint lock docs links pictures clean
 .DEFAULT_GOAL := all
 
 all: verify
@@ -102,11 +102,30 @@ bench: verify
 versions: $(INSTALLED)
 	python -m verify.versions --write
 
+# The documents as a site, in build/site: a link or an anchor that leads nowhere is an error.
+docs: .venv/installed
+	sphinx-build -W --keep-going -q -c docs -b html . build/site
+	@echo "open build/site/README.html"
+
+# The addresses elsewhere too, which takes a network.
+links: .venv/installed
+	sphinx-build -q -c docs -b linkcheck . build/links
+
+# The pictures in the documents, of what `make` made.
+pictures: verify
+	python -m tests.helpers.pictures
+	python -m tests.helpers.notebooks
+
 lint: .venv/installed
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports
+	git ls-files -z | xargs -0 codespell
+	zizmor --offline --quiet .github examples/github
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github/*.yml
+	check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 # uv, at the version of the lock, unless there is one already.
 .venv/bin/python:

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -73,6 +74,19 @@ def _add_contents(_: Sphinx, name: str, source: list[str]) -> None:
         source[0] += _contents()
 
 
+def _make_accessible(
+    _: Sphinx, _page: str, _template: str, context: dict[str, Any], *_rest: Any
+) -> None:
+    """What Sphinx's HTML lacks for those who use the keyboard alone or hear the page."""
+    if "body" in context:
+        context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
+    menu = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = menu.replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+
+
 def setup(app: Sphinx) -> None:
     assert Path(app.srcdir, "README.md").is_file()
     app.connect("source-read", _add_contents)
+    app.connect("html-page-context", _make_accessible, priority=900)  # after the theme's

@@ -7,7 +7,7 @@ from portproof.runtimes import protocol
 from tests.conftest import REPOSITORY
 
 ARCHITECTURE = REPOSITORY / "ARCHITECTURE.md"
-README = REPOSITORY / "README.md"
+DOCS = REPOSITORY / "docs"
 
 
 def protocol_example() -> str:
@@ -34,14 +34,16 @@ def _file_block(language: str, path: Path) -> str:
     return f"```{language}\n{path.read_text()}```"
 
 
+def _show(page: Path, mark: str, language: str, file: Path) -> None:
+    page.write_text(generated(page.read_text(), mark, _file_block(language, file)))
+
+
 def main() -> None:
     text = ARCHITECTURE.read_text()
     ARCHITECTURE.write_text(generated(text, "protocol", protocol_example()))
-    text = README.read_text()
     examples = REPOSITORY / "examples"
-    text = generated(text, "example", _file_block("py", examples / "numpy_format.py"))
-    text = generated(text, "workflow", _file_block("yaml", examples / "github" / "portproof.yml"))
-    README.write_text(text)
+    _show(DOCS / "plugins.md", "example", "py", examples / "numpy_format.py")
+    _show(DOCS / "ci.md", "workflow", "yaml", examples / "github" / "portproof.yml")
 
 
 if __name__ == "__main__":

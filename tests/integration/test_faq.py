@@ -1,4 +1,4 @@
-"""The errors in README.md are shown word for word: each is provoked here."""
+"""The errors in docs/troubleshooting.md are shown word for word: each is provoked here."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import PortproofError
 from tests.conftest import REPOSITORY
 
-README = (REPOSITORY / "README.md").read_text()
+PAGE = (REPOSITORY / "docs" / "troubleshooting.md").read_text()
 # Messages of a runtime or a report, which are not raised as errors here.
 OTHER_MESSAGES = {
     "lacks Conv2DBackpropFilter",
@@ -27,10 +27,7 @@ OTHER_MESSAGES = {
 
 
 def shown() -> list[str]:
-    [section] = re.findall(
-        r"^## Messages, and what to do(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL
-    )
-    messages = re.findall(r"^```text\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+    messages = re.findall(r"^```text\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
     return [" ".join(message.split()) for message in messages]
 
 
@@ -131,7 +128,7 @@ PROVOKED: list[Callable[[], None]] = [
 
 
 @pytest.mark.parametrize("provoke", PROVOKED)
-def test_an_error_has_the_text_that_the_readme_shows(
+def test_an_error_has_the_text_that_the_page_shows(
     provoke: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -141,6 +138,6 @@ def test_an_error_has_the_text_that_the_readme_shows(
     assert re.sub(r"made at \S+:\d+", "made at my_model.py:12", message) in shown()
 
 
-def test_the_readme_shows_no_other_message() -> None:
+def test_the_page_shows_no_other_message() -> None:
     assert len(set(shown()) - OTHER_MESSAGES) == len(PROVOKED)
     assert set(shown()) >= OTHER_MESSAGES

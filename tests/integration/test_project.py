@@ -119,9 +119,9 @@ def test_settings_in_pyproject_are_read_from_below(tmp_path: Path) -> None:
     assert found.bundle("x") == tmp_path / "artifacts" / "x"
 
 
-def test_the_settings_that_the_readme_shows_are_settings(tmp_path: Path) -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    [shown] = re.findall(r"<!-- settings.*?-->\n```toml\n(.*?)```", readme, flags=re.DOTALL)
+def test_the_settings_that_the_documents_show_are_settings(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "targets.md").read_text()
+    [shown] = re.findall(r"<!-- settings.*?-->\n```toml\n(.*?)```", page, flags=re.DOTALL)
     (tmp_path / "portproof.toml").write_text(shown)
     project = find_project(tmp_path)
     assert project

@@ -15,11 +15,16 @@ from portproof.bundle.bundle import Bundle
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
+DOCS = {path.stem: path.read_text() for path in (REPOSITORY / "docs").glob("*.md")}
 SCRIPTS = Path(sys.executable).parent
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def shell(command: str, cwd: Path) -> str:
@@ -38,7 +43,7 @@ def test_the_first_code_block_has_the_two_commands() -> None:
 
 @pytest.mark.slow
 def test_the_commands_run_as_written(tmp_path: Path) -> None:
-    [commands] = [block for block in blocks("sh") if "portproof export" in block]
+    [commands] = [block for block in blocks("sh", DOCS["commands"]) if "export" in block]
     shutil.copytree(REPOSITORY / "export", tmp_path / "export")
     for line in commands.splitlines():
         assert shell(f"{line.split('#')[0]} 2>&1", tmp_path)
@@ -47,7 +52,7 @@ def test_the_commands_run_as_written(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
-    [example] = blocks("python")
+    [example] = blocks("python", DOCS["own-model"])
     (tmp_path / "example.py").write_text(example)
     shell(f"{sys.executable} example.py", tmp_path)
     assert Bundle.open(tmp_path / "artifacts" / "scale").manifest.signatures.keys() == {"scale"}
@@ -56,7 +61,10 @@ def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_users_own_model_is_proven_by_the_commands_shown(tmp_path: Path) -> None:
     shown = re.compile(r"<!-- (?:own model|other versions).*?-->\n```console\n(.*?)```", re.DOTALL)
-    own_model, other_versions = (block.splitlines() for block in shown.findall(README))
+    own_model, again, other_versions = (
+        block.splitlines() for block in shown.findall(README + DOCS["own-model"])
+    )
+    assert own_model == again
     x = keras.Input((3,), name="x")
     keras.Model(x, {"y": keras.layers.Dense(40, "relu")(x)}).save(tmp_path / "my_model.keras")
     np.savez(tmp_path / "data.npz", x=np.linspace(-1, 1, 60).reshape(20, 3))
@@ -72,19 +80,21 @@ def test_a_users_own_model_is_proven_by_the_commands_shown(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_files_of_a_package_are_proven_by_the_commands_shown(tmp_path: Path) -> None:
-    [block] = re.findall(r"<!-- foreign.*?-->\n```console\n(.*?)```", README, flags=re.DOTALL)
+    [block] = re.findall(
+        r"<!-- foreign.*?-->\n```console\n(.*?)```", DOCS["check"], flags=re.DOTALL
+    )
     commands = block.strip().replace("pip download", f"{sys.executable} -m pip download")
     printed = shell(" && ".join(commands.splitlines()), tmp_path)
     assert len(re.findall(r"nmp\.\w+\.checked proven: ", printed)) == 2
 
 
 def test_the_example_of_a_format_equals_its_file() -> None:
-    [shown] = blocks("py")
+    [shown] = blocks("py", DOCS["plugins"])
     assert shown == (REPOSITORY / "examples" / "numpy_format.py").read_text()
 
 
 def test_the_workflow_equals_its_file() -> None:
-    [shown] = blocks("yaml")
+    [shown] = blocks("yaml", DOCS["ci"])
     assert shown == (REPOSITORY / "examples" / "github" / "portproof.yml").read_text()
 
 
@@ -105,10 +115,10 @@ def test_the_workflows_commands_and_options_exist() -> None:
 def test_a_bundle_is_published_and_verified_as_shown(
     bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
-    [commands] = [block for block in blocks("console") if "portproof publish" in block]
+    [commands] = [block for block in blocks("console", DOCS["publishing"]) if "publish" in block]
     shutil.copytree(bundles["quadratic"].path, tmp_path / "artifacts" / "quadratic")
     shell("portproof verify", tmp_path)
-    for line in re.findall(r"`(openssl .*?)`", README):
+    for line in re.findall(r"`(openssl .*?)`", DOCS["publishing"]):
         shell(line, tmp_path)
     for command in commands.splitlines():  # into a folder: test_publish.py tests S3
         stdout = shell(command.replace("s3://bucket", tmp_path.as_uri()), tmp_path)

@@ -1,11 +1,13 @@
 """Errors of an output as a picture: each runtime's over the reference's own, in ULPs, as SVG."""
 
+import html
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from portproof.bundle.report import Cell, Curve, Errors
+from portproof.bundle.text import printable
 
 # Placeholder colours, which are replaced by variables of the page's style, light or dark.
 INK = "#a1b2c3"
@@ -65,11 +67,15 @@ def _svg(curve: Curve, series: Sequence[Series]) -> str:
         axes.set_xlabel(curve.axis or "element", parse_math=False)
         axes.set_ylabel("error against float64, ULP", parse_math=False)
 
-    return drawn(draw)
+    name = f"Errors of {curve.signature}.{curve.output} against float64, by runtime"
+    return drawn(draw, name)
 
 
-def drawn(draw: Callable[[Any], None]) -> str:
-    """What is drawn into Matplotlib's axes, as SVG in the page's colours, `INK` and `SERIES`."""
+def drawn(draw: Callable[[Any], None], name: str) -> str:
+    """What is drawn into Matplotlib's axes, as SVG in the page's colours, `INK` and `SERIES`.
+
+    `name` is what it is for a person who does not see it.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -84,7 +90,7 @@ def drawn(draw: Callable[[Any], None]) -> str:
         written = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(written, format="svg", metadata=nothing, transparent=True)
-    return _styled(written.getvalue())
+    return _styled(written.getvalue(), name)
 
 
 def _points(axes: Any, curve: Curve, errors: Errors, **style: Any) -> None:
@@ -92,9 +98,10 @@ def _points(axes: Any, curve: Curve, errors: Errors, **style: Any) -> None:
     axes.scatter([x for x, _ in pairs], [e for _, e in pairs], 11, **style)
 
 
-def _styled(svg: str) -> str:
+def _styled(svg: str, name: str) -> str:
     """The picture alone, its colours as variables of the page, as wide as there is room."""
     svg = svg[svg.index("<svg") :]
     for n, colour in enumerate(SERIES):
         svg = svg.replace(colour, f"var(--series-{n})")
-    return svg.replace(INK, "var(--ink)").replace("<svg ", '<svg role="img" ', 1)
+    named = f'<svg role="img" aria-label="{html.escape(printable(name))}" '
+    return svg.replace(INK, "var(--ink)").replace("<svg ", named, 1)

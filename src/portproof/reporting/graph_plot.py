@@ -29,7 +29,8 @@ def graph_plot(errors: GraphErrors) -> GraphPlot:
     """The plot of one diagnosis."""
     name = f"{errors.format} in {errors.place}"
     first = None if errors.first is None else errors.tensors[errors.first]
-    return GraphPlot(errors, name, first, drawn(partial(_draw, errors)))
+    told = f"Errors along the graph of {name}"
+    return GraphPlot(errors, name, first, drawn(partial(_draw, errors), told))
 
 
 def _draw(errors: GraphErrors, axes: Any) -> None:
