@@ -12,6 +12,8 @@ import portproof
 
 def write(source, root, folder):
     """Write the artifact into `root/folder`, and say where it has each signature, and its names."""
+    if len(source.model.variables) != 1:
+        raise portproof.ExportError("numpy carries models with one variable, which is a factor")
     [factor] = source.model.variables
     (root / folder).mkdir()
     np.save(root / folder / "factor.npy", factor.numpy())

@@ -29,16 +29,21 @@ class Scale(tf.Module):
         return {"y": self.factor * x}
 
 
-@pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def load_example() -> Any:
+    """The module of examples/numpy_format.py."""
     spec = spec_from_file_location("numpy_format", EXAMPLE)
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(formats, "_added", [])
     monkeypatch.setattr(runtimes, "_added", [])
-    return module
+    return load_example()
 
 
 def test_a_users_own_format_and_runtime_are_added_by_a_call(example: Any, tmp_path: Path) -> None:

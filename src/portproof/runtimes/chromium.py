@@ -24,6 +24,8 @@ APPLICATIONS = tuple(
 
 _LITERT_LACKS = (
     NO_ROWS,
+    javascript.NO_DTYPE,
+    (r"Element type (\w+) is not supported", r"tensors of \1"),
     (r"does not match expected ranked tensor type", "a dynamic dimension beside the batch"),
     (r"nothing was computed on WebGPU", "a shader for any of its ops"),
 )

@@ -4,8 +4,11 @@ from pathlib import Path
 
 from portproof.runtimes.environments.node import NodeEnvironment, node
 
+# What js/safetensors.mjs says of tensors that it has no typed array for.
+NO_DTYPE = (r"JavaScript has no dtype (\w+)", r"tensors of \1")
 # What TF.js says where a backend lacks a kernel, or it knows no such op or layer.
 LACKS = (
+    NO_DTYPE,
     (r"Kernel '(\w+)' not registered for backend", r"\1"),
     (r"Unknown op '(\w+)'", r"\1"),
     (r"(\w+) for rank (\d+) is not yet supported", r"\1 of rank \2"),

@@ -9,6 +9,7 @@ from portproof.runtimes.runtime import NO_ROWS, ONNX, Runtime
 
 LACKS = (
     NO_ROWS,
+    javascript.NO_DTYPE,
     (r"nothing was computed on WebGPU", "a shader for any of its ops"),
     (r"Only Conv2d or Conv1d are supported", "a transposed convolution of three dimensions"),
     (r"Too many storage buffers in shader", "so many buffers in a shader"),
