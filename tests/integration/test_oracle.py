@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from portproof.bundle.float_format import as_stored
 from portproof.comparing.judging import MEAN_SHARE
 from portproof.oracle import op_table, rounding
-from portproof.oracle.oracle import Oracle, as_stored
+from portproof.oracle.oracle import Oracle
 from portproof.oracle.perturbing import perturbed
 from portproof.oracle.raising import raised
 

@@ -1,6 +1,7 @@
 """The built package: plain pip installs it, and it proves a model beside a user's own modules."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -78,7 +79,7 @@ def installed(folder: Path, requirement: str) -> Path:
 
 def bare(home: Path) -> dict[str, str]:
     """An environment without this repository's settings, but with those for package registries."""
-    prefixes = ("PIP_", "SSL_", "REQUESTS_", "NODE_EXTRA_", "npm_config_")
+    prefixes = ("PIP_", "UV_", "SSL_", "REQUESTS_", "NODE_EXTRA_", "npm_config_")
     settings = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
     return {"PATH": "/usr/bin:/bin", "HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", **settings}
 
@@ -108,7 +109,7 @@ def run(project: Path, *command: str | Path, **variables: str) -> str:
 
 def test_the_wheel_holds_one_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names} == {"portproof", "portproof-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"portproof", "portproof-0.2.0.dist-info"}
     needed = (
         "py.typed",
         "reporting/templates/card.md.j2",
@@ -220,3 +221,30 @@ def test_there_is_a_solution_beside_a_project_s_tensorflow(
     wanted.write_text(f"portproof{extras} @ {wheel.as_uri()}\ntensorflow=={version}.*\n")
     resolved = run(tmp_path, uv.find_uv_bin(), "pip", "compile", "--quiet", wanted)
     assert f"\ntensorflow=={version}." in resolved
+
+
+def test_the_sdist_builds_and_passes_the_fast_tests_by_itself(tmp_path: Path) -> None:
+    def run(*command: str | Path, folder: Path) -> str:
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=folder,
+            env=bare(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    dist = tmp_path / "dist"
+    run(sys.executable, "-m", "build", "--quiet", "--outdir", dist, ".", folder=REPOSITORY)
+    run(sys.executable, "-m", "twine", "check", "--strict", *dist.iterdir(), folder=tmp_path)
+    [sdist] = dist.glob("*.tar.gz")
+    shutil.unpack_archive(sdist, tmp_path)
+    [source] = tmp_path.glob("portproof-*")
+    tool = uv.find_uv_bin()
+    run(tool, "venv", "--quiet", "--python", sys.executable, "e", folder=source)
+    install = (tool, "pip", "install", "--quiet", "--python", "e", ".", "--group", "test")
+    run(*install, folder=source)
+    told = run(source / "e" / "bin" / "python", "-m", "pytest", "tests/unit", folder=source)
+    assert int(told.split(" passed")[0].split()[-1]) > 300

@@ -1,6 +1,5 @@
 """What is said where TensorFlow is not installed, or too old to export."""
 
-import importlib.util
 import re
 import tomllib
 from typing import Any
@@ -13,10 +12,8 @@ from tests.conftest import REPOSITORY
 
 
 def test_what_is_lacking_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = importlib.util.find_spec
-
     def without_keras(name: str) -> Any:
-        return None if name == "keras" else find(name)
+        return None if name == "keras" else object()
 
     monkeypatch.setattr(quiet, "find_spec", without_keras)
     with pytest.raises(UsageError, match=r"needs keras: pip install 'portproof\[tensorflow\]'"):
@@ -27,6 +24,7 @@ def test_what_is_lacking_is_named_with_what_installs_it(monkeypatch: pytest.Monk
 def test_an_old_tensorflow_is_refused(
     installed: str, ok: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(quiet, "find_spec", lambda _: object())
     monkeypatch.setattr(quiet, "version", lambda _: installed)
     if ok:
         quiet.check_tensorflow()

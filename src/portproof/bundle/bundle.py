@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 from portproof.bundle import atomic, tensors
 from portproof.bundle.digest import File, paths_in, sha256_of
 from portproof.bundle.errors import BundleError, UsageError
-from portproof.bundle.manifest import Manifest, Vector
+from portproof.bundle.manifest import SCHEMA, Manifest, Vector
 from portproof.bundle.reading import MANIFEST_LIMIT, VECTOR_LIMIT, parsed, read_file
+from portproof.bundle.schema import other_schema
 from portproof.bundle.text import short_path
 
 MANIFEST = "manifest.json"
@@ -59,9 +60,10 @@ class Bundle:
         try:
             manifest = parsed(Manifest, text)
         except ValueError as error:
+            if other := other_schema(text, SCHEMA):
+                raise BundleError(f"{path / MANIFEST} cannot be read: {other}.") from None
             raise BundleError(
-                f"{path / MANIFEST} is damaged or of another version: {error}. "
-                "Export the model again."
+                f"{path / MANIFEST} is damaged: {error}. Export the model again."
             ) from error
         return cls(path, manifest, hashlib.sha256(text).hexdigest())
 

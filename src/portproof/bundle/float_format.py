@@ -52,3 +52,14 @@ def ulp_distance(a: Array, b: Array) -> Array:
 
 def _info(dtype: np.dtype[Any]) -> Any:
     return ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+
+
+def as_stored(deviation: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """How far rounding may carry each element, in the dtype in which a bundle stores it.
+
+    That is float32, which is precise enough for a bound; for a float64 output it is float64, whose
+    range float32 does not have. What is infinite or too large becomes the largest finite number.
+    """
+    stored = np.float64 if dtype == np.float64 else np.float32
+    limited: np.ndarray[Any, Any] = np.minimum(np.asarray(deviation), np.finfo(stored).max)
+    return limited.astype(stored)

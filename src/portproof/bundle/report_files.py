@@ -4,7 +4,8 @@ from pathlib import Path
 
 from portproof.bundle.errors import UsageError
 from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
-from portproof.bundle.report import Report
+from portproof.bundle.report import SCHEMA, Report
+from portproof.bundle.schema import other_schema
 
 
 def read_report(path: Path) -> Report:
@@ -15,5 +16,7 @@ def read_report(path: Path) -> Report:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
     try:
         return parsed(Report, content)
-    except ValueError:
-        raise UsageError(f"{path} is no report of this version of Portproof.") from None
+    except ValueError as error:
+        if other := other_schema(content, SCHEMA):
+            raise UsageError(f"{path} cannot be read: {other}.") from None
+        raise UsageError(f"{path} is no report: {error}.") from None

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from portproof.bundle.float_format import as_stored
 from portproof.bundle.signature import Signature
 from portproof.bundle.tensors import Arrays
-from portproof.oracle.oracle import Deviations, Oracle, as_stored
+from portproof.oracle.oracle import Deviations, Oracle
 from portproof.sources.functions import call, concrete_of, named, signature_of
 from portproof.vectors.cases import Case
 from portproof.vectors.edge_bounds import edge_bound, scaled

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from portproof.bundle.float_format import spacing
-from portproof.oracle.oracle import as_stored
+from portproof.bundle.float_format import as_stored, spacing
 
 Array = np.ndarray[Any, Any]
 

@@ -99,7 +99,7 @@ class InspectedGraph:
         }
 
     def _measured(self, inputs: Arrays) -> Arrays:
-        from portproof.oracle.oracle import as_stored
+        from portproof.bundle.float_format import as_stored
 
         originals = self._original(inputs, self._shown, {})
         arrays = {f"reference/{name}": array for name, array in originals.items()}
