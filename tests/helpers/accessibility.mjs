@@ -23,6 +23,7 @@ async function check(page, named) {
 async function useKeyboard(page, named) {
   const buttons = await page.locator("button[popovertarget]").count();
   if (!buttons) return;
+  await page.evaluate(() => document.activeElement.blur());
   for (let presses = 0; presses < 30; presses++) {
     await page.keyboard.press("Tab");
     if (await page.evaluate(() => document.activeElement.hasAttribute("popovertarget"))) break;
@@ -40,22 +41,25 @@ async function useKeyboard(page, named) {
 }
 
 for (const address of addresses) {
+  const context = await browser.newContext({ bypassCSP: true });
+  const page = await context.newPage();
+  await page.goto(address);
+  if (settled) {
+    const isSettled = (pattern) => new RegExp(pattern).test(document.getElementById("status").textContent);
+    await page.waitForFunction(isSettled, settled, { timeout: 300_000 });
+  }
+  await page.addScriptTag({ content: axe });
   for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
     for (const width of [360, 768, 1280]) {
-      const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
-      const page = await context.newPage();
+      await page.setViewportSize({ width, height: 900 });
       const named = `${new URL(address).pathname.split("/").at(-1)} ${colorScheme} ${width}`;
-      await page.goto(address);
-      if (settled) {
-        await page.waitForFunction((pattern) => new RegExp(pattern).test(document.getElementById("status").textContent), settled, { timeout: 300_000 });
-      }
-      await page.addScriptTag({ content: axe });
       await check(page, named);
       if ((await page.evaluate(() => document.documentElement.scrollWidth)) > width) found.add(`${named}: the page scrolls sideways`);
       await useKeyboard(page, named);
-      await context.close();
     }
   }
+  await context.close();
 }
 console.log(JSON.stringify([...found]));
 await browser.close();

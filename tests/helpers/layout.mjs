@@ -63,6 +63,15 @@ for (const colorScheme of ["light", "dark"]) {
     await page.context().close();
   }
 }
+// On paper, A4 between its margins, of a person whose screen is dark.
+const paper = await (await browser.newContext({ viewport: { width: 703, height: 1000 }, colorScheme: "dark" })).newPage();
+await paper.emulateMedia({ media: "print", colorScheme: "dark" });
+await paper.goto(address);
+problems.push(...(await paper.evaluate(layoutIssues)).map((issue) => `on paper: ${issue}`));
+const [ink, sheet] = await paper.evaluate(() => [getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]);
+if (sheet !== "rgb(255, 255, 255)") problems.push(`on paper: the sheet is ${sheet}, the ink ${ink}`);
+if (!(await paper.locator("thead").first().isVisible())) problems.push("on paper: tables have no headings");
+if ((await paper.locator("main").innerText()).includes("Each verdict opens")) problems.push("on paper: nothing opens");
 console.log(JSON.stringify(problems));
 await browser.close();
 process.exit(0);

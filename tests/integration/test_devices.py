@@ -27,6 +27,7 @@ from portproof.bundle.tensors import Arrays, in_group
 from portproof.devices.serving import DeviceService
 from portproof.reporting.summary import deciding
 from tests.conftest import REPOSITORY
+from tests.helpers.accessibility import findings
 from tests.helpers.programs import browser_variables, node_command
 
 # Debian's, unpacked by the Makefile.
@@ -338,6 +339,11 @@ def test_a_real_browser_at_a_phones_size(bundle: Bundle) -> None:
     assert "portproof merge" in printed
     [file] = (bundle.path / "devices").iterdir()
     assert "WebGL renderer" in file.read_text()
+
+
+def test_axe_finds_nothing_serious_on_the_page(bundle: Bundle) -> None:
+    with served(bundle) as service:
+        assert findings(service.link, settled="this device:") == []
 
 
 @pytest.mark.skipif(not FIREFOX.exists(), reason="no Firefox: make test unpacks Debian's")

@@ -15,9 +15,11 @@ import portproof
 from portproof.bundle.bundle import PAGE, REPORT, Bundle
 from portproof.bundle.report import Cell, Report
 from portproof.reporting import github, junit
+from portproof.reporting.badge import render_badge
 from portproof.reporting.causes import causes
 from portproof.reporting.overview import Entry
 from portproof.reporting.units import binary, seconds
+from tests.helpers.accessibility import findings
 from tests.helpers.programs import browser_variables, node_command
 from verify.faults.damage import damaged
 
@@ -72,6 +74,29 @@ def test_the_page_is_readable_at_two_widths_in_light_and_dark(folder: Path, repo
         check=True,
     )
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.usefixtures("report")
+def test_axe_and_the_keyboard_find_nothing_serious(folder: Path) -> None:
+    assert findings((folder / PAGE).as_uri()) == []
+
+
+def test_axe_finds_what_is_wrong(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<!doctype html><title>x</title><img src='data:,'><p style='color:#ccc'>Hardly seen."
+    )
+    found = " ".join(findings(page.as_uri()))
+    assert "image-alt" in found
+    assert "color-contrast" in found
+
+
+def test_a_badge_tells_the_verdict(folder: Path, report: Report, tmp_path: Path) -> None:
+    command("merge", str(folder), "--badge", str(tmp_path / "badge.svg"))
+    assert "portproof: not proven" in (tmp_path / "badge.svg").read_text()
+    assert not report.ok
+    hostile = report.model_copy(update={"ok": True, "held_to": {"m": "<script>"}, "cells": []})
+    assert "<script>" not in render_badge(hostile)
 
 
 def test_the_page_shows_failures_signatures_and_plots(folder: Path, report: Report) -> None:

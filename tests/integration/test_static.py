@@ -29,6 +29,7 @@ from portproof.comparing.allowed import allowed
 from portproof.comparing.arrays import Expected, compare
 from portproof.comparing.judging import Allowance, judge
 from portproof.devices.static import write_site
+from tests.helpers.accessibility import findings
 from tests.helpers.damaging import scale_weights
 from tests.helpers.programs import browser_variables, node_command
 
@@ -71,6 +72,11 @@ def visited(site: Path, download: Path) -> str:
 
 def merged(*paths: Path) -> Report:
     return portproof.merge(*paths)
+
+
+def test_axe_finds_nothing_serious_on_the_page(site: Path) -> None:
+    with web_server(site) as address:
+        assert findings(address, settled="this device:") == []
 
 
 def test_any_web_server_proves_it(site: Path, bundle: Bundle, tmp_path: Path) -> None:

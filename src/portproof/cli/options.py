@@ -27,3 +27,9 @@ BundlesOrAddresses = Annotated[
 Bundles = Annotated[
     list[Path] | None, typer.Argument(help="Bundles; without one, all of artifacts.")
 ]
+JunitFile = Annotated[
+    Path | None, typer.Option(help="Write JUnit XML, a test case for each signature.")
+]
+BadgeFile = Annotated[
+    Path | None, typer.Option(help="Write a badge of the verdict, an SVG, to this file.")
+]

@@ -11,7 +11,7 @@ from portproof.bundle.bundle import find_bundles
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import joined as joined_reports
 from portproof.cli.application import app
-from portproof.cli.options import BundlesOrAddresses, Runtimes, Servers
+from portproof.cli.options import BadgeFile, BundlesOrAddresses, JunitFile, Runtimes, Servers
 from portproof.reporting.printing import note
 
 
@@ -35,9 +35,8 @@ def verify(
     total_limit: Annotated[
         float | None, typer.Option(min=1, help="Seconds for all of it.", show_default=False)
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write JUnit XML, a test case for each signature.")
-    ] = None,
+    junit: JunitFile = None,
+    badge: BadgeFile = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let edge cases count too.")] = False,
     recompute: Annotated[
         bool,
@@ -96,7 +95,7 @@ def verify(
     for report in reports:
         portproof.print_report(report, quiet=quiet, edge=edge)
     joined = reports[0] if len(reports) == 1 else joined_reports(reports)
-    write_for_programs(joined, json=json, junit=junit)
+    write_for_programs(joined, json=json, junit=junit, badge=badge)
     raise typer.Exit(joined.exit_status)
 
 
@@ -232,9 +231,8 @@ def merge(
         list[Path], typer.Argument(help="report.json files, and bundles for their reports.")
     ],
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write JUnit XML, a test case for each signature.")
-    ] = None,
+    junit: JunitFile = None,
+    badge: BadgeFile = None,
 ) -> None:
     """Make one report of several hosts' reports of the same bundle.
 
@@ -245,5 +243,5 @@ def merge(
 
     report = portproof.merge(*reports)
     portproof.print_report(report)
-    write_for_programs(report, json=json, junit=junit)
+    write_for_programs(report, json=json, junit=junit, badge=badge)
     raise typer.Exit(report.exit_status)

@@ -13,6 +13,7 @@ from portproof.bundle.errors import BundleError, described
 from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
 from portproof.bundle.report import GraphErrors, Performance, Report, renewed
 from portproof.reporting import changes_text, github, markdown
+from portproof.reporting.badge import render_badge
 from portproof.reporting.card import render_card
 from portproof.reporting.changes import Comparison
 from portproof.reporting.page import render_page
@@ -103,7 +104,9 @@ def _write(path: Path, render: Callable[[], str], unwritten: dict[str, str]) -> 
         unwritten[str(path)] = described(error)
 
 
-def write_for_programs(report: Report, *, json: Path | None, junit: Path | None) -> None:
+def write_for_programs(
+    report: Report, *, json: Path | None, junit: Path | None, badge: Path | None = None
+) -> None:
     """The report in the files that were asked for, and for the GitHub job that this is, if any."""
     if json:
         atomic.write_text_anywhere(json, report.to_json())
@@ -111,6 +114,8 @@ def write_for_programs(report: Report, *, json: Path | None, junit: Path | None)
         from portproof.reporting.junit import render_junit
 
         atomic.write_text_anywhere(junit, render_junit(report))
+    if badge:
+        atomic.write_text_anywhere(badge, render_badge(report))
     if github.is_here():
         print("\n".join(github.annotations(report)))  # these are commands
         github.write_summary(report)

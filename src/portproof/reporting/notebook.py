@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.report import Cell, Report
 from portproof.bundle.text import short_path
-from portproof.reporting import table, units
+from portproof.reporting import table
 from portproof.reporting.causes import causes
+from portproof.reporting.html import html_templates
 from portproof.reporting.shipping import destinations, not_to_text
 from portproof.reporting.summary import counted, counts_text, deciding, nearness, overall
 
@@ -31,30 +30,17 @@ _COLOURS = {
 }
 
 
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("portproof.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(bytes=units.binary)
-    environment.globals.update(colours=_COLOURS)
-    return environment
-
-
 def report_html(report: Report) -> str:
     """A report as tables of HTML, a row for each runtime, for each of its models."""
     models = [_model(name, report.of_model(name)) for name in report.bundle]
-    template = _templates().get_template("notebook_report.html.j2")
-    return template.render(report=report, models=models, max_causes=MAX_CAUSES)
+    template = html_templates().get_template("notebook_report.html.j2")
+    return template.render(report=report, models=models, colours=_COLOURS, max_causes=MAX_CAUSES)
 
 
 def bundle_html(bundle: Bundle) -> str:
     """What a bundle holds, as tables of HTML."""
     return (
-        _templates()
+        html_templates()
         .get_template("notebook_bundle.html.j2")
         .render(bundle=bundle, path=short_path(bundle.path), manifest=bundle.manifest)
     )
@@ -126,7 +112,7 @@ class Steps:
         return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        return _templates().get_template("notebook_steps.html.j2").render(lines=self._lines())
+        return html_templates().get_template("notebook_steps.html.j2").render(lines=self._lines())
 
 
 @contextmanager

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.reading import PICTURE_LIMIT, read_file
 from portproof.bundle.report import Cell, Curve, Report
-from portproof.reporting import units
 from portproof.reporting.causes import Cause, causes
 from portproof.reporting.conflicts import conflicts
 from portproof.reporting.error_plot import SERIES, Plot, plot
 from portproof.reporting.graph_plot import GraphPlot, graph_plot
+from portproof.reporting.html import html_templates
 from portproof.reporting.overview import Overview
 from portproof.reporting.shipping import not_to_text
 from portproof.reporting.summary import counts, deciding, not_run_text
@@ -87,21 +85,15 @@ class Page(Overview):
 
 def render_page(bundle: Bundle, report: Report) -> str:
     """`report.html` of one bundle; `report` is the part that is about it."""
-    templates = Environment(
-        loader=PackageLoader("portproof.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters.update(
-        bytes=units.binary, seconds=units.seconds, number=units.number, spread=units.spread
-    )
     page = Page(report, bundle)
-    return templates.get_template("report.html.j2").render(
-        not_run=not_run_text(report.not_run),
-        page=page,
-        report=report,
-        manifest=bundle.manifest,
-        series=range(len(SERIES)),
+    return (
+        html_templates()
+        .get_template("report.html.j2")
+        .render(
+            not_run=not_run_text(report.not_run),
+            page=page,
+            report=report,
+            manifest=bundle.manifest,
+            series=range(len(SERIES)),
+        )
     )
