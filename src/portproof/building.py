@@ -1,15 +1,17 @@
 """Exports and verifies the models of a project, where something has changed since the last time."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from portproof.build_records import ModelBuild, runtimes_here
+from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Report
 from portproof.keras2 import provide_keras2
 from portproof.project import Project
 from portproof.runtimes.table import needs_one_row
+from portproof.runtimes.table import select as select_runtimes
 from portproof.sources.names import is_reference
 from portproof.verification import Callbacks, VerifyOptions, verify_bundles
 
@@ -48,6 +50,15 @@ def export_model(project: Project, name: str, log: Log) -> Path:
     return bundle.path
 
 
+def check_targets(project: Project, names: Iterable[str]) -> None:
+    """Raise UsageError where a model's target is no runtime, before anything slow is done."""
+    for name in names:
+        try:
+            select_runtimes(list(project.models[name].targets), [])
+        except UsageError as error:
+            raise UsageError(f"{project.file}: models.{name}.targets: {error}") from None
+
+
 def verify_models(
     project: Project,
     names: Sequence[str],
@@ -69,6 +80,7 @@ def verify_models(
         The reports that were up to date, and one of the other models. A verification that is
         narrowed, to some runtimes or otherwise, takes no report for up to date, and is no record.
     """
+    check_targets(project, names)
     here = runtimes_here()
     is_whole = options == VerifyOptions(limits=options.limits, total_limit=options.total_limit)
     builds = {name: ModelBuild(project, name) for name in names}

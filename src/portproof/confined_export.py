@@ -11,6 +11,9 @@ from portproof.bundle.errors import ExportError, UsageError
 from portproof.reporting.card import render_card
 from portproof.sandbox.sandbox import obstacle, run_module
 
+# How a line of the process in the sandbox begins that says why it ended.
+_ERROR = "error: "
+
 
 def can_confine(models: Sequence[Path], log: Callable[[str], None]) -> bool:
     """Whether there is a sandbox for these models; `log` is told why there is none."""
@@ -38,12 +41,12 @@ def export_confined(
         labels: Files of labels, by output; "" is the only one.
         options: Other options of `portproof export`.
         seconds: How long all of it may take.
-        log: Called with each step, and with what is wrong.
+        log: Called with each step.
 
     Raises:
-        ExportError: A model cannot be exported, which `log` was told of.
-        UsageError: It took too long, something else than a bundle is where one would be, or a
-            folder is not all of its model.
+        ExportError: A model cannot be exported, with the reason.
+        UsageError: A file of inputs is not there, it took too long, something else than a bundle is
+            where one would be, or a folder is not all of its model.
     """
     # A folder's link is shown as a folder: it would be named after the link there.
     shown = [path.resolve() if path.is_dir() else path.absolute() for path in models]
@@ -89,6 +92,17 @@ def make_confined(
     targets = {name: replaceable(path) for name, path in bundles.items()}
     for path in models:
         _check_links(path)
+    for path in readable:
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}.")
+    wrong: list[str] = []
+
+    def tell(line: str) -> None:
+        if line.startswith(_ERROR):
+            wrong.append(line.removeprefix(_ERROR))
+        else:
+            log(line)
+
     parent = next(iter(targets.values())).parent
     parent.mkdir(parents=True, exist_ok=True)
     with temporary.folder(parent, ".portproof-export-") as folder:
@@ -99,10 +113,11 @@ def make_confined(
             readable=[*models, *readable],
             folder=folder.absolute(),
             seconds=seconds,
-            on_line=log,
+            on_line=tell,
         )
         if status:
-            raise ExportError(f"{', '.join(bundles)}: not exported, for the reason above.")
+            named = f"{', '.join(bundles)}: not exported, for the reason above."
+            raise ExportError("\n".join(wrong) or named)
         for name, target in targets.items():
             _take(Bundle.open(made / name), target)
     return list(targets.values())

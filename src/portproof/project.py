@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from portproof.bundle.errors import UsageError
+from portproof.bundle.text import choices
 from portproof.comparing.floors import Floor, floor_of
 
 FILE, PYPROJECT = "portproof.toml", "pyproject.toml"
@@ -150,13 +151,23 @@ def _read(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not TOML: {error}.") from None
 
 
+def _reason(error: ValidationError) -> str:
+    """What is wrong with a file of settings, and what is right in its place."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] != "extra_forbidden":
+        return f"{'.'.join(place) or 'the file'}: {first['msg']}."
+    table: type[_Table] = _Settings if len(place) == 1 else ModelSettings
+    if place[-3:-2] == ["floors"]:
+        table = FloorSettings
+    return f"there is no setting {'.'.join(place)}: {choices(place[-1], table.model_fields)}"
+
+
 def _project(file: Path, table: dict[str, Any]) -> Project:
     try:
         settings = _Settings.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{file}: {place}: {first['msg']}.") from None
+        raise UsageError(f"{file}: {_reason(error)}") from None
     models = {
         name: model.model_copy(
             update={

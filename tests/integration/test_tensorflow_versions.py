@@ -18,7 +18,7 @@ MODELS = ("quadratic", "my_module", "quadratic_keras")
 RUNTIMES = ("tensorflow", "keras", "litert", "litert@1.4.0", "tfjs-node-cpu")
 # The oldest, and the last before ours. Beside the oldest, every package is at the lower bound that
 # pyproject.toml states.
-RESOLUTIONS = {"2.16": "lowest-direct", "2.20": "highest"}
+RESOLUTIONS = {"2.16": "lowest-direct"}
 
 
 def run(folder: Path, *command: str | Path) -> None:

@@ -53,10 +53,7 @@ class Bundle:
         try:
             text = read_file(path / MANIFEST, MANIFEST_LIMIT)
         except OSError as error:
-            raise BundleError(
-                f"{path} is not a bundle: {MANIFEST} cannot be read ({error.strerror}). "
-                "Make one with `portproof export`."
-            ) from error
+            raise BundleError(_no_bundle(path, error)) from error
         try:
             manifest = parsed(Manifest, text)
         except ValueError as error:
@@ -150,6 +147,17 @@ class Bundle:
             except ValueError as error:
                 raise BundleError(f"{self.path}: {file.path}: {error}") from error
         return arrays
+
+
+def _no_bundle(path: Path, error: OSError) -> str:
+    if path.is_file():
+        return f"{path} is a file, and no bundle. If it is a model: portproof export {path}"
+    if not path.exists():
+        return f"there is no bundle {path}. Make one with `portproof export`."
+    return (
+        f"{path} is not a bundle: {MANIFEST} cannot be read ({error.strerror}). "
+        "Make one with `portproof export`."
+    )
 
 
 def _not_empty(arrays: tensors.Arrays) -> tensors.Arrays:

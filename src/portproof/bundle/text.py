@@ -6,7 +6,8 @@ signs. https://docs.github.com/actions/reference/workflow-commands-for-github-ac
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def for_code(text: str) -> str:
 def for_xml(text: str) -> str:
     """Text that XML 1.0 can carry (section 2.2); the writer escapes its signs."""
     return printable(text, lines=True)
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """What a name could be that is none of the known ones: the nearest, and all."""
+    known = list(known)
+    near = get_close_matches(name, known, 1) or [k for k in known if name in k][:1]
+    return f"{f'do you mean {near[0]}? They' if near else 'they'} are {', '.join(known)}."
 
 
 def short_path(path: Path) -> Path:

@@ -26,7 +26,7 @@ def main() -> int:
         else:
             write_lone(request)
     except PortproofError as error:
-        print(error, flush=True)
+        print(f"error: {error}", flush=True)
         return 2
     return 0
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portproof.bundle.errors import UsageError
+from portproof.bundle.text import choices
 from portproof.formats.format import Format, Written
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def check_names(chosen: Sequence[str] | None) -> None:
     """Raises UsageError where one is no format's name."""
     for name in chosen or ():
         if name not in names():
-            raise UsageError(f"there is no format {name!r}: they are {', '.join(names())}.")
+            raise UsageError(f"there is no format {name!r}: {choices(name, names())}")
 
 
 def select(chosen: Sequence[str] | None = None) -> tuple[Format, ...]:

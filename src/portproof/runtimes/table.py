@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 
 from portproof.bundle.errors import UsageError
+from portproof.bundle.text import choices
 from portproof.runtimes import (
     chromium,
     keras,
@@ -82,7 +83,7 @@ def _named(full_name: str, known: dict[str, Runtime]) -> Runtime:
     """The runtime of a name, at its version where the name has one."""
     name, at, version = full_name.partition("@")
     if name not in known:
-        raise UsageError(f"there is no runtime {name!r}: they are {', '.join(known)}.")
+        raise UsageError(f"there is no runtime {name!r}: {choices(name, known)}")
     if not at:
         return known[name]
     make = known[name].at
