@@ -96,7 +96,10 @@ def test_a_target_is_in_the_report(project: Path) -> None:
     ("text", "message"),
     [
         ("[models.x]\n", "models.x.source: Field required"),
-        ("[models.x]\nsource = 'm'\ntarget = ['a']\n", "models.x.target: Extra inputs"),
+        (
+            "[models.x]\nsource = 'm'\ntarget = ['a']\n",
+            "no setting models.x.target: do you mean targets",
+        ),
         ("[models\n", "is not TOML"),
         ("[models.x]\nsource='m'\n[models.x.floors.int8]\nsame_largest=2.0\n", "same_largest"),
     ],

@@ -91,7 +91,7 @@ def test_files_of_a_package_are_proven_by_the_commands_shown(tmp_path: Path) -> 
 
 
 def test_the_example_of_a_format_equals_its_file() -> None:
-    [shown] = blocks("py", DOCS["plugins"])
+    shown, _ = blocks("py", DOCS["plugins"])
     assert shown == (REPOSITORY / "examples" / "numpy_format.py").read_text()
 
 
