@@ -29,8 +29,9 @@ def serve(
 ) -> None:
     """Print a link: whoever opens it runs the bundle in their browser, and gets a report.
 
-    Each device's report is kept in BUNDLE/devices, for portproof merge. Exit status: 0 proven on
-    all devices that came, 1 not on one, 3 none came or one did not stay.
+    Each device's report is kept in BUNDLE/devices, for portproof merge.
+
+    Exit status: 0 proven on all devices that came, 1 not on one, 3 none came or one did not stay.
     """
     from portproof.devices.command import serve_devices, write_static
 

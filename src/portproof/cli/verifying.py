@@ -60,8 +60,9 @@ def verify(
 ) -> None:
     """Run every artifact in the runtimes that load it, and prove its numbers.
 
-    Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 requested but absent, 130 Ctrl-C.
     In a GitHub job it also annotates the run, and writes the job's page.
+
+    Exit status: 0 proven, 1 wrong or failed, 2 wrong usage, 3 requested but absent, 130 Ctrl-C.
     """
     from portproof.building import bundles_of, verify_models
     from portproof.project import find_project
@@ -139,9 +140,11 @@ def check(
 ) -> None:
     """Prove that a file which another tool wrote still is the model that it was made of.
 
-    What is found is a bundle like any other, in artifacts/NAME.checked. Exit status: as of verify.
-    Without --against each runtime is held to the reference kernels, or to the CPU, and nothing is
-    proven but that they agree.
+    What is found is a bundle like any other, in artifacts/NAME.checked. Without --against each
+    runtime is held to the reference kernels, or to the CPU, and nothing is proven but that they
+    agree.
+
+    Exit status: as of verify.
     """
     from portproof.reporting.files import write_for_programs
     from portproof.reporting.progress import progress, runtime_progress
@@ -205,8 +208,10 @@ def compare(
 ) -> None:
     """Say what got worse from one bundle, or one version of a runtime, to another.
 
-    A bundle's own report.json is used where it is of these files; else it is verified first.
-    Exit status: 0 nothing got worse, 1 something did. In a GitHub job it also writes its page.
+    A bundle's own report.json is used where it is of these files; else it is verified first. In a
+    GitHub job it also writes its page.
+
+    Exit status: 0 nothing got worse, 1 something did.
     """
     from portproof.comparison import Original
     from portproof.comparison import compare as compare_two
@@ -236,8 +241,9 @@ def merge(
 ) -> None:
     """Make one report of several hosts' reports of the same bundle.
 
-    It is written beside each bundle that is named. Where hosts disagree is told first. Exit status:
-    as of verify.
+    It is written beside each bundle that is named. Where hosts disagree is told first.
+
+    Exit status: as of verify.
     """
     from portproof.reporting.files import write_for_programs
 
