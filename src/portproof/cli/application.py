@@ -7,24 +7,21 @@ import typer
 
 from portproof.reporting.printing import say
 
-# A line each.
 EXIT_STATUSES = """Exit status:
 
-0 it is proven, or done
-
-1 something is wrong or failed, or a target does not support it; or the command failed
-
-2 the command was used wrongly
-
-3 something that was asked for is absent
-
-130 Ctrl-C"""
+- 0: it is proven, or done
+- 1: something is wrong or failed, or a target does not support it; or the command failed
+- 2: the command was used wrongly
+- 3: something that was asked for is absent
+- 130: Ctrl-C
+"""
 
 app = typer.Typer(
     help="Export a model to every format, and prove that each artifact gives its numbers.",
     epilog=EXIT_STATUSES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # which fills paragraphs
 )
 
 
