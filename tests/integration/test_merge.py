@@ -82,7 +82,7 @@ def test_what_cannot_be_merged_is_one_line(bundle: Path) -> None:
     nothing.write_text("{}")
     for words, reason in (
         ([report, other], "is of another bundle of quadratic"),
-        ([report, nothing], "is no report of this version"),
+        ([report, nothing], "is no report: "),
         ([report, report.with_name("none.json")], "cannot be read"),
         ([report.parent], "is no bundle"),
     ):
