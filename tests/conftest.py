@@ -17,7 +17,10 @@ REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "src" / "portproof"
 
 # `make fuzz`: this many examples where `make test` tries a hundred.
-settings.register_profile("fuzz", max_examples=4000, print_blob=True)
+# How long a machine takes that others use is nothing that these tests are about.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+settings.register_profile("fuzz", max_examples=4000, print_blob=True, deadline=None)
 
 
 @pytest.fixture(scope="session")

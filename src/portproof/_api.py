@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from portproof.bundle.bundle import Bundle, find_bundles
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Cell, Performance, Report
+from portproof.bundle.text import for_terminal
 from portproof.quiet import check_tensorflow, without_tensorflows_log
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _told(
     with steps(title) as shown:
 
         def tell(line: str) -> None:
-            _LOGGER.info("%s", line)
+            _LOGGER.info("%s", for_terminal(line))
             if shown:
                 shown.add(line)
 

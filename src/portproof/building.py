@@ -8,6 +8,8 @@ from pathlib import Path
 from portproof.build_records import ModelBuild, runtimes_here
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Report
+from portproof.bundle.text import choices
+from portproof.formats.table import names as format_names
 from portproof.keras2 import provide_keras2
 from portproof.project import Project
 from portproof.runtimes.table import needs_one_row
@@ -50,9 +52,17 @@ def export_model(project: Project, name: str, log: Log) -> Path:
     return bundle.path
 
 
-def check_targets(project: Project, names: Iterable[str]) -> None:
-    """Raise UsageError where a model's target is no runtime, before anything slow is done."""
+def check_settings(project: Project, names: Iterable[str]) -> None:
+    """Raise UsageError where a target is no runtime, or a floor is of no variant.
+
+    That is before anything slow is done.
+    """
+    variants = sorted({name.partition(" ")[2] for name in format_names()} - {""})
     for name in names:
+        for variant in project.models[name].floors:
+            if variant not in variants:
+                place = f"{project.file}: models.{name}.floors.{variant}"
+                raise UsageError(f"{place}: there is no such variant: {choices(variant, variants)}")
         try:
             select_runtimes(list(project.models[name].targets), [])
         except UsageError as error:
@@ -80,7 +90,7 @@ def verify_models(
         The reports that were up to date, and one of the other models. A verification that is
         narrowed, to some runtimes or otherwise, takes no report for up to date, and is no record.
     """
-    check_targets(project, names)
+    check_settings(project, names)
     here = runtimes_here()
     is_whole = options == VerifyOptions(limits=options.limits, total_limit=options.total_limit)
     builds = {name: ModelBuild(project, name) for name in names}

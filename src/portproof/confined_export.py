@@ -51,6 +51,11 @@ def export_confined(
     # A folder's link is shown as a folder: it would be named after the link there.
     shown = [path.resolve() if path.is_dir() else path.absolute() for path in models]
     names = [path.name if path.is_dir() else path.stem for path in shown]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(
+            f"several models would be the bundle {repeated[0]}: export them one by one, each with "
+            "an --output of its own."
+        )
     words = [f"--inputs={inputs.absolute()}"] if inputs else []
     words += [f"--labels={name and f'{name}='}{file.absolute()}" for name, file in labels.items()]
     return make_confined(

@@ -33,7 +33,7 @@ class FloorSettings(_Table):
         accuracy_loss: By how much the accuracy on the labelled rows may be below the model's.
     """
 
-    sqnr: float | None = None
+    sqnr: float | None = Field(default=None, allow_inf_nan=False)
     same_largest: float | None = Field(default=None, ge=0, le=1)
     accuracy_loss: float | None = Field(default=None, ge=0, le=1)
 
@@ -139,7 +139,8 @@ def _tables(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     if own.is_file():
         yield own, _read(own)
     elif shared.is_file():
-        table = _read(shared).get("tool", {}).get("portproof")
+        tool = _read(shared).get("tool")
+        table = tool.get("portproof") if isinstance(tool, dict) else None
         if table is not None:
             yield shared, table
 
@@ -164,10 +165,17 @@ def _reason(error: ValidationError) -> str:
 
 
 def _project(file: Path, table: dict[str, Any]) -> Project:
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: tool.portproof is no table.")
     try:
         settings = _Settings.model_validate(table)
     except ValidationError as error:
         raise UsageError(f"{file}: {_reason(error)}") from None
+    for name in settings.models:
+        if name != name.strip(". ") or not name or set(name) & set("/\\\0"):
+            raise UsageError(f"{file}: models.{name!r}: a name is that of a folder in artifacts.")
+    if "\0" in settings.artifacts:
+        raise UsageError(f"{file}: artifacts: no folder has such a name.")
     models = {
         name: model.model_copy(
             update={

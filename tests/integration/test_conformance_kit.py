@@ -140,11 +140,24 @@ def test_a_runner_that_dies_where_nothing_is_does_not_conform(example: Any, tmp_
     assert [failure.name for failure in result.failures] == ["refuses what is not there"]
 
 
-def _checked(program: str, example: Any, folder: Path) -> Conformance:
+def test_a_runner_that_hangs_is_asked_once(example: Any, tmp_path: Path) -> None:
+    program = RUNNER.format(broken='__import__("time").sleep(600)', versions=VERSIONS)
+    result = _checked(program, example, tmp_path, time_limit=3)
+    assert [failure.name for failure in result.failures] == ["numbers"]
+    assert "time limit of 3 s" in str(result)
+
+
+def test_a_runtime_whose_formats_nobody_writes_does_not_conform(tmp_path: Path) -> None:
+    runtime = Runtime("mine", formats=("unheard-of",), command=lambda: [sys.executable])
+    result = check_runtime(runtime, tmp_path)
+    assert "nothing writes its formats (unheard-of)" in str(result)
+
+
+def _checked(program: str, example: Any, folder: Path, time_limit: float = 120.0) -> Conformance:
     (folder / "runner.py").write_text(program)
     portproof.add_format(example.FORMAT)
     command = [sys.executable, str(folder / "runner.py")]
-    return check_runtime(replace(example.RUNTIME, command=lambda: command), folder)
+    return check_runtime(replace(example.RUNTIME, command=lambda: command), folder, time_limit)
 
 
 def _write_anew(write: Any, source: Any, root: Path, folder: str) -> Any:
@@ -163,9 +176,16 @@ def test_a_format_that_is_wrong_does_not_conform(example: Any) -> None:
             {n: e.model_copy(update={"outputs": {}}) for n, e in written.endpoints.items()}
         )
 
+    def raising(source: Any, root: Path, folder: str) -> Any:
+        if len(source.model.variables) != 1:
+            raise KeyError("factor")
+        return write(source, root, folder)
+
     cases = {
         "the same bytes twice": partial(_write_anew, write),
         "endpoints": without_names,
+        "refuses": raising,
+        "writes": lambda *_: portproof.Written({}),
     }
     for check, broken in cases.items():
         result = check_format(replace(example.FORMAT, write=broken))

@@ -110,7 +110,7 @@ MISTAKES = {
         "export model.keras --format tfjs", "no format 'tfjs': do you mean tfjs-graph"
     ),
     "a format in place of a runtime": Mistake(
-        "verify old --runtime tflite", "no runtime 'tflite': do you mean tflite-micro"
+        "verify old --runtime tflite", "'tflite' is a format, and no runtime: litert, "
     ),
     "nothing exported yet": Mistake("verify", "Make one with `portproof export`"),
     "a model in place of a bundle": Mistake(
@@ -193,10 +193,11 @@ def ended(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, En
         shutil.copytree(files, folder, dirs_exist_ok=True)
         if mistake.settings:
             (folder / "portproof.toml").write_text(mistake.settings)
-        before = set(folder.rglob("*"))
+        before = {path.relative_to(folder) for path in folder.rglob("*")}
         done = _run(mistake, folder)
-        left = {path for path in folder.rglob("*") if "cache" not in str(path)} - before
-        return Ended(done.returncode, done.stdout + done.stderr, [path.name for path in left])
+        left = {path.relative_to(folder) for path in folder.rglob("*")} - before
+        names = [str(path) for path in left if "cache" not in path.parts[0]]
+        return Ended(done.returncode, done.stdout + done.stderr, names)
 
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(MISTAKES, pool.map(make, MISTAKES.values()), strict=True))

@@ -39,7 +39,12 @@ def test_commands_and_options_complete(shell: str) -> None:
 
 def test_the_help_has_the_exit_statuses() -> None:
     told = run("--help", COLUMNS="100").stdout
-    for status in ("it is proven, or done", "something is wrong or failed", "used wrongly", "is absent"):
+    for status in (
+        "it is proven, or done",
+        "something is wrong or failed",
+        "used wrongly",
+        "is absent",
+    ):
         assert status in told
     for command in ("verify", "check", "compare", "merge", "bench", "diagnose", "serve", "setup"):
         assert re.search("Exit status:", run(command, "--help").stdout), command
@@ -51,4 +56,6 @@ def test_a_jobs_log_gets_colours_and_no_animation() -> None:
     assert done.returncode == 0
     printed = done.stdout + done.stderr
     assert not re.search(r"\x1b\[(\?|\d*[A-HJK])", printed)
-    assert max(map(len, done.stdout.splitlines())) > 80
+    plain = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
+    assert plain != done.stdout
+    assert max(map(len, plain.splitlines())) > 80

@@ -69,6 +69,10 @@ def test_a_strangers_text_is_text_in_a_notebook() -> None:
 
 
 def test_an_interrupted_report_and_one_without_cells_are_shown() -> None:
+    stopped = _report("").model_copy(update={"interrupted": True})
+    assert "interrupted" in stopped._repr_html_()
+    named = _report("").model_copy(update={"bundle": {"<b>": "0" * 64}})
+    assert "<b>&lt;b&gt;</b>" in named._repr_html_()
     empty = Report(bundle={}, environment=HERE, cells=[])
     assert "not proven" in empty._repr_html_()
     assert repr(empty) == "<Report of nothing: not proven; no cells>"

@@ -62,6 +62,14 @@ def test_a_newer_report_says_what_to_install(old: Path) -> None:
         portproof.merge(old / REPORT)
 
 
+def test_a_field_that_is_not_known_is_refused(old: Path) -> None:
+    for name, error in ((MANIFEST, BundleError), (REPORT, UsageError)):
+        document = json.loads((old / name).read_text())
+        (old / name).write_text(json.dumps({**document, "new": 1}))
+        with pytest.raises(error, match="new: Extra inputs are not permitted"):
+            portproof.merge(old if name == MANIFEST else old / REPORT)
+
+
 def test_what_was_never_released_says_to_export_again(old: Path) -> None:
     _with_schema(old / MANIFEST, "portproof/manifest/2")
     with pytest.raises(BundleError, match="schema 2, which no release wrote: export the model"):

@@ -287,6 +287,8 @@ class Environment(BaseModel):
     versions that each runner reported, `sandbox` the tool that kept them.
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     host: str = ""
     device: str = ""
     platform: str
@@ -329,7 +331,7 @@ class Report(BaseModel):
         cells: The cells.
     """
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, extra="forbid")
 
     schema_: Literal["portproof/report/3"] = Field(default=SCHEMA, alias="schema")
     ok: bool = False

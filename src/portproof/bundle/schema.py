@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pydantic import BaseModel, Field, ValidationError
 
+FIRST_RELEASED = {"portproof/manifest": 4, "portproof/report": 3}
+
 
 class _Document(BaseModel):
     schema_: str = Field(alias="schema")
@@ -33,7 +35,10 @@ def other_schema(content: bytes, schema: str) -> str:
             f"it is of schema {found[1]}, and this Portproof ({_installed()}) reads {number}: "
             "install a newer one, pip install --upgrade portproof"
         )
-    return f"it is of schema {found[1]}, which no release wrote: export the model again"
+    if int(found[1]) >= FIRST_RELEASED[kind]:
+        return ""  # one that is read, and is damaged
+    again = "export the model" if kind.endswith("manifest") else "verify the bundle"
+    return f"it is of schema {found[1]}, which no release wrote: {again} again"
 
 
 def _installed() -> str:

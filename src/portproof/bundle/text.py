@@ -78,7 +78,10 @@ def choices(name: str, known: Iterable[str]) -> str:
 
 def short_path(path: Path) -> Path:
     """A path as a person would type it here."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was removed
+        return path
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 

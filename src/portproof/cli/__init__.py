@@ -1,6 +1,8 @@
 """The command line: parses, calls the API, prints. A module for each kind of command."""
 
+import io
 import signal
+import sys
 
 # In the order in which the help lists the commands.
 from portproof.cli import (  # noqa: F401 isort: skip
@@ -21,6 +23,9 @@ def main() -> None:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(ending, signal.default_int_handler)  # as Ctrl-C
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of a terminal that has no such letter
     try:
         app()
     except PortproofError as error:

@@ -140,14 +140,14 @@ def _label_files(labels: list[str] | None) -> dict[str, Path]:
 
 def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> None:
     from portproof.build_records import ModelBuild
-    from portproof.building import check_targets, export_model
+    from portproof.building import check_settings, export_model
     from portproof.formats.converting import converters_for
     from portproof.formats.table import select
 
     chosen = project.chosen(names)
     if not chosen:
         raise UsageError(f"{project.file} has no models: add a table [models.NAME] with a source.")
-    check_targets(project, chosen)
+    check_settings(project, chosen)
     changed = []
     for name in chosen:
         if not force and ModelBuild(project, name).is_exported():

@@ -39,7 +39,9 @@ def publish(
     names = bundles_of(project, [str(bundle)]) if project else []
     if project and names:
         bundle = project.bundle(names[0])
-        destination = destination or project.models[names[0]].publish or ""
+        if not destination and (named := project.models[names[0]].publish):
+            # As every path of the file, one of a folder begins where the file is.
+            destination = named if "://" in named else str(project.root / named)
     if not destination:
         raise UsageError("name a destination, or write `publish` into the model's portproof.toml.")
     address = portproof.publish(

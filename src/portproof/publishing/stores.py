@@ -9,17 +9,30 @@ from functools import partial
 from pathlib import Path
 
 from portproof.bundle import temporary
-from portproof.bundle.bundle import Bundle
+from portproof.bundle.bundle import MANIFEST, Bundle
 from portproof.bundle.errors import UsageError
 from portproof.publishing.folders import Folders
 from portproof.publishing.registry import Registry
-from portproof.publishing.release import Published, Release, check_release, prepare_release
+from portproof.publishing.release import (
+    INDEX,
+    SUMS,
+    Published,
+    Release,
+    check_release,
+    prepare_release,
+)
 
 Store = Folders | Registry
 
 
 def is_address(name: str) -> bool:
-    return "://" in name
+    """Whether something published is meant: by a URL, or by a folder that it was published to."""
+    folder = Path(name)
+    return "://" in name or (folder / SUMS).is_file() or _has_releases(folder)
+
+
+def _has_releases(folder: Path) -> bool:
+    return (folder / INDEX).is_file() and not (folder / MANIFEST).is_file()
 
 
 def store_at(url: str) -> Store:

@@ -1,8 +1,9 @@
 """A badge for a repository's page: the verdict of its last report, as SVG."""
 
 from portproof.bundle.report import Report
+from portproof.bundle.text import for_xml
 from portproof.reporting.html import html_templates
-from portproof.reporting.shipping import destinations
+from portproof.reporting.summary import deciding
 
 # White on each has a contrast of at least 4.5 (WCAG 2.2, 1.4.3).
 _GREEN, _AMBER, _RED, _GREY = "#1a7f37", "#8a5a00", "#b42318", "#57606a"
@@ -14,6 +15,7 @@ _LETTER, _PADDING = 6.6, 6
 def render_badge(report: Report) -> str:
     """`portproof | proven in 21 runtimes`, as an SVG that asks for nothing else."""
     message, colour = _verdict(report)
+    message = for_xml(message)
     left, right = (round(len(text) * _LETTER) + 2 * _PADDING for text in (_LABEL, message))
     template = html_templates().get_template("badge.svg.j2")
     parts = {"label": _LABEL, "message": message, "colour": colour, "padding": _PADDING}
@@ -29,6 +31,7 @@ def _verdict(report: Report) -> tuple[str, str]:
         return report.outcome, _RED
     if report.held_to or report.unvouched:
         return report.outcome, _AMBER
-    count = len(destinations(report))
-    models = f"{len(report.bundle)} models " if len(report.bundle) > 1 else ""
-    return f"{models}proven in {count} runtime{'s' * (count != 1)}", _GREEN
+    if len(report.bundle) > 1:
+        return f"{len(report.bundle)} models proven", _GREEN
+    passed = {cell.runtime for cell in deciding(report.cells) if cell.passed}
+    return f"proven in {len(passed)} runtime{'s' * (len(passed) != 1)}", _GREEN

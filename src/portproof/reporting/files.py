@@ -131,6 +131,6 @@ def write_comparison(comparison: Comparison, path: Path | None) -> None:
 
 
 def write_performance(timed: Sequence[Performance], path: Path) -> None:
-    atomic.write_text(
+    atomic.write_text_anywhere(
         path, RootModel[Sequence[Performance]](timed).model_dump_json(indent=2) + "\n"
     )

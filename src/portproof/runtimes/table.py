@@ -83,6 +83,8 @@ def _named(full_name: str, known: dict[str, Runtime]) -> Runtime:
     """The runtime of a name, at its version where the name has one."""
     name, at, version = full_name.partition("@")
     if name not in known:
+        if runs := [runtime.name for runtime in known.values() if name in runtime.formats]:
+            raise UsageError(f"{name!r} is a format, and no runtime: {', '.join(runs)} run it.")
         raise UsageError(f"there is no runtime {name!r}: {choices(name, known)}")
     if not at:
         return known[name]

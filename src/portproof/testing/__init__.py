@@ -5,7 +5,7 @@ def test_runtime(tmp_path):
     result = check_runtime(RUNTIME, tmp_path)
     assert result.ok, result
 
-It needs TensorFlow, which makes the models. Portproof's own runtimes and formats pass it.
+It needs TensorFlow, which makes the models. Portproof's own runtimes pass it.
 """
 
 from portproof.testing.conformance import Check, Conformance

@@ -1,12 +1,15 @@
 """Tests of a format: that what it writes is a bundle's artifact, the same each time."""
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.errors import ExportError, PortproofError
 from portproof.bundle.manifest import Artifact
-from portproof.formats.format import Format
-from portproof.testing.conformance import Conformance
+from portproof.formats.format import Format, Written
+from portproof.testing.conformance import Conformance, Outcome
 from portproof.testing.models import MODELS, KitModel, reasons, source_of, write
 
 REQUIRED = ("writes", "endpoints", "the same bytes twice")
@@ -19,6 +22,8 @@ def check_format(format: Format) -> Conformance:  # noqa: A002
     of its inputs and outputs; that two exports are the same bytes. What it does not carry is told,
     with the reason that it gives.
 
+    An exception that is no ExportError is a failure.
+
     Args:
         format: The format. It is added to this process, as by `portproof.add_format`.
 
@@ -30,22 +35,49 @@ def check_format(format: Format) -> Conformance:  # noqa: A002
     """
     import portproof
 
-    portproof.add_format(format)
     result = Conformance(format.full_name, REQUIRED)
-    with TemporaryDirectory() as folder:
-        for model in MODELS:
-            _check_model(format, model, Path(folder), result)
+    crashes: list[str] = []
+
+    def write_and_tell(source: Any, root: Path, folder: str) -> Written:
+        try:
+            return format.write(source, root, folder)
+        except ExportError:
+            raise
+        except Exception as error:
+            crashes.append(f"{type(error).__name__}: {error}")
+            raise
+
+    # In another process nothing can be looked at but what comes of it.
+    watched = format if format.of_saved_model else replace(format, write=write_and_tell)
+    portproof.add_format(watched)
+    try:
+        with TemporaryDirectory() as folder:
+            for model in MODELS:
+                crashes.clear()
+                _check_model(format, model, Path(folder), result)
+                for crash in crashes[:1]:
+                    told = f"{model.name}: {crash}: raise portproof.ExportError with the reason"
+                    result.add("refuses", "failed", told)
+    finally:
+        portproof.add_format(format)
     return result
 
 
 def _check_model(format_: Format, model: KitModel, folder: Path, result: Conformance) -> None:
     source = source_of(model)
-    once, again = (
-        write(source, folder / time / model.name, [format_.full_name])
-        for time in ("first", "second")
-    )
-    if reason := reasons(once).get(format_.full_name):
-        result.add("writes", "not tried", f"{model.name}: {reason}")
+    try:
+        once, again = (
+            write(source, folder / time / model.name, [format_.full_name])
+            for time in ("first", "second")
+        )
+    except (PortproofError, ValueError) as error:  # what it wrote is no artifact
+        result.add("writes", "failed", f"{model.name}: {error}")
+        return
+    refused = [reasons(bundle).get(format_.full_name, "") for bundle in (once, again)]
+    if any(refused):
+        outcome: Outcome = "not tried" if all(refused) else "failed"
+        told = refused[0] or f"written at first, and then: {refused[1]}"
+        result.add("writes", outcome, f"{model.name}: {told}")
         return
     [first], [second] = (
         [artifact for artifact in bundle.manifest.artifacts if artifact.name == format_.full_name]

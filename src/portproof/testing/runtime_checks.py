@@ -43,25 +43,39 @@ def check_runtime(runtime: Runtime, folder: str | Path, time_limit: float = 120.
     Args:
         runtime: The runtime, which has to be here. What writes its formats has to be known, as by
             `portproof.add_format`.
-        folder: Where the models are exported to; those that are there are used again.
+        folder: Where the models are exported to. Those that are there are used again: name an empty
+            folder after a change of what writes them.
         time_limit: Seconds for one call.
 
     Returns:
         What was found; `ok` tells whether it conforms, and as text it is a line for each check.
 
     Raises:
+        BundleError: Something in the folder is no bundle of these models.
         UsageError: TensorFlow is not installed.
     """
     result = Conformance(runtime.name, REQUIRED)
     if reason := runtime.missing():
         result.add("protocol", "failed", f"it is not here: {reason}")
         return result
+    if not plain_formats(runtime):
+        formats = ", ".join(runtime.formats) or "none"
+        result.add(
+            "numbers", "failed", f"nothing writes its formats ({formats}): portproof.add_format"
+        )
+        return result
     runner = _Watched(runtime.runner(Limits(request=time_limit)))
     try:
         _check(runtime, runner, Path(folder), result)
+    except _HangsError:
+        pass  # what it was asked has failed, and each further call would take as long
     finally:
         runner.close()
     return result
+
+
+class _HangsError(Exception):
+    """A runner that did not answer in time."""
 
 
 class _Watched:
@@ -174,6 +188,8 @@ def _expect(
     where = f"{model.name} {trial.artifact.name}"
     if got.error and runner.died:
         result.add(name, "failed", f"{where}: {got.error}")
+        if got.late:
+            raise _HangsError
     elif got.error and may_refuse:
         result.add(name, "passed", f"{where}: refused: {got.error}")
     elif got.lacks:
