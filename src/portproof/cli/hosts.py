@@ -33,7 +33,10 @@ def serve(
 
     Exit status: 0 proven on all devices that came, 1 not on one, 3 none came or one did not stay.
     """
-    from portproof.devices.command import serve_devices, write_static
+    try:
+        from portproof.devices.command import serve_devices, write_static
+    except ImportError as error:
+        raise UsageError(f"{error.name} is not installed: pip install 'portproof[serve]'") from None
 
     if static:
         write_static(bundle, static)

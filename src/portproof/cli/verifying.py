@@ -233,7 +233,10 @@ def compare(
 @app.command()
 def merge(
     reports: Annotated[
-        list[Path], typer.Argument(help="report.json files, and bundles for their reports.")
+        list[Path],
+        typer.Argument(
+            help="report.json files, bundles for their reports, and what a static page gave."
+        ),
     ],
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
     junit: JunitFile = None,

@@ -49,8 +49,7 @@ def runtime_progress(*, quiet: bool = False) -> Callable[[str, Sequence[Cell]], 
         return lambda _, __: None
 
     def show(runtime: str, cells: Sequence[Cell]) -> None:
-        seconds = sum(cell.seconds or 0.0 for cell in cells)
-        note(f"{runtime}: {counted(cells)} ({seconds:.2g} s)")
+        note(f"{runtime}: {counted(cells)}")
 
     return show
 

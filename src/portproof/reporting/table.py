@@ -243,6 +243,8 @@ def _verdict(report: Report, model: str = "") -> Text:
         parts.append("who made them is not known: --key PUBLISHER.pub, or --recompute")
     elif report.ok and report.held_to:
         parts.append("that it is the model, only the model can tell: portproof check --against")
+    if report.failures and not report.targets:
+        parts.append("if you do not ship to all of these, say where: portproof init, targets")
     if notes := len(causes(_uncounted(report))):
         parts.append(f"{notes} edge note{'s' * (notes > 1)}: portproof verify --edge, report.html")
     return Text.assemble((f"{name}{report.outcome}:", style), f" {' · '.join(parts)}")
