@@ -12,9 +12,9 @@ await page.goto(link);
 if (Number(after)) {
   await page.waitForTimeout(Number(after));
 } else {
-  await page.waitForFunction(() => /this device:|link|stopped/.test(document.getElementById("status").textContent), null, {
-    timeout: 300_000,
-  });
+  // "Waiting for the computer that the link is from" is no end: a busy machine answers late.
+  const isOver = () => /^(?!Waiting).*(this device:|link|stopped)/.test(document.getElementById("status").textContent);
+  await page.waitForFunction(isOver, null, { timeout: 300_000 });
 }
 if (download) {
   const offered = page.waitForEvent("download");
