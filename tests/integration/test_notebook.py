@@ -75,7 +75,7 @@ def test_an_interrupted_report_and_one_without_cells_are_shown() -> None:
     assert "<b>&lt;b&gt;</b>" in named._repr_html_()
     empty = Report(bundle={}, environment=HERE, cells=[])
     assert "not proven" in empty._repr_html_()
-    assert repr(empty) == "<Report of nothing: not proven; no cells>"
+    assert repr(empty) == str(empty) == "<Report of nothing: not proven; no cells>"
 
 
 def test_a_report_and_a_bundle_are_a_line_at_the_prompt(bundles: dict[str, Bundle]) -> None:

@@ -364,6 +364,9 @@ class Report(BaseModel):
         told = ", ".join(f"{count} {verdict}" for verdict, count in counted.items()) or "no cells"
         return f"<Report of {', '.join(self.bundle) or 'nothing'}: {self.outcome}; {told}>"
 
+    def __str__(self) -> str:
+        return repr(self)  # pydantic's own is all of it
+
     def _repr_html_(self) -> str:
         """As Jupyter shows it."""
         from portproof.reporting.notebook import report_html
