@@ -371,12 +371,8 @@ def test_inputs_of_a_file_alone(files: Path, tmp_path: Path) -> None:
     assert report.exit_status == 0
     assert "generated" not in str(report.notes)
     np.savez(tmp_path / "others.npz", picture=np.zeros((3, 8, 8, 3), np.float32))
-    lines: list[str] = []
-    with pytest.raises(PortproofError):
-        portproof.check(
-            file, inputs=tmp_path / "others.npz", folder=tmp_path / "none", log=lines.append
-        )
-    assert any("takes image" in line and "nothing is given" in line for line in lines), lines
+    with pytest.raises(PortproofError, match="takes image.* nothing is given"):
+        portproof.check(file, inputs=tmp_path / "others.npz", folder=tmp_path / "none")
     with pytest.raises(UsageError, match="are about a model"):
         portproof.check(file, signature="serving_default", folder=tmp_path)
 

@@ -106,14 +106,14 @@ def test_a_refused_bundle_does_not_stop_the_others(artifacts: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["verify", "nowhere"], 1, "nowhere is not a bundle"),
+        (["verify", "nowhere"], 1, "there is no bundle nowhere"),
         (["verify"], 2, "portproof export"),
         (
             ["verify", "nowhere", "--runtime", "abacus"],
             2,
             "they are tensorflow, tensorflow-c, keras",
         ),
-        (["show", "nowhere"], 1, "nowhere is not a bundle"),
+        (["show", "nowhere"], 1, "there is no bundle nowhere"),
         (
             ["export", "cubic"],
             2,
