@@ -98,8 +98,10 @@ def make_confined(
     for path in models:
         _check_links(path)
     for path in readable:
-        if not path.is_file():
+        if not path.exists():
             raise UsageError(f"there is no file {path}.")
+        if not path.is_file():
+            raise UsageError(f"{path} is no regular file.")
     wrong: list[str] = []
 
     def tell(line: str) -> None:
