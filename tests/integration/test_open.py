@@ -325,7 +325,7 @@ def test_several_signatures_share_a_file_of_examples() -> None:
     [
         ("model.keras", b"not a zip", r"not a whole \.keras file"),
         ("model.h5", b"", "not a whole HDF5 file"),
-        ("model.onnx", b"", "cannot be exported"),
+        ("model.onnx", b"", "no model to export"),
         ("folder", None, r"no saved_model\.pb"),
     ],
 )
