@@ -33,3 +33,7 @@ JunitFile = Annotated[
 BadgeFile = Annotated[
     Path | None, typer.Option(help="Write a badge of the verdict, an SVG, to this file.")
 ]
+JsonFile = Annotated[Path | None, typer.Option(help="Write the report to this file too.")]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="The public key that a published bundle is signed with.")
+]

@@ -11,7 +11,15 @@ from portproof.bundle.bundle import find_bundles
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import joined as joined_reports
 from portproof.cli.application import app
-from portproof.cli.options import BadgeFile, BundlesOrAddresses, JunitFile, Runtimes, Servers
+from portproof.cli.options import (
+    BadgeFile,
+    BundlesOrAddresses,
+    JsonFile,
+    JunitFile,
+    KeyFile,
+    Runtimes,
+    Servers,
+)
 from portproof.reporting.printing import note
 
 
@@ -27,7 +35,7 @@ def verify(
     scheduler: Annotated[
         str, typer.Option(help="Have a Dask scheduler's workers run it: tcp://... or tls://...")
     ] = "",
-    json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
+    json: JsonFile = None,
     time_limit: Annotated[
         float, typer.Option(min=1, help="Seconds for one call of a model.")
     ] = 120.0,
@@ -49,9 +57,7 @@ def verify(
         bool,
         typer.Option("--edge", help="Run all edge cases, and print them: they do not count."),
     ] = False,
-    key: Annotated[
-        Path | None, typer.Option(help="The public key that a published bundle is signed with.")
-    ] = None,
+    key: KeyFile = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run artifacts outside of the sandbox.")
     ] = False,
@@ -130,7 +136,7 @@ def check(
     ] = None,
     runtime: Runtimes = None,
     output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = ARTIFACTS,
-    json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
+    json: JsonFile = None,
     edge: Annotated[
         bool, typer.Option("--edge", help="Run all edge cases, and print them.")
     ] = False,
@@ -199,9 +205,7 @@ def compare(
     markdown: Annotated[
         Path | None, typer.Option(help="Write the comparison as Markdown to this file too.")
     ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="The public key that a published bundle is signed with.")
-    ] = None,
+    key: KeyFile = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run artifacts outside of the sandbox.")
     ] = False,
@@ -238,7 +242,7 @@ def merge(
             help="report.json files, bundles for their reports, and what a static page gave."
         ),
     ],
-    json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
+    json: JsonFile = None,
     junit: JunitFile = None,
     badge: BadgeFile = None,
 ) -> None:
