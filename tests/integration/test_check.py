@@ -371,7 +371,7 @@ def test_inputs_of_a_file_alone(files: Path, tmp_path: Path) -> None:
     assert report.exit_status == 0
     assert "generated" not in str(report.notes)
     np.savez(tmp_path / "others.npz", picture=np.zeros((3, 8, 8, 3), np.float32))
-    with pytest.raises(PortproofError, match="takes image.* nothing is given"):
+    with pytest.raises(PortproofError, match=r"takes image.* nothing is given"):
         portproof.check(file, inputs=tmp_path / "others.npz", folder=tmp_path / "none")
     with pytest.raises(UsageError, match="are about a model"):
         portproof.check(file, signature="serving_default", folder=tmp_path)
