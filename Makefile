@@ -137,7 +137,8 @@ lint: .venv/installed
 	@command -v uv >/dev/null || { \
 		sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt; \
 		.venv/bin/python -m pip install --quiet --require-hashes -r .venv/uv.txt; }
-	uv pip sync --python .venv --compile-bytecode requirements.lock
+	@echo "installing what requirements.lock names into .venv: about a minute"
+	@uv pip sync --quiet --python .venv --compile-bytecode requirements.lock
 	uv pip install --python .venv --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 

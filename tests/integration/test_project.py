@@ -52,6 +52,25 @@ def test_init_writes_what_it_found(project: Path) -> None:
     assert "is there already" in again.stderr
 
 
+def test_init_adds_what_came_later(tmp_path: Path) -> None:
+    (tmp_path / "first.keras").touch()
+    (tmp_path / "rows.npz").touch()
+    assert run("init", cwd=tmp_path).returncode == 0
+    file = tmp_path / "portproof.toml"
+    file.write_text(file.read_text().replace("targets = []", 'targets = ["litert"]'))
+    (tmp_path / "second.keras").touch()
+    done = run("init", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "with second" in done.stdout
+    settings = tomllib.loads(file.read_text())
+    assert settings["targets"] == ["litert"]
+    assert settings["models"] == {
+        # There was one model and one file of arrays; now nobody knows whose it is.
+        "first": {"source": "first.keras", "inputs": "rows.npz"},
+        "second": {"source": "second.keras"},
+    }
+
+
 def test_what_is_up_to_date_is_not_done_again(project: Path) -> None:
     manifest = project / "artifacts" / "my_model" / "manifest.json"
     before = manifest.stat().st_mtime_ns

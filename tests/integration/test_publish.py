@@ -219,7 +219,27 @@ def test_a_changed_file_is_refused_before_anything_parses_it(
     report = portproof.verify(address, runtimes=["litert"], key=keys[1])
     assert report.exit_status == 1
     assert address in report.refused
+    if path not in (SIGNATURE, SUMS):
+        assert f"changed since it was signed: {path}" in report.refused[address]
     assert not report.cells
+
+
+def test_what_lies_below_a_folder_is_told(destination: str, bundle: Bundle) -> None:
+    portproof.publish(bundle.path, destination, version="below")
+    if not destination.startswith("oci:"):
+        with pytest.raises(BundleError, match="Below it are: scale"), fetched(destination):
+            pass
+
+
+def test_the_private_key_in_place_of_the_public_one(
+    bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    portproof.publish(bundle.path, str(tmp_path), version="v1", sign_key=keys[0])
+    with (
+        pytest.raises(UsageError, match="is a private key"),
+        fetched(f"{tmp_path.as_uri()}/scale/v1", keys[0]),
+    ):
+        pass
 
 
 def test_a_path_outside_the_release_is_refused(bundle: Bundle, tmp_path: Path) -> None:
@@ -327,6 +347,13 @@ def failed(folder: Path) -> None:
     (folder / REPORT).write_text(json.dumps({**report, "ok": False}))
 
 
+def wrong(folder: Path) -> None:
+    report = json.loads((folder / REPORT).read_text())
+    cell = next(cell for cell in report["cells"] if cell["verdict"] == "exact")
+    cell |= {"verdict": "wrong", "detail": "off by 3 ULP"}
+    (folder / REPORT).write_text(json.dumps({**report, "ok": False}))
+
+
 def of_a_part(folder: Path) -> None:
     (folder / "report.json").unlink()  # of which the other cells would stay
     portproof.verify(folder, runtimes=["litert"])
@@ -338,6 +365,7 @@ def of_a_part(folder: Path) -> None:
         (without_report, "it has no report"),
         (of_other_files, "its report is of other files"),
         (failed, "does not say that it is proven"),
+        (wrong, "that it is proven .*is wrong: off by 3 ULP"),
         (of_a_part, "its report proves nothing of savedmodel"),
     ],
 )

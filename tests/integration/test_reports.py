@@ -173,6 +173,20 @@ def test_junit_without_cells_never_passes(
     assert message in junit.render_junit(empty)
 
 
+def test_junit_names_what_does_not_count_as_such(report: Report) -> None:
+    cell = report.cells[0].model_copy(update={"regime": "typical", "verdict": "exact"})
+    edge = cell.model_copy(update={"regime": "edge", "verdict": "failed", "detail": "crashed"})
+    absent = cell.model_copy(update={"runtime": "keras-torch", "verdict": "absent"})
+    made = report.model_copy(update={"cells": [cell, edge, absent]})
+    root = ElementTree.fromstring(junit.render_junit(made))
+    assert (root.attrib["failures"], root.attrib["skipped"]) == ("0", "1")
+    told = [element.text or "" for element in root.iter("system-out")]
+    assert len(told) == 1
+    assert told[0].startswith("edge, not counted: failed: ")
+    shipped = made.model_copy(update={"targets": {cell.model: (cell.runtime,)}})
+    assert "keras-torch" not in junit.render_junit(shipped)
+
+
 def test_junit_is_valid_xml_for_any_detail(report: Report) -> None:
     failure = report.failures[0].model_copy(update={"detail": "\x1b[31mred\x00\ud800"})
     text = junit.render_junit(report.model_copy(update={"cells": [failure]}))

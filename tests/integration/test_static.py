@@ -242,14 +242,16 @@ def test_the_page_says_what_the_judge_says(
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.001, 0.1, 0.7])
+@pytest.mark.parametrize("width", [1, 10])
 @pytest.mark.parametrize("budget", [Budget(sqnr=40.0), Budget(step=0.05, lsb=1.5, mean_lsb=0.6)])
 def test_the_page_says_what_the_judge_says_of_variants(
-    noise: float, budget: Budget, tmp_path: Path
+    noise: float, budget: Budget, width: int, tmp_path: Path
 ) -> None:
-    reference = RANDOM.normal(size=(20, 10)).astype(np.float32)
+    reference = RANDOM.normal(size=(20, width)).astype(np.float32)
+    reference[7] /= 1000  # beside the others, near zero
     got = reference + noise * RANDOM.uniform(-0.5, 0.5, reference.shape).astype(np.float32)
     expected = Expected(reference, reference.astype(np.float64), np.abs(reference) * 1e-7)
-    spec = TensorSpec(dtype="float32", shape=(None, 10))
+    spec = TensorSpec(dtype="float32", shape=(None, width))
     verdict = judge(got, spec, expected, Allowance(budget))[0]
     variant = {**budget.model_dump(exclude_none=True), "floor": 10.0}
     said = said_by_the_page(got, {"reference/y": reference}, {"variant": variant}, tmp_path)

@@ -149,10 +149,20 @@ def test_metrics_equal_those_computed_with_numpy(pair: tuple[np.ndarray, np.ndar
     assert metrics.mean_abs == pytest.approx(difference.mean())
     assert metrics.noise == pytest.approx((difference**2).sum())
     assert metrics.row_mean_abs >= metrics.mean_abs * (1 - 1e-12)
-    assert metrics.row_sqnr <= metrics.sqnr + 1e-9
+    assert metrics.row_sqnr <= metrics.sqnr + 10 * math.log10(2) + 1e-9  # of which row_signals says
     if difference.max():
         assert metrics.worst
         assert difference[metrics.worst.index] == pytest.approx(difference.max())
+
+
+def test_a_row_near_zero_is_held_to_the_size_of_the_others() -> None:
+    reference = np.array([[1], [-1], [1], [1e-4]], np.float32)
+    got = reference + np.float32(1e-3)
+    assert compare(got, strict(reference)).row_sqnr == pytest.approx(58.75, abs=0.1)
+    # One number of a row is what counts, so that a small row of many is still held to itself.
+    wide = np.repeat(reference, 1000, axis=1)
+    wide[3] = 0.1
+    assert compare(wide + np.float32(0.01), strict(wide)).row_sqnr == pytest.approx(20, abs=0.1)
 
 
 def test_the_worst_row_is_reported_beside_the_mean() -> None:

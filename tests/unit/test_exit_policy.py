@@ -84,4 +84,16 @@ def test_where_a_model_ships() -> None:
         cell("d", "absent"),
     )
     assert destinations(made) == ["a", "c"]
-    assert not_to_text(made) == "b (GELU), c training (Grad)"
+    assert not_to_text(made) == "b (GELU), training in c (Grad)"
+    assert not_to_text(made, 1) == "b (GELU) and 1 more"
+
+
+def test_a_training_step_that_no_runtime_can_do_does_not_count_beside_what_infers() -> None:
+    step = cell("a", "unsupported", lacks="Grad", signature="s_train_step")
+    beside = report(cell("a", "exact"), step)
+    assert (beside.exit_status, beside.unproven) == (0, [])
+    assert not_to_text(beside) == "training in a (Grad)"
+    assert report(step).exit_status == 1
+    assert report(cell("a", "unsupported"), step).exit_status == 1
+    wrong = report(cell("a", "exact"), cell("a", "wrong", signature="s_train_step"))
+    assert wrong.exit_status == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from portproof.bundle.manifest import DECIDING
+from portproof.bundle.manifest import DECIDING, is_training
 
 if TYPE_CHECKING:
     from portproof.bundle.report import Cell, Report
@@ -51,7 +51,9 @@ def _counts(report: Report, cell: Cell) -> bool:
 def unproven(report: Report) -> list[str]:
     """The artifacts of which a signature is supported by no runtime that was asked, a line each.
 
-    What is wrong or failed somewhere is among the failures. With targets, it is theirs to say.
+    What is wrong or failed somewhere is among the failures. With targets, it is theirs to say. A
+    training step that no runtime here can do is told where the model ships, and does not count
+    where the artifact's other signatures are supported: who loads it to infer needs no gradient.
     """
     verdicts: dict[tuple[str, str, str, str], dict[str, set[str]]] = {}
     for cell in report.cells:
@@ -62,10 +64,16 @@ def unproven(report: Report) -> list[str]:
         ):
             runtimes = verdicts.setdefault((*cell.artifact, cell.signature), {})
             runtimes.setdefault(cell.place, set()).add(cell.verdict)
-    return [
-        f"{' '.join(filter(None, key[:3]))} {key[3]}: no runtime here supports all of it"
+    lacking = [
+        key
         for key, runtimes in verdicts.items()
         if all("unsupported" in of_runtime for of_runtime in runtimes.values())
+    ]
+    supported = {key[:3] for key in verdicts.keys() - set(lacking)}
+    return [
+        f"{' '.join(filter(None, key[:3]))} {key[3]}: no runtime here supports all of it"
+        for key in lacking
+        if not (is_training(key[3]) and key[:3] in supported)
     ]
 
 
@@ -73,7 +81,8 @@ def unchecked(report: Report) -> list[str]:
     """What was requested or is a target, and is covered by no cell with a verdict, a line each."""
     named = dict.fromkeys(report.requested)
     named |= dict.fromkeys(name for names in report.targets.values() for name in names)
-    absent = [f"runtime {name} is absent" for name in named if name in report.absent]
+    why = report.absent
+    absent = [f"runtime {name} is absent; {why[name]}" for name in named if name in why]
     with_cells = {cell.runtime for cell in report.cells}
     idle = [f"runtime {name} had nothing to run" for name in named if name not in with_cells]
     run = {cell.artifact for cell in report.cells if cell.verdict != "absent"}

@@ -85,8 +85,8 @@ class Budget(Record):
             (`FOLDER/NAME` in the test vectors), or from the reference where the vectors do not
             have that. None: not limited.
         mean_lsb: The same for the mean of a case.
-        sqnr: The least signal to quantisation noise ratio of any row against the reference, in dB.
-            None: not limited.
+        sqnr: The least signal to quantisation noise ratio of any row against the reference, in dB
+            (a row's signal is at least that of one typical number of the case). None: not limited.
     """
 
     step: float | None = Field(default=None, gt=0)

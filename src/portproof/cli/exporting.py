@@ -1,5 +1,6 @@
 """Commands that make bundles of models."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,6 +84,7 @@ def export(
     for name in models:
         check_name(name)
     provide_keras2(models, say)
+    started = time.monotonic()
     if (inputs or labels) and len(models) > 1:
         raise UsageError("--inputs and --labels are of one model: name it.")
     label_files = _label_files(labels)
@@ -92,7 +94,7 @@ def export(
 
         options = _words({"--signature": signature, "--format": format, "--keep-float": keep_float})
         for path in export_confined(files, output, inputs, label_files, options, total_limit, say):
-            say(f"exported {short_path(path)}")
+            _say_exported(path, started)
         models = [name for name in models if not Path(name).exists()]
     if not models:
         return
@@ -113,7 +115,7 @@ def export(
                 imports=import_ or (),
                 log=say,
             )
-            say(f"exported {short_path(bundle.path)}")
+            _say_exported(bundle.path, started)
 
 
 def _to_confine(models: list[str]) -> list[Path]:
@@ -160,7 +162,12 @@ def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> 
     with converters_for(formats):  # one set for all models
         _start_tensorflow()
         for name in changed:
-            say(f"exported {short_path(export_model(project, name, say))}")
+            started = time.monotonic()
+            _say_exported(export_model(project, name, say), started)
+
+
+def _say_exported(path: Path, started: float) -> None:
+    say(f"exported {short_path(path)} in {time.monotonic() - started:.0f} s")
 
 
 def _start_tensorflow() -> None:
@@ -173,7 +180,10 @@ def _start_tensorflow() -> None:
 
 @app.command()
 def init() -> None:
-    """Write a portproof.toml into this folder, with the models that are found in it."""
+    """Write a portproof.toml into this folder, with the models that are found in it.
+
+    Where there is one, models that it does not have yet are added.
+    """
     from portproof.project_start import write_project
 
     path, models = write_project(Path.cwd())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from portproof.bundle.float_format import Array, is_float, smallest_normal, spacing, ulp_distance
-from portproof.comparing.metrics import Metrics, Worst, decibel
+from portproof.comparing.metrics import Metrics, Worst, decibel, row_signals
 
 # Elements of a chunk: the float64 arrays made of one stay in a core's second-level cache.
 CHUNK = 1 << 14
@@ -238,7 +238,8 @@ class _Comparison:
         total, signal, power, dot, noise, finite = self._sums
         largest = dict(self._largest)
         noisy = noise > 0
-        quietest = float(np.fmin.reduce(signal[noisy] / noise[noisy])) if noisy.any() else math.inf
+        held = row_signals(signal, int(finite.sum()))
+        quietest = float(np.fmin.reduce(held[noisy] / noise[noisy])) if noisy.any() else math.inf
         lengths = np.sqrt(signal) * np.sqrt(power)
         cosines = np.divide(
             dot, lengths, out=(signal == power).astype(np.float64), where=lengths > 0

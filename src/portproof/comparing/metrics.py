@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 # The share of the inputs' size below which an output is zero but for rounding: some units in the
 # last place of float32.
 NEGLIGIBLE = 1e-6
@@ -54,7 +57,7 @@ class Metrics:
         max_rel: Largest relative difference.
         max_ulp: Largest difference in units in the last place; of integers, the difference.
         row_mean_abs: The mean absolute difference of the worst row, which a mean over all hides.
-        row_sqnr: The signal to noise ratio of the worst row, in dB.
+        row_sqnr: The signal to noise ratio of the worst row, in dB; see `row_signals`.
         row_cosine: The cosine of the worst row.
         low: The least finite value of the reference.
         high: The largest.
@@ -246,6 +249,20 @@ def merged(metrics: Sequence[Metrics]) -> Metrics:
         worst=farthest.worst,
         worst_by=farthest.worst_by,
     )
+
+
+def row_signals(energies: NDArray[np.float64], numbers: int) -> NDArray[np.float64]:
+    """What the noise of each row is held against: its own energy, or one typical number's.
+
+    A row of few numbers may come out near zero by chance, where the terms of its sums cancel. Their
+    rounding does not cancel, so that no runtime has a good ratio there.
+
+    Args:
+        energies: The sum of the squares of each row of the reference in a case.
+        numbers: How many numbers all of them have.
+    """
+    held: NDArray[np.float64] = np.maximum(energies, energies.sum() / max(numbers, 1))
+    return held
 
 
 def decibel(signal: float, noise: float) -> float:

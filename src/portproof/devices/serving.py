@@ -143,6 +143,7 @@ class DeviceService:
                 "outcome": report.outcome,
                 "counts": counts_text(report),
                 "notTo": not_to_text(report),
+                "why": "; ".join([*report.unproven, *report.unchecked][:3]),
             }
         return state
 

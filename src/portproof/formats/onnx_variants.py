@@ -20,6 +20,7 @@ from portproof.formats.variant_budgets import Arithmetic, KernelError, MeasuredO
 from portproof.sources.source import SavedSource
 
 _NO_WEIGHTS = "it has no weights that this makes smaller: it would be the onnx file"
+_ERRORS = 3  # of ONNX Runtime's levels: it warns of what its own rewrites do
 # Float16's own limits: `convert_float_to_float16` would cut smaller ones to zero.
 _SMALLEST, _LARGEST = 2.0**-24, 65504.0
 
@@ -149,6 +150,7 @@ def arithmetic(artifact: Artifact, signature: str, on: MeasuredOn) -> Arithmetic
 
 def _session(path: Path, level: Any) -> Infer:
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS
     options.graph_optimization_level = level
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -2,10 +2,10 @@
 
 A variant is run at export, in all sets of kernels and all files that its format names, on the rows
 of the test vectors. The SQNR that it declares is its own noise against the original, in the worst
-row of any of them, less 3 dB: a runtime may add as much noise as the variant has. The numbers that
-its own arithmetic gives for an int8 output are kept with the vectors. Any runtime must give them up
-to a few steps of the output's scale, or twice as much as the sets of kernels and the artifact's
-files differ in this model.
+row of any of them, less 3 dB: a runtime may add as much noise as the variant has; and less what
+chance does to a row of few numbers. The numbers that its own arithmetic gives for an int8 output
+are kept with the vectors. Any runtime must give them up to a few steps of the output's scale, or
+twice as much as the sets of kernels and the artifact's files differ in this model.
 """
 
 import contextlib
@@ -23,12 +23,17 @@ from portproof.bundle.digest import File, file_record
 from portproof.bundle.manifest import Artifact, Budget, Budgets, Vector
 from portproof.bundle.signature import Signature
 from portproof.bundle.tensors import Arrays, Infer, in_group
+from portproof.comparing.metrics import row_signals
 
 # Another kernel may round a requantised sum to the neighbouring step here and there, which the next
 # layer turns into several steps (XNNPACK: up to four, after a depthwise convolution). On average
 # that is little (0.02 there), and a weight's scale that is off by 1/127 is much (0.24).
 LSB, MEAN_LSB = 5.0, 0.125
 MARGIN = 3.0  # dB: as much noise again
+# The energy of n independent errors has a standard deviation of sqrt(2 / n) of its mean (that of a
+# chi-square of n degrees), which in dB is this by sqrt(n). Another order of rounding is another
+# draw.
+_CHANCE = 10 / math.log(10) * math.sqrt(2)
 # A runtime may round what goes into a `dynamic-range` layer to 8 bits, or not: LiteRT does where
 # its kernels take it. The noise of that is 6.02 * 8 + 4.77 - 20 log10(4) dB down where the largest
 # value is four times the root mean square (B. Widrow and I. Kollar, "Quantization Noise", 2008), so
@@ -179,7 +184,8 @@ class _OutputNoise:
     """How far a variant was off in one output.
 
     Attributes:
-        sqnr: The least of any row against the reference, in dB.
+        sqnr: The least of any row against the reference, in dB; see `row_signals`.
+        numbers: How many a row has.
         max_error: The largest difference from the reference.
         max_value: The largest magnitude of the reference.
         max_between: The largest difference between two sets of kernels or two files.
@@ -187,6 +193,7 @@ class _OutputNoise:
     """
 
     sqnr: float = math.inf
+    numbers: int = 1
     max_error: float = 0.0
     max_value: float = 0.0
     max_between: float = 0.0
@@ -206,7 +213,9 @@ class _OutputNoise:
         error = got.astype(np.float64).reshape(rows, -1) - expected
         self.max_error = max(self.max_error, float(np.abs(error).max(initial=0)))
         self.max_value = max(self.max_value, float(np.abs(expected).max(initial=0)))
-        signals, noises = (expected**2).sum(axis=1), (error**2).sum(axis=1)
+        self.numbers = max(expected.shape[1], 1)
+        signals = row_signals((expected**2).sum(axis=1), expected.size)
+        noises = (error**2).sum(axis=1)
         for signal, noise in zip(signals, noises, strict=True):
             if noise:
                 ratio = 10 * math.log10(signal / noise) if signal else -math.inf
@@ -216,7 +225,8 @@ class _OutputNoise:
 def _budget(noise: _OutputNoise, step: float | None, quietest: float = math.inf) -> Budget:
     sqnr = None
     if math.isfinite(noise.sqnr):
-        sqnr = math.floor(min(noise.sqnr - MARGIN, quietest))
+        margin = MARGIN + _CHANCE / math.sqrt(noise.numbers)
+        sqnr = math.floor(min(noise.sqnr - margin, quietest))
     if step:
         lsb = max(LSB, math.ceil(2 * noise.max_between / step))
         mean = max(MEAN_LSB, math.ceil(200 * noise.mean_between / step) / 100)

@@ -4,6 +4,7 @@ A release is there when its sums are, which are written last; a reader goes by t
 replaced after that. So whenever a publisher dies, a reader finds the last whole release.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -98,7 +99,9 @@ class Folders:
                 prefix = f"{version}/"
             listed = self._read(f"{prefix}{SUMS}")
             if listed is None:
-                raise BundleError(f"{self.url} holds no published bundle: it has no {SUMS}.")
+                raise BundleError(
+                    f"{self.url} holds no published bundle: it has no {SUMS}.{self._below()}"
+                )
             (folder / SUMS).write_bytes(listed)
             for line in listed.decode(errors="replace").splitlines():
                 path, _ = parse_sum(line)
@@ -108,6 +111,16 @@ class Folders:
             if (signature := self._read(f"{prefix}{SIGNATURE}")) is not None:
                 (folder / SIGNATURE).write_bytes(signature)
             return version
+
+    def _below(self) -> str:
+        """What is published in the folders of this one, where the store lists them."""
+        with contextlib.suppress(Exception):  # of the store's own kinds
+            paths = [f"{folder.rstrip('/')}/{INDEX}" for folder in self._fs.ls(self._root, False)]
+            found = [path.split("/")[-2] for path in paths if self._fs.exists(path)]
+            if found:
+                more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+                return f" Below it are: {', '.join(sorted(found)[:5])}{more}."
+        return ""
 
     def _index(self, text: bytes) -> dict[str, Any]:
         """Read an index. Raises BundleError where it is none, or has names that lead elsewhere."""

@@ -129,12 +129,19 @@ def _why_unproven(bundle: Bundle, report: Report | None) -> str:
         return "its verification was interrupted"
     # Not `report.ok` alone, which is only what the file says.
     if not report.ok or report.exit_status != 0:
-        return "its report does not say that it is proven"
+        return f"its report does not say that it is proven{_first_reason(report)}"
     proven = {(cell.format, cell.variant) for cell in report.cells if cell.passed}
     for artifact in bundle.manifest.artifacts:
         if (artifact.format, artifact.variant) not in proven:
             return f"its report proves nothing of {artifact.name}"
     return ""
+
+
+def _first_reason(report: Report) -> str:
+    """` (tflite int8 in litert: wrong: ...)`, or nothing where the report names none."""
+    told = [f"{c.full_format} in {c.place} is {c.verdict}: {c.detail}" for c in report.failures]
+    reasons = [*report.refused.values(), *told, *report.unproven, *report.unchecked]
+    return f" ({reasons[0][:200]})" if reasons else ""
 
 
 # The fields of a cell that the statement has.

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,26 @@ def verify(folder: Path, signature: Path, key: Path) -> None:
             verifier = verifying.Config().set_hashing_config(config)
             verifier.use_elliptic_key_verifier(public_key=key).verify(folder, signature)
     except Exception as error:  # whatever is wrong with a signature, in whichever library
-        reason = one_line(error, 300) or type(error).__name__
+        reason = _changed(error) or one_line(error, 300) or type(error).__name__
         raise BundleError(
             f"{signature.name} is no signature of these files by the owner of {key.name}: {reason}"
         ) from None
+
+
+# How model-signing tells files that are not those of the signature: as Python shows a list of texts.
+_DIFFERENCES = re.compile(
+    r"Hash mismatch for \\?'([^'\\]+)|"
+    r"(?:Extra files found|Missing files) in model \\?'[^']*': ([^\"'\]]+)"
+)
+
+
+def _changed(error: Exception) -> str:
+    """The files that are not what was signed, or nothing where that is not what is wrong."""
+    found = [one or several for one, several in _DIFFERENCES.findall(str(error))]
+    if not found:
+        return ""
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f"changed since it was signed: {', '.join(found[:3])}{more}"
 
 
 def envelope(statement: bytes, key: Path) -> bytes:
@@ -112,11 +129,18 @@ def _public(key: Path) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        return _checked_curve(load_pem_public_key(key.read_bytes()), key)
+        content = key.read_bytes()
+        return _checked_curve(load_pem_public_key(content), key)
     except OSError as error:
         raise UsageError(f"{key} cannot be read: {error.strerror}.") from None
     except ValueError:
-        raise UsageError(f"{key} is no public key in PEM. {_HOW_TO_MAKE_KEYS}") from None
+        pass
+    if b"PRIVATE KEY-----" in content:
+        raise UsageError(
+            f"{key} is a private key, which is what signs: give the public one "
+            f"(openssl pkey -in {key} -pubout -out key.pub)."
+        )
+    raise UsageError(f"{key} is no public key in PEM. {_HOW_TO_MAKE_KEYS}")
 
 
 def _checked_curve(key: Any, path: Path) -> Any:

@@ -1,5 +1,6 @@
 """A report as JUnit XML: a test case for each signature, artifact and runtime."""
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,9 @@ from portproof.reporting.summary import deciding
 
 
 def render_junit(report: Report) -> str:
-    """Skipped is what does not count: an edge, what a runtime lacks, a runtime that is absent.
+    """Skipped is what does not count: what a runtime lacks, a runtime that is absent.
+
+    A runtime that is absent and no target is left out where there are targets.
 
     A bundle that was refused, and whatever was requested and not checked, is an error.
     """
@@ -22,7 +25,7 @@ def render_junit(report: Report) -> str:
         suite = TestSuite(model)
         groups: dict[tuple[str, str, str], list[Cell]] = {}
         for cell in report.cells:
-            if cell.model == model:
+            if cell.model == model and not _is_idle(cell, report):
                 key = (cell.full_format, cell.place, cell.signature)
                 groups.setdefault(key, []).append(cell)
         for cells in groups.values():
@@ -35,7 +38,15 @@ def render_junit(report: Report) -> str:
         suite.add_testcases([_error(name, reason) for name, reason in problems])
         xml.add_testsuite(suite)
     xml.update_statistics()
-    return str(xml.tostring().decode())
+    content = io.BytesIO()
+    xml.write(content, pretty=True)
+    return content.getvalue().decode()
+
+
+def _is_idle(cell: Cell, report: Report) -> bool:
+    """Whether it is of a runtime that is not here, and that nobody ships to."""
+    targets = report.targets.get(cell.model, ())
+    return cell.verdict == "absent" and bool(targets) and cell.runtime not in targets
 
 
 def _case(cells: list[Cell], failures: list[Cell]) -> TestCase:
@@ -46,15 +57,20 @@ def _case(cells: list[Cell], failures: list[Cell]) -> TestCase:
         f"{first.model}.{first.full_format} in {first.place}",
         sum(cell.seconds or 0.0 for cell in cells),
     )
+    counted = deciding(cells)
     others = [cell for cell in cells if not cell.passed]
+    edge = [cell for cell in others if cell.regime == "edge"]
     if failures:
         case.result = [Failure(_told(failures), failures[0].verdict)]
     elif all(cell.verdict == "absent" for cell in cells):
         case.result = [Skipped(_told(cells))]
-    elif others and not any(cell.passed for cell in deciding(cells)):
+    elif others and not any(cell.passed for cell in counted):
         case.result = [Skipped(f"not counted: {_told(others)}")]
-    elif others := [cell for cell in cells if not cell.passed or cell.verdict == "close"]:
-        case.system_out = _told(others)
+    else:
+        noted = [cell for cell in counted if not cell.passed or cell.verdict == "close"]
+        lines = [_told(noted), _told(edge, "edge, not counted: ")]
+        if text := "\n".join(filter(None, lines)):
+            case.system_out = text
     return case
 
 
@@ -67,11 +83,11 @@ def _add_not_run(case: TestCase, cell: Cell, report: Report) -> None:
             case.system_out = "\n".join(filter(None, [case.system_out, line]))
 
 
-def _told(cells: list[Cell]) -> str:
-    """A line for each cause."""
-    if cells[0].verdict == "absent":
+def _told(cells: list[Cell], kind: str = "") -> str:
+    """A line for each cause, each with its kind before it."""
+    if cells and cells[0].verdict == "absent":
         return for_xml(f"absent: {cells[0].detail}")
-    lines = (f"{c.verdict}: {shortened(c.outputs)}: {c.reason}" for c in causes(cells))
+    lines = (f"{kind}{c.verdict}: {shortened(c.outputs)}: {c.reason}" for c in causes(cells))
     return for_xml("\n".join(lines))
 
 

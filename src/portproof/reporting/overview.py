@@ -39,9 +39,15 @@ class Entry:
 
     @property
     def reasons(self) -> list[str]:
-        """What there is to say of its verdicts, each once."""
-        found = causes(cell for cell in self.cells if cell.detail)
-        return [f"{c.verdict}, {shortened(c.outputs)}: {c.reason}" for c in found]
+        """What there is to say of its verdicts, each once; of edge cases at the end."""
+        told = [cell for cell in self.cells if cell.detail]
+        edge = [cell for cell in told if cell.regime == "edge"]
+        kinds = (("", deciding(told)), ("of edge cases: ", edge))
+        return [
+            f"{kind}{c.verdict}, {shortened(c.outputs)}: {c.reason}"
+            for kind, cells in kinds
+            for c in causes(cells)
+        ]
 
     @property
     def listed(self) -> tuple[Cell, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from portproof.bundle.manifest import is_training
 from portproof.bundle.report import Cell, Report
 from portproof.bundle.verdicts import PASSING
+from portproof.reporting.causes import shortened
 from portproof.reporting.summary import deciding, overall
 
 
@@ -73,14 +74,18 @@ def _entries(report: Report) -> dict[str, dict[str, list[Cell]]]:
     return entries
 
 
-def not_to_text(report: Report) -> str:
-    """`tflite-micro (GELU), tfjs-node-wasm training (Conv2DBackpropFilter)`, or nothing."""
+def not_to_text(report: Report, most: int | None = None) -> str:
+    """`tflite-micro (GELU), training in tfjs-node-wasm (Conv2DBackpropFilter)`, or nothing.
+
+    With `most`, so many of them, and how many more there are.
+    """
     grouped: dict[tuple[str, str], list[str]] = {}
     for obstacle in obstacles(report):
         grouped.setdefault((obstacle.what, obstacle.why), []).append(obstacle.runtime)
-    return ", ".join(_joined(runtimes, *key) for key, runtimes in grouped.items())
+    told = [_joined(runtimes, *key) for key, runtimes in grouped.items()]
+    return shortened(told, len(told) if most is None else most)
 
 
 def _joined(runtimes: Iterable[str], what: str, why: str) -> str:
     named = "/".join(dict.fromkeys(runtimes))
-    return f"{named} {what} ({why})" if what else f"{named} ({why})"
+    return f"{what} in {named} ({why})" if what else f"{named} ({why})"

@@ -37,6 +37,7 @@ _WRITTEN_AS = re.compile(r"^\S+ cannot be written as [\w -]+: ")
 _PYTHON = ("savedmodel", "checkpoint", "keras")
 RUNTIME_WIDTH, COLUMN_WIDTH, GAP = 20, 10, 2  # characters, at least
 MAX_CAUSES = 8  # that are listed; the page has all of them
+MAX_SHIPS, MAX_OBSTACLES = 8, 3  # in the last line
 MAX_LENGTH = 310  # characters of a cause: four lines of a narrow terminal
 
 
@@ -194,7 +195,7 @@ def _not_run(report: Report) -> Iterator[Text]:
     for signatures in report.left_out_signatures.values():
         for name, reason in signatures.items():
             yield Text(f"not carried: signature {name}: {_cut(reason)}", "dim")
-    if report.absent:
+    if report.absent and not any(report.targets.values()):
         yield Text(f"absent: {', '.join(report.absent)}: see `portproof runtimes`", "dim")
     for artifacts in report.notes.values():
         if notes := artifacts.get("vectors"):
@@ -258,10 +259,11 @@ def _style(report: Report) -> str:
 
 
 def _shipping(report: Report) -> Iterator[str]:
-    ships, not_to = destinations(report), not_to_text(report)
+    ships, not_to = destinations(report), not_to_text(report, MAX_OBSTACLES)
     here = list(dict.fromkeys(c.place for c in report.cells if c.verdict != "absent"))
     if ships:
         every = len(ships) == len(here) > 3
-        yield f"ships to: {f'all {len(here)} runtimes here' if every else ', '.join(ships)}"
+        told = f"all {len(here)} runtimes here" if every else shortened(ships, MAX_SHIPS)
+        yield f"ships to: {told}"
     if not_to:
         yield f"not to: {not_to}"

@@ -5,6 +5,8 @@
 const MAX_KEPT = 256 * 2 ** 20;
 
 let open = null; // {frame, how, page, artifact, seconds}
+// What the libraries said where a backend of theirs did not start: it is not tried again.
+const without = new Map();
 // Artifacts that a GPU backend ran only with TF.js's default of computing small tensors on the CPU.
 const forwarding = new Set();
 
@@ -27,6 +29,8 @@ export async function adapters() {
 /** A fresh frame that computes in one way. */
 async function openFrame(page, how) {
   close();
+  const place = `${page} ${how.backend}`;
+  if (without.has(place)) throw without.get(place);
   const frame = document.createElement("iframe");
   frame.title = "what computes";
   frame.src = `app/page/${page}.html`;
@@ -37,7 +41,12 @@ async function openFrame(page, how) {
   });
   open = { frame, how, page, artifact: null, seconds: 0 };
   if (!frame.contentWindow.portproof) throw new Error(`this browser does not run ${page}'s library`);
-  await frame.contentWindow.portproof.start(how);
+  try {
+    await frame.contentWindow.portproof.start(how);
+  } catch (error) {
+    without.set(place, error);
+    throw error;
+  }
 }
 
 export function close() {

@@ -2,7 +2,7 @@
 export const element = (id) => document.getElementById(id);
 
 /** The table so far: by artifact and runtime, the verdict and the reason for it; and the end. */
-export function show({ model, rows, done, outcome, counts, notTo }) {
+export function show({ model, rows, done, outcome, counts, notTo, why = "" }) {
   element("model").textContent = model;
   document.title = `${model} on this device`;
   document.querySelector("table").hidden = !rows.length;
@@ -22,5 +22,6 @@ export function show({ model, rows, done, outcome, counts, notTo }) {
   const status = element("status");
   status.className = outcome === "not proven" ? "bad" : "good";
   status.textContent = `${outcome === "not proven" ? "Not proven" : "The numbers are the same"} on this device: ${counts}`;
-  element("end").textContent = notTo ? `It does not run, or is not the same, in: ${notTo}.` : "";
+  element("end").textContent = [why, notTo && `Not on this device: ${notTo}.`].filter(Boolean).join(" ");
+  element("keep").textContent = "Done: this page may be closed.";
 }

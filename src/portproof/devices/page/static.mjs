@@ -90,16 +90,33 @@ function rowsOf(found) {
   });
 }
 
-function outcomeOf(plan, rows) {
+/** As the report has it: the signatures of an artifact that no runtime supports; a training step alone does not count. */
+function uncovered(verdicts) {
+  const artifacts = {};
+  for (const { artifact, runtime, signature, verdict } of verdicts) {
+    const runtimes = ((artifacts[artifact] ??= {})[signature] ??= {});
+    runtimes[runtime] = (runtimes[runtime] ?? true) && verdict !== "unsupported";
+  }
+  return Object.entries(artifacts).flatMap(([artifact, signatures]) => {
+    const supported = (name) => Object.values(signatures[name]).some(Boolean);
+    const names = Object.keys(signatures);
+    const needed = names.some(supported) ? names.filter((name) => !name.endsWith("train_step")) : names;
+    return needed.filter((name) => !supported(name)).map((name) => `${artifact} ${name}: no runtime here supports all of it`);
+  });
+}
+
+function outcomeOf(plan, rows, verdicts) {
   const counts = {};
   for (const { verdict } of rows) counts[verdict] = (counts[verdict] ?? 0) + 1;
   const bad = rows.filter(({ verdict }) => verdict === "wrong" || verdict === "failed");
   const passed = rows.some(({ verdict }) => ["exact", "faithful", "close"].includes(verdict));
   const words = Object.entries(counts).map(([verdict, count]) => `${count} ${verdict}`);
   const not = rows.filter(({ verdict }) => !["exact", "faithful", "close"].includes(verdict));
+  const why = uncovered(verdicts);
   return {
-    outcome: bad.length || !passed || plan.nothing.length ? "not proven" : "proven",
+    outcome: bad.length || !passed || plan.nothing.length || why.length ? "not proven" : "proven",
     counts: plan.nothing.length ? plan.nothing[0] : words.join(", "),
+    why: why.slice(0, 3).join("; "),
     notTo: not.map(({ artifact, runtime }) => `${artifact} in ${runtime}`).join(", "),
   };
 }
@@ -129,7 +146,7 @@ async function offer(plan, words, answers, tensors) {
 async function work() {
   const plan = JSON.parse(new TextDecoder().decode(await bytes("plan.json")));
   const words = kept(plan);
-  const [found, sums, answers, tensors] = [new Map(), {}, {}, {}];
+  const [found, all, sums, answers, tensors] = [new Map(), [], {}, {}, {}];
   for (const [number, call] of plan.calls.entries()) {
     element("status").textContent = `Running ${call.label} in ${call.runtime}: ${number + 1} of ${plan.calls.length} …`;
     element("progress").max = plan.calls.length;
@@ -139,7 +156,10 @@ async function work() {
     for (const [name, tensor] of Object.entries(outputs)) tensors[`${call.key}/${name}`] = tensor;
     const row = rowOf(call);
     if (!found.has(row)) found.set(row, { artifact: call.label, runtime: call.runtime, all: [] });
-    found.get(row).all.push(...(await verdicts(call, line, outputs, plan, sums)));
+    const told = await verdicts(call, line, outputs, plan, sums);
+    found.get(row).all.push(...told);
+    const { label: artifact, runtime, of: signature } = call;
+    all.push(...told.map(({ verdict }) => ({ artifact, runtime, signature, verdict })));
     show({ model: plan.model, rows: rowsOf(found) });
   }
   close();
@@ -148,7 +168,7 @@ async function work() {
     if (detail) found.get(row).all.push({ verdict: "wrong", detail });
   }
   const rows = rowsOf(found);
-  show({ model: plan.model, rows, done: true, ...outcomeOf(plan, rows) });
+  show({ model: plan.model, rows, done: true, ...outcomeOf(plan, rows, all) });
   await offer(plan, words, answers, tensors);
 }
 
