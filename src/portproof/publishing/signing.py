@@ -38,7 +38,7 @@ def verify(folder: Path, signature: Path, key: Path) -> None:
         ) from None
 
 
-# How model-signing tells files that are not those of the signature: as Python shows a list of texts.
+# How model-signing tells files that are not those of the signature: a list of texts, in Python.
 _DIFFERENCES = re.compile(
     r"Hash mismatch for \\?'([^'\\]+)|"
     r"(?:Extra files found|Missing files) in model \\?'[^']*': ([^\"'\]]+)"
