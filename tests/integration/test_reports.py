@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from portproof.bundle.report import Cell, Report
 from portproof.reporting import github, junit
 from portproof.reporting.badge import render_badge
 from portproof.reporting.causes import causes
+from portproof.reporting.files import write_for_programs
 from portproof.reporting.overview import Entry
 from portproof.reporting.units import binary, seconds
 from tests.helpers.accessibility import findings
@@ -171,6 +173,13 @@ def test_junit_without_cells_never_passes(
     root = ElementTree.fromstring(junit.render_junit(empty))
     assert int(root.attrib["errors"]) >= 1
     assert message in junit.render_junit(empty)
+
+
+def test_a_file_that_cannot_be_written_costs_no_other(report: Report, tmp_path: Path) -> None:
+    files = {"junit": tmp_path / "junit.xml", "badge": tmp_path / "badge.svg"}
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))):
+        write_for_programs(report, json=tmp_path, **files)
+    assert all(file.is_file() for file in files.values())
 
 
 def test_junit_names_what_does_not_count_as_such(report: Report) -> None:

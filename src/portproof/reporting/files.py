@@ -107,18 +107,33 @@ def _write(path: Path, render: Callable[[], str], unwritten: dict[str, str]) -> 
 def write_for_programs(
     report: Report, *, json: Path | None, junit: Path | None, badge: Path | None = None
 ) -> None:
-    """The report in the files that were asked for, and for the GitHub job that this is, if any."""
-    if json:
-        atomic.write_text_anywhere(json, report.to_json())
-    if junit:
-        from portproof.reporting.junit import render_junit
+    """The report in the files that were asked for, and for the GitHub job that this is, if any.
 
-        atomic.write_text_anywhere(junit, render_junit(report))
-    if badge:
-        atomic.write_text_anywhere(badge, render_badge(report))
+    Raises the OSError of the first file that cannot be written, when all others are.
+    """
+    asked: tuple[tuple[Path | None, Callable[[], str]], ...] = (
+        (json, report.to_json),
+        (junit, partial(_junit, report)),
+        (badge, partial(render_badge, report)),
+    )
+    failed: list[OSError] = []
+    for path, render in asked:
+        if path:
+            try:
+                atomic.write_text_anywhere(path, render())
+            except OSError as error:  # which may name a file beside it
+                failed.append(OSError(error.errno, error.strerror, str(path)))
     if github.is_here():
         print("\n".join(github.annotations(report)))  # these are commands
         github.write_summary(report)
+    if failed:
+        raise failed[0]
+
+
+def _junit(report: Report) -> str:
+    from portproof.reporting.junit import render_junit
+
+    return render_junit(report)
 
 
 def write_comparison(comparison: Comparison, path: Path | None) -> None:
