@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,6 +188,22 @@ def test_a_device_that_goes_away_goes_on_where_it_was(bundle: Bundle) -> None:
         again.all_right()
         assert found.arrived.acquire(timeout=60)
     assert found.reports[page.name].ok
+
+
+def test_a_page_that_asks_late_still_gets_its_verdict(bundle: Bundle) -> None:
+    ready = threading.Event()
+    service = DeviceService(bundle, on_report=lambda *_: ready.set())
+    with ThreadPoolExecutor(1) as pool, service.running("127.0.0.1", 0) as link:
+        page = Page(link, bundle)
+        while not ready.wait(1) and (task := page.task()):
+            page.answer(task, page.right(task))  # and does not ask at once what comes next
+
+        def ask_late() -> Any:
+            time.sleep(1)
+            return page.task()
+
+        late = pool.submit(ask_late)
+    assert late.result() is None
 
 
 def test_what_a_page_dies_of_costs_that_cell(bundle: Bundle) -> None:

@@ -84,6 +84,7 @@ class Device:
     _page: int = 0
     _polls: int = 0
     _finished: bool = False
+    _told: bool = False
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -221,6 +222,17 @@ class Device:
         with self._changed:
             self._finished = True
             self._changed.notify_all()
+
+    def told(self) -> None:
+        """The page is given its verdict."""
+        with self._changed:
+            self._told = True
+            self._changed.notify_all()
+
+    def wait_until_told(self, seconds: float) -> None:
+        """Wait, if all is computed, until the page has asked for its verdict, or so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._told or not self._finished, max(seconds, 0))
 
 
 def _read(task: Task) -> tuple[Answer | Refusal, Arrays]:

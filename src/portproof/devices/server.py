@@ -153,7 +153,10 @@ class DeviceServer:
         if not device.is_current(page):
             raise web.HTTPConflict(text="this device has opened the link once more")
         task = await asyncio.to_thread(device.next, page, _POLL)
-        return web.json_response({"state": self.state(device), "task": task and self._told(task)})
+        state = self.state(device)
+        if state["done"]:
+            device.told()
+        return web.json_response({"state": state, "task": task and self._told(task)})
 
     def _told(self, task: Task) -> dict[str, Any]:
         request, root = task.request, self.bundle.artifact_path("")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from portproof.verifying.scheduling import run_cells
 
 # Where the reports of devices lie, below the bundle.
 REPORTS = "devices"
+_FAREWELL = 5.0  # seconds for the pages to ask for their verdicts, when it ends
 
 
 @dataclass
@@ -78,7 +80,10 @@ class DeviceService:
         finally:
             with self._lock:
                 self._closing = True  # no further device comes
+            # Between two of its questions a page would wait for the verdict for ever.
+            deadline = time.monotonic() + _FAREWELL
             for session in self._sessions.values():
+                session.device.wait_until_told(deadline - time.monotonic())
                 session.device.close()
             for running in self._threads:
                 running.join()
