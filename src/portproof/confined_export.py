@@ -124,7 +124,8 @@ def make_confined(
         )
         if status:
             named = f"{', '.join(bundles)}: not exported, for the reason above."
-            raise ExportError("\n".join(wrong) or named)
+            kind = UsageError if status == UsageError.exit_status else ExportError
+            raise kind("\n".join(wrong) or named)
         for name, target in targets.items():
             _take(Bundle.open(made / name), target)
     return list(targets.values())

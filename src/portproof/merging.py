@@ -19,6 +19,7 @@ def merge_reports(paths: Sequence[Path]) -> Report:
     reports: dict[str, Report] = {}
     for path in paths:
         if report := _report_of(path, bundles):
+            _check_files(path, report, list(bundles.values()))
             reports[str(path)] = report
     report = merged(reports)
     unwritten = write_beside_bundles(report, list(bundles.values()), keep_others=False)
@@ -46,6 +47,17 @@ def _report_of(path: Path, bundles: Mapping[Path, Bundle]) -> Report | None:
         f"{path} is what a browser computed of {printable(computed.said.model)}: name its bundle "
         "too, which it is judged by."
     )
+
+
+def _check_files(path: Path, report: Report, bundles: Sequence[Bundle]) -> None:
+    """Raise UsageError where a report is of other files than the bundle that is named with it."""
+    for bundle in bundles:
+        digest = report.bundle.get(bundle.manifest.model, bundle.digest)
+        if digest != bundle.digest:
+            raise UsageError(
+                f"{path} is of other files ({digest[:16]}) than {bundle.path} "
+                f"({bundle.digest[:16]}): the model was exported again after it."
+            )
 
 
 def _report_in(bundle: Bundle) -> Report:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import portproof
-from portproof.bundle.bundle import CARD, PAGE, REPORT
+from portproof.bundle.bundle import CARD, PAGE, REPORT, Bundle
 from portproof.publishing.release import STATEMENT
+from tests.helpers.accessibility import findings
 
 
 @pytest.fixture
@@ -57,6 +59,40 @@ def test_one_report_of_two_hosts_is_shown_written_and_published(bundle: Path) ->
     assert predicate["result"] == "PASSED"
     assert set(predicate["hosts"]) == {"desk", "board"}
     assert {cell["host"] for cell in predicate["cells"]} == {"desk", "board"}
+
+
+def test_a_merged_page_with_long_names_fits_a_phone(bundle: Path) -> None:
+    board = verified(bundle, "android-chrome-147-of-the-lab", "litert", "litert-reference")
+    (bundle / REPORT).unlink()
+    verified(bundle, "desk", "litert", "litert-reference")
+    assert command("merge", bundle, board).returncode == 0
+    assert findings((bundle / PAGE).as_uri()) == []
+
+
+def test_a_narrow_verification_keeps_what_was_merged(bundle: Path) -> None:
+    board = verified(bundle, "board", "litert")
+    (bundle / REPORT).unlink()
+    verified(bundle, "desk", "litert", "tensorflow")
+    assert command("merge", bundle, board).returncode == 0
+    before = json.loads((bundle / REPORT).read_text())
+    verified(bundle, "desk", "litert")
+    after = json.loads((bundle / REPORT).read_text())
+    assert set(after["hosts"]) == {"desk", "board"}
+
+    def ran(report: dict[str, Any]) -> set[tuple[str, str]]:
+        return {(cell["runtime"], cell["host"]) for cell in report["cells"]}
+
+    assert ran(after) == ran(before)
+
+
+def test_a_report_of_earlier_files_is_not_the_bundles(bundle: Path) -> None:
+    file = verified(bundle, "desk", "litert")
+    (bundle / REPORT).unlink()
+    file.write_text(file.read_text().replace(Bundle.open(bundle).digest, "0" * 64))
+    done = command("merge", bundle, file)
+    assert done.returncode == 2
+    assert "is of other files" in done.stderr
+    assert not (bundle / REPORT).exists()
 
 
 def test_a_conflict_is_shown_first(bundle: Path) -> None:

@@ -167,8 +167,9 @@ class Artifact(Record):
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        """Bytes of what a program loads. Of files of one row it loads one in place of the other."""
+        beside = {e.one_row for e in self.endpoints.values() if e.one_row != e.path}
+        return sum(file.size for file in self.files if file.path not in beside)
 
 
 class Sweep(Record):

@@ -14,6 +14,8 @@ from portproof.devices.static import write_site
 from portproof.reporting.printing import note, say
 from portproof.reporting.terminal import print_report
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 def serve_devices(path: Path, host: str, port: int, time_limit: float, until: int) -> int:
     """Serve a bundle to devices until Ctrl-C, or until so many have a report.
@@ -28,7 +30,7 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
     Returns the exit status. Raises UsageError where what it needs is not installed.
     """
     try:
-        import segno
+        import segno  # noqa: F401  (draws the link)
 
         from portproof.devices.serving import DeviceService
     except ImportError as error:
@@ -55,10 +57,8 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
     try:
         with service.running(host, port) as address:
             link = _reachable(address, host)
-            drawn = io.StringIO()
-            segno.make(link).terminal(out=drawn, compact=True)
-            say(f"{drawn.getvalue()}\n{link}\n")
-            say("Open it in any browser. Ctrl-C ends it; who has the link can run the bundle.")
+            _show_link(link, host)
+            say("Ctrl-C ends it; who has the link can run the bundle.")
             for name in lacking():
                 note(
                     f"not served: {name}: portproof setup {name.replace('-browser-', '-chromium-')}"
@@ -73,6 +73,18 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
     statuses = [report.exit_status for report in reports.values()]
     # With --until the others were not waited for.
     return _exit_status([*statuses, *(() if until else (3 for _ in service.unfinished))])
+
+
+def _show_link(link: str, host: str) -> None:
+    """Print the link, and as a QR code where another device can open it."""
+    import segno
+
+    if host in _LOOPBACK:
+        say(f"{link}\n\nOpen it in any browser of this machine; for others: --host 0.0.0.0.")
+        return
+    drawn = io.StringIO()
+    segno.make(link).terminal(out=drawn, compact=True)
+    say(f"{drawn.getvalue()}\n{link}\n\nOpen it in any browser that reaches this machine.")
 
 
 def write_static(path: Path, folder: Path) -> None:

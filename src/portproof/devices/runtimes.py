@@ -22,7 +22,7 @@ _LACKS = (
     (rf"{NO_WEBGPU}: it was opened over http", "WebGPU, which takes https or localhost"),
     (NO_WEBGPU, "WebGPU"),
     (r"does not support JSPI|JSPI is not|WebAssembly\.Suspending", "JSPI in the browser"),
-    (r"the backend webgl does not start", "WebGL"),
+    (r"the backend webgl does not start", "WebGL on a GPU"),
 )
 # A device has a GPU; its WASM is as slow as anyone's.
 _SLOWNESS = 4.0

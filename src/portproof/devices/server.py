@@ -35,6 +35,7 @@ _POLL = 20.0
 _TYPES = {".html": "text/html", ".css": "text/css", ".json": "application/json"}
 _TYPES |= {".wasm": "application/wasm", ".js": "text/javascript", ".mjs": "text/javascript"}
 # The libraries compile WASM and shaders, and one of them functions; nothing is asked of elsewhere.
+_OVER = "This link is not whole, or it is over: ask for it again where `portproof serve` runs.\n"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self' blob: data:; frame-ancestors 'self'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'",
@@ -69,6 +70,7 @@ class DeviceServer:
         """The application to run."""
         app = web.Application(middlewares=[self._guard], client_max_size=_MAX_WORDS)
         routes: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
+            ("GET", "/{token}", self._completed),
             ("GET", "/{token}/", self._index),
             ("GET", "/{token}/app/{path:.+}", self._file),
             ("GET", "/{token}/artifact/{path:.+}", self._artifact),
@@ -89,7 +91,7 @@ class DeviceServer:
         """Nothing without the token; every answer with the headers that keep the page here."""
         token = request.match_info.get("token", "")
         if not secrets.compare_digest(token.encode(), self.token.encode()):
-            return web.Response(status=404)
+            return web.Response(status=404, text=_OVER)
         if "Content-Encoding" in request.headers:
             return web.Response(status=415, headers=_HEADERS)
         try:
@@ -103,6 +105,10 @@ class DeviceServer:
         if not response.prepared:
             response.headers.update(_HEADERS)
         return response
+
+    async def _completed(self, _: web.Request) -> web.StreamResponse:
+        """The link without its last character, as messengers cut it."""
+        raise web.HTTPFound(f"/{self.token}/")
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         return await _sent(request, PAGE / "device.html")

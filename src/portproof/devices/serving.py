@@ -21,7 +21,7 @@ from portproof.devices.naming import named, unused
 from portproof.devices.reports import of_device
 from portproof.devices.server import DeviceServer
 from portproof.reporting.shipping import not_to_text
-from portproof.reporting.summary import counts_text, deciding, overall
+from portproof.reporting.summary import deciding, overall
 from portproof.runtimes.process import Limits
 from portproof.verifying.scheduling import run_cells
 
@@ -146,7 +146,6 @@ class DeviceService:
         if report:
             state |= {
                 "outcome": report.outcome,
-                "counts": counts_text(report),
                 "notTo": not_to_text(report),
                 "why": "; ".join([*report.unproven, *report.unchecked][:3]),
             }

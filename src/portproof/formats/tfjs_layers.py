@@ -186,14 +186,20 @@ def _leaves(model: keras.Model) -> list[keras.Layer]:
 
 
 def _write_model(model: keras.Model, path: Path) -> None:
-    for tensor in [*model.inputs, *model.outputs]:
-        if len(tensor.shape) < 2:
-            raise ExportError(
-                f"{model.name} has an input or output of shape {tuple(tensor.shape)}, and "
-                "tfjs-layers wants a dimension beside the batch. Use keras.Input((1,))."
-            )
+    # Of all reasons at once: a person trains the model again for each.
+    reasons = [
+        f"{model.name} has an input or output of shape {tuple(tensor.shape)}, and tfjs-layers "
+        "wants a dimension beside the batch. Use keras.Input((1,))."
+        for tensor in [*model.inputs, *model.outputs]
+        if len(tensor.shape) < 2
+    ][:1]
+    try:
+        config = topology(model)
+    except ExportError as error:
+        reasons.append(str(error))
+    if reasons:
+        raise ExportError(" ".join(reasons))
     path.parent.mkdir(parents=True)
-    config = topology(model)
     weights = {name: variable.numpy() for name, variable in named_variables(model).items()}
     content = {
         "format": "layers-model",

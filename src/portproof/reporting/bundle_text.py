@@ -40,7 +40,11 @@ def _artifacts(manifest: Manifest) -> Iterator[str]:
     names = [item.name for item in manifest.artifacts] + [item.format for item in manifest.left_out]
     width = max(map(len, names))
     for artifact in manifest.artifacts:
-        paths = ", ".join(dict.fromkeys(e.path for e in artifact.endpoints.values()))
+        endpoints = artifact.endpoints.values()
+        paths = ", ".join(dict.fromkeys(e.path for e in endpoints))
+        beside = dict.fromkeys(e.one_row for e in endpoints if e.one_row not in (None, e.path))
+        if beside:
+            paths += f" (for runtimes of one row: {', '.join(map(str, beside))})"
         yield f"  {artifact.name:<{width}} {artifact.size:>12,} bytes  {paths}"
         for note in artifact.notes:
             yield f"  {'':<{width}} {note}"

@@ -10,6 +10,7 @@ from pydantic import RootModel
 from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.errors import BundleError, described
+from portproof.bundle.merging import merged
 from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
 from portproof.bundle.report import GraphErrors, Performance, Report, renewed
 from portproof.reporting import changes_text, github, markdown
@@ -81,6 +82,8 @@ def _with_kept_cells(bundle: Bundle, part: Report) -> Report:
         old = parsed(Report, read_file(bundle.path / REPORT, REPORT_LIMIT))
     except (OSError, ValueError):  # there is none, or it is another version's
         return part
+    if old.hosts and part.requested and old.bundle == part.bundle and not part.interrupted:
+        return merged({"before": old, "now": part})  # each cell there has a host's name
     return renewed(old, part)
 
 

@@ -200,7 +200,7 @@ def _not_run(report: Report) -> Iterator[Text]:
     for artifacts in report.notes.values():
         if notes := artifacts.get("vectors"):
             yield Text(f"note: {_cut('; '.join(notes))}", "dim")
-    if text := not_run_text(report.not_run):
+    if (text := not_run_text(report.not_run)) and not report.environment.device:
         yield Text(f"not run: {_cut(text)}", "dim")
 
 
@@ -246,7 +246,7 @@ def _verdict(report: Report, model: str = "") -> Text:
         parts.append("that it is the model, only the model can tell: portproof check --against")
     if report.failures and not report.targets:
         parts.append("if you do not ship to all of these, say where: portproof init, targets")
-    if notes := len(causes(_uncounted(report))):
+    if (notes := len(causes(_uncounted(report)))) and not report.environment.device:
         parts.append(f"{notes} edge note{'s' * (notes > 1)}: portproof verify --edge, report.html")
     return Text.assemble((f"{name}{report.outcome}:", style), f" {' · '.join(parts)}")
 

@@ -192,9 +192,12 @@ def check_examples(
         )
     for key, array in examples.items():
         if not signature.inputs[key].accepts(array):
+            wanted = signature.inputs[key].shape
+            thin = wanted[-1:] == (1,) and len(wanted) == array.ndim + 1
             raise UsageError(
                 f"{name}: the example for {key} is {array.dtype}{list(array.shape)}, "
-                f"and the signature says {signature.inputs[key]}."
+                f"and the signature says {signature.inputs[key]}"
+                + (": give array[..., None]." if thin else ".")
             )
         if array.size == 0:
             raise UsageError(f"{name}: the example for {key} is empty, which proves nothing.")
@@ -222,5 +225,5 @@ def check_labels(
     if labels.dtype.kind not in "iub" or labels.shape != (rows,):
         raise UsageError(
             f"{name}: the labels of {output} are {labels.dtype}{list(labels.shape)}: give an "
-            f"integer for each of the {rows} rows of the example inputs."
+            f"class, an integer, for each of the {rows} rows of the example inputs."
         )

@@ -106,16 +106,12 @@ function uncovered(verdicts) {
 }
 
 function outcomeOf(plan, rows, verdicts) {
-  const counts = {};
-  for (const { verdict } of rows) counts[verdict] = (counts[verdict] ?? 0) + 1;
   const bad = rows.filter(({ verdict }) => verdict === "wrong" || verdict === "failed");
   const passed = rows.some(({ verdict }) => ["exact", "faithful", "close"].includes(verdict));
-  const words = Object.entries(counts).map(([verdict, count]) => `${count} ${verdict}`);
   const not = rows.filter(({ verdict }) => !["exact", "faithful", "close"].includes(verdict));
-  const why = uncovered(verdicts);
+  const why = [...plan.nothing, ...uncovered(verdicts)];
   return {
-    outcome: bad.length || !passed || plan.nothing.length || why.length ? "not proven" : "proven",
-    counts: plan.nothing.length ? plan.nothing[0] : words.join(", "),
+    outcome: bad.length || !passed || why.length ? "not proven" : "proven",
     why: why.slice(0, 3).join("; "),
     notTo: not.map(({ artifact, runtime }) => `${artifact} in ${runtime}`).join(", "),
   };
