@@ -6,7 +6,7 @@ from os.path import realpath
 from pathlib import Path
 
 from portproof.bundle import atomic, temporary
-from portproof.bundle.bundle import CARD, MANIFEST, Bundle, replaceable
+from portproof.bundle.bundle import CARD, MANIFEST, Bundle, replaceable, tell_lost
 from portproof.bundle.errors import ExportError, UsageError
 from portproof.reporting.card import render_card
 from portproof.sandbox.sandbox import obstacle, run_module
@@ -95,6 +95,7 @@ def make_confined(
     Raises as `export_confined` does.
     """
     targets = {name: replaceable(path) for name, path in bundles.items()}
+    tell_lost(targets, log)
     for path in models:
         _check_links(path)
     for path in readable:

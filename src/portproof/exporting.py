@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from portproof.bundle import atomic
-from portproof.bundle.bundle import CARD, Bundle, replaceable, write_manifest
+from portproof.bundle.bundle import CARD, Bundle, replaceable, tell_lost, write_manifest
 from portproof.bundle.digest import File, folder_records
 from portproof.bundle.errors import ExportError, PortproofError, described
 from portproof.bundle.manifest import (
@@ -77,6 +77,7 @@ def export_source(
         UsageError: `path` holds something other than a bundle.
     """
     path, chosen = replaceable(Path(path)), select() if formats is None else formats
+    tell_lost({source.name: path}, log)
     with ExitStack() as stack:
         folder = stack.enter_context(atomic.folder(path))
         converters = stack.enter_context(converters_for(chosen))
@@ -198,6 +199,7 @@ class _Artifacts:
             for format_, written in zip(formats, future.result(), strict=True):
                 self._log(f"{self._source.name}: {format_.full_name}")
                 self._add(format_, written)
+        self._note_larger()
         arithmetics = {format_.full_name: format_.arithmetic for format_ in self._formats}
         measuring = {
             artifact.name: threads.submit(measure_variant, artifact, on, arithmetic)
@@ -206,6 +208,15 @@ class _Artifacts:
         }
         for name, measured in measuring.items():
             self._add_measured(name, measured)
+
+    def _note_larger(self) -> None:
+        """Say of which variants a person gets nothing."""
+        for name, artifact in self._artifacts.items():
+            plain = self._artifacts.get(artifact.format)
+            if artifact.variant and plain and artifact.size > plain.size:
+                note = f"larger than {plain.name} ({plain.size:,} bytes): the model is too small"
+                update = {"notes": (*artifact.notes, note)}
+                self._artifacts[name] = artifact.model_copy(update=update)
 
     def with_variants(self, vector: Vector) -> Vector:
         """A case with the files of what variants give."""

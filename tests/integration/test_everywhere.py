@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import portproof
-from portproof.bundle.bundle import Bundle
+from portproof.bundle.bundle import DEVICES, Bundle
 from portproof.bundle.report import Report
-from portproof.devices.serving import REPORTS, DeviceService
+from portproof.devices.serving import DeviceService
 from portproof.runtimes import ssh
 from tests.helpers.damaging import scale_weights
 from tests.helpers.dask_cluster import cluster
@@ -36,7 +36,7 @@ def by_link(bundle: Path) -> Path:
         visit = node_command("device.mjs", link)
         variables = {**os.environ, **browser_variables()}
         subprocess.run(visit, env=variables, check=True, capture_output=True)
-    [file] = (bundle / REPORTS).iterdir()
+    [file] = (bundle / DEVICES).iterdir()
     return file
 
 

@@ -1,6 +1,7 @@
 """The folder of one model: its artifacts, `manifest.json` and its test vectors."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os.path import realpath
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 PAGE = "report.html"
 CARD = "README.md"
+DEVICES = "devices"  # the folder of what devices computed
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,6 +180,13 @@ def find_bundles(folder: Path) -> list[Path]:
     if not paths:
         raise UsageError(f"there is no bundle in {folder}. Make one with `portproof export`.")
     return paths
+
+
+def tell_lost(bundles: Mapping[str, Path], log: Callable[[str], None]) -> None:
+    """Say what goes with a bundle that is replaced: the reports of devices, which may be far."""
+    for name, path in bundles.items():
+        if reports := list((path / DEVICES).glob("*.json")):
+            log(f"{name}: reports of devices that go with the earlier files: {len(reports)}")
 
 
 def replaceable(path: Path) -> Path:

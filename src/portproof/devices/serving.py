@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from portproof.bundle import atomic
-from portproof.bundle.bundle import Bundle
+from portproof.bundle.bundle import DEVICES, Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Cell, Report
 from portproof.devices import runtimes
@@ -25,8 +25,6 @@ from portproof.reporting.summary import deciding, overall
 from portproof.runtimes.process import Limits
 from portproof.verifying.scheduling import run_cells
 
-# Where the reports of devices lie, below the bundle.
-REPORTS = "devices"
 _FAREWELL = 5.0  # seconds for the pages to ask for their verdicts, when it ends
 
 
@@ -99,7 +97,7 @@ class DeviceService:
             return self._begun(agent, versions)
 
     def _begun(self, agent: str, versions: dict[str, str]) -> Device:
-        there = {path.stem for path in (self.bundle.path / REPORTS).glob("*.json")}
+        there = {path.stem for path in (self.bundle.path / DEVICES).glob("*.json")}
         name = unused(named(agent), {*self._sessions, *there})
         device = Device(name, agent, versions, self.limit, self.patience)
         device.versions = {**versions, **runtimes.versions()}
@@ -125,7 +123,7 @@ class DeviceService:
             return
         session.report = report = of_device(report, device.name, device.identity, device.agent)
         device.finish()
-        file = self.bundle.path / REPORTS / f"{device.name}.json"
+        file = self.bundle.path / DEVICES / f"{device.name}.json"
         try:
             atomic.write_text_anywhere(file, report.to_json())
             where = str(file)
