@@ -79,12 +79,12 @@ MISTAKES = {
         "export model.tflite", r"portproof check model\.tflite --against MODEL"
     ),
     "weights alone": Mistake(
-        "export weights.h5", r"build the model in Python, load them with model\.load_weights", 1
+        "export weights.h5", r"build the model in Python, load them with model\.load_weights"
     ),
     "a Lambda": Mistake(
         "export lambda.keras", r"has Lambda layers \(twice\): .* Write each with stock", 1
     ),
-    "half a file": Mistake("export half.keras", r"save it again with model\.save", 1),
+    "half a file": Mistake("export half.keras", r"save it again with model\.save"),
     "no inputs": Mistake(
         "export model.keras --format tflite --format 'tflite int8'",
         r"no example inputs were given: give some with --inputs data\.npz",
@@ -93,15 +93,13 @@ MISTAKES = {
     "inputs of other names": Mistake(
         "export model.keras --inputs names.npz",
         r"are given for \['a', 'b'\], and the signature's inputs are \['x'\]",
-        1,
     ),
     "inputs of another shape": Mistake(
         "export model.keras --inputs shape.npz",
         r"x is float32\[4, 7\], and the signature says float32\[\?, 3\]",
-        1,
     ),
     "inputs as CSV": Mistake(
-        "export model.keras --inputs data.csv", r"read from \.npz, \.npy or \.safetensors", 1
+        "export model.keras --inputs data.csv", r"read from \.npz, \.npy or \.safetensors"
     ),
     "inputs that are not there": Mistake(
         "export model.keras --inputs nothing.npz", r"there is no file nothing\.npz"
