@@ -140,7 +140,7 @@ CHOSEN = [
     runtime
     for runtime in RUNTIMES
     if {"tflite", "tfjs-graph"} & set(runtime.formats)
-    and runtime.name not in ("tflite-micro", "openvino")
+    and runtime.name not in ("tflite-micro", "openvino", "litert-adb")
 ]
 # Rewritten for TensorFlow Lite Micro, which lacks operations that the other models use.
 MICRO_MODELS = ("select", "choice", "tile")
