@@ -22,6 +22,10 @@ REGISTRY := $(if $(shell command -v apt-get),.venv/registry/usr/bin/docker-regis
 FIREFOX := $(if $(shell command -v apt-get),.venv/firefox/usr/lib/firefox-esr/firefox-esr)
 SSHD := $(if $(shell command -v apt-get),.venv/openssh/usr/sbin/sshd)
 
+# Two processes, each with whole files: a file's tests share what they export, and most of them wait
+# for one runner or browser, which leaves a core idle.
+PYTEST := pytest --numprocesses 2 --dist loadfile
+
 # What is installed comes first on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -58,10 +62,10 @@ publish: verify
 
 # Every format and every runtime at least once, in minutes. `make test-all` runs the slow ones too.
 test: verify $(REGISTRY) $(FIREFOX) $(SSHD)
-	pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: verify $(REGISTRY) $(FIREFOX) $(SSHD)
-	pytest -m slow
+	$(PYTEST) -m slow
 
 test-all: test test-slow
 
