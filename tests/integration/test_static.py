@@ -20,10 +20,12 @@ from typer.testing import CliRunner
 import portproof
 from portproof.bundle import tensors
 from portproof.bundle.bundle import Bundle
+from portproof.bundle.exit_policy import unproven
 from portproof.bundle.float_format import Array
 from portproof.bundle.manifest import Budget
-from portproof.bundle.report import Report
+from portproof.bundle.report import Cell, Environment, Report
 from portproof.bundle.signature import TensorSpec
+from portproof.bundle.verdicts import Verdict
 from portproof.cli.application import app
 from portproof.comparing.allowed import allowed
 from portproof.comparing.arrays import Expected, compare
@@ -258,3 +260,57 @@ def test_the_page_says_what_the_judge_says_of_variants(
     assert said["verdict"] == verdict
     if verdict == "close":
         assert bool(said["below"]) == (compare(got, expected).sqnr < variant["floor"])
+
+
+def ran(artifact: str, runtime: str, signature: str, *verdicts: Verdict) -> list[Cell]:
+    variant = artifact.partition(" ")[2]
+    return [
+        Cell(
+            model="m",
+            format=artifact.split(" ")[0],
+            variant=variant,
+            runtime=runtime,
+            signature=signature,
+            output=f"y{number}",
+            regime="typical",
+            verdict=verdict,
+        )
+        for number, verdict in enumerate(verdicts)
+    ]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ran("tflite", "a", "s", "exact"),
+        ran("tflite", "a", "s", "unsupported"),
+        ran("tflite", "a", "s", "exact", "unsupported"),
+        ran("tflite", "a", "s", "unsupported") + ran("tflite", "b", "s", "exact"),
+        ran("tflite", "a", "s", "unsupported") + ran("tflite int8", "a", "s", "close"),
+        ran("tflite", "a", "s", "failed"),
+        ran("tflite", "a", "s", "exact") + ran("tflite", "a", "s_train_step", "unsupported"),
+        ran("tflite", "a", "s", "unsupported") + ran("tflite", "a", "s_train_step", "unsupported"),
+        ran("tflite", "a", "s", "exact") + ran("tflite", "a", "train_step", "unsupported"),
+        ran("tflite", "a", "s_train_step", "unsupported"),
+        ran("tflite", "a", "s", "exact") + ran("tflite", "a", "t", "unsupported"),
+    ],
+)
+def test_the_page_says_what_the_report_says_is_supported_nowhere(cells: list[Cell]) -> None:
+    here = Environment(platform="", processor="", python="", portproof="", runtimes={})
+    report = Report(environment=here, cells=cells, bundle={}, targets={})
+    given = [
+        {
+            "artifact": cell.full_format,
+            "runtime": cell.runtime,
+            "signature": cell.signature,
+            "verdict": cell.verdict,
+        }
+        for cell in cells
+    ]
+    done = subprocess.run(
+        node_command("uncovered.mjs", json.dumps(given)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [f"m {line}" for line in json.loads(done.stdout)] == unproven(report)

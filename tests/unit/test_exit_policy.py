@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from portproof.bundle.report import Cell, Environment, Report
+from portproof.bundle.text import shortened
 from portproof.bundle.verdicts import Verdict
-from portproof.reporting.causes import causes, shortened
+from portproof.reporting.causes import causes
 from portproof.reporting.shipping import destinations, not_to_text
 
 HERE = Environment(platform="", processor="", python="", portproof="", runtimes={})

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from portproof.bundle.bundle import REPORT
 from portproof.bundle.errors import UsageError
 from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
 from portproof.bundle.report import SCHEMA, Report
@@ -20,3 +21,11 @@ def read_report(path: Path) -> Report:
         if other := other_schema(content, SCHEMA):
             raise UsageError(f"{path} cannot be read: {other}.") from None
         raise UsageError(f"{path} is no report: {error}.") from None
+
+
+def report_beside(bundle: Path) -> Report | None:
+    """A bundle's own report; None where it has none, or another version's."""
+    try:
+        return parsed(Report, read_file(bundle / REPORT, REPORT_LIMIT))
+    except (OSError, ValueError):
+        return None

@@ -6,7 +6,7 @@ signs. https://docs.github.com/actions/reference/workflow-commands-for-github-ac
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,13 @@ def choices(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = get_close_matches(name, known, 1) or [k for k in known if name in k][:1]
     return f"{f'do you mean {near[0]}? They' if near else 'they'} are {', '.join(known)}."
+
+
+def shortened(names: Sequence[str], most: int = 3) -> str:
+    """`a, b and 2 more`."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def short_path(path: Path) -> Path:

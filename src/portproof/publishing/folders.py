@@ -18,6 +18,7 @@ from portproof.bundle.bundle import MANIFEST
 from portproof.bundle.digest import sha256_of
 from portproof.bundle.errors import BundleError, UsageError, library_errors_as_usage_error
 from portproof.bundle.reading import MANIFEST_LIMIT, copied, joined
+from portproof.bundle.text import shortened
 from portproof.publishing import signing
 from portproof.publishing.release import (
     INDEX,
@@ -118,8 +119,7 @@ class Folders:
             paths = [f"{folder.rstrip('/')}/{INDEX}" for folder in self._fs.ls(self._root, False)]
             found = [path.split("/")[-2] for path in paths if self._fs.exists(path)]
             if found:
-                more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-                return f" Below it are: {', '.join(sorted(found)[:5])}{more}."
+                return f" Below it are: {shortened(sorted(found), 5)}."
         return ""
 
     def _index(self, text: bytes) -> dict[str, Any]:

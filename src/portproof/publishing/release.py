@@ -14,12 +14,11 @@ from portproof.bundle.digest import paths_in, sha256_of
 from portproof.bundle.errors import BundleError, UsageError
 from portproof.bundle.reading import (
     MANIFEST_LIMIT,
-    REPORT_LIMIT,
     STATEMENT_LIMIT,
-    parsed,
     read_file,
 )
 from portproof.bundle.report import Report
+from portproof.bundle.report_files import report_beside
 from portproof.comparing.yardstick import CHECKS
 from portproof.publishing import signing
 
@@ -82,7 +81,7 @@ def prepare_release(
     # What was copied is what is published: the bundle may be exported again meanwhile.
     if Bundle.open(folder).digest != bundle.digest:
         raise BundleError(f"{bundle.path} was changed while it was read: publish it again.")
-    report = _read_report(folder)
+    report = report_beside(folder)
     unproven = _why_unproven(bundle, report)
     if unproven and not unverified:
         raise UsageError(
@@ -109,14 +108,6 @@ def _copy(source: Path, target: Path) -> None:
         raise BundleError(f"{source} is a link: put the file itself there.")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def _read_report(folder: Path) -> Report | None:
-    """The report; None where there is none that can be read."""
-    try:
-        return parsed(Report, read_file(folder / REPORT, REPORT_LIMIT))
-    except (OSError, ValueError):
-        return None
 
 
 def _why_unproven(bundle: Bundle, report: Report | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from portproof.bundle.errors import BundleError, UsageError, one_line
+from portproof.bundle.text import shortened
 
 _HOW_TO_INSTALL = "To sign and to check signatures: pip install 'portproof[publish]'"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -48,10 +49,7 @@ _DIFFERENCES = re.compile(
 def _changed(error: Exception) -> str:
     """The files that are not what was signed, or nothing where that is not what is wrong."""
     found = [one or several for one, several in _DIFFERENCES.findall(str(error))]
-    if not found:
-        return ""
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return f"changed since it was signed: {', '.join(found[:3])}{more}"
+    return f"changed since it was signed: {shortened(found)}" if found else ""
 
 
 def envelope(statement: bytes, key: Path) -> bytes:

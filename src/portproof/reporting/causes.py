@@ -1,10 +1,11 @@
 """Cells that are not proven, by their cause: one reason is told once, whatever it happened to."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from portproof.bundle.report import Cell
+from portproof.bundle.text import shortened
 from portproof.bundle.verdicts import GRADES, Verdict
 
 # What differs between two tellings of one reason: the case, and every number.
@@ -62,10 +63,3 @@ def _kind(cell: Cell) -> str:
         return cell.lacks
     plain = _MORE.sub("", _CASE.sub("", cell.detail))
     return _INDEX.sub("[#]", _NUMBER.sub("#", plain))
-
-
-def shortened(names: Sequence[str], most: int = 3) -> str:
-    """`a, b and 2 more`."""
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from portproof.bundle.report import Cell, Report
-from portproof.reporting.causes import shortened
+from portproof.bundle.text import shortened
 from portproof.reporting.summary import deciding
 
 

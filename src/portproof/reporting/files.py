@@ -11,8 +11,8 @@ from portproof.bundle import atomic
 from portproof.bundle.bundle import CARD, MANIFEST, PAGE, REPORT, Bundle
 from portproof.bundle.errors import BundleError, described
 from portproof.bundle.merging import merged
-from portproof.bundle.reading import REPORT_LIMIT, parsed, read_file
 from portproof.bundle.report import GraphErrors, Performance, Report, renewed
+from portproof.bundle.report_files import report_beside
 from portproof.reporting import changes_text, github, markdown
 from portproof.reporting.badge import render_badge
 from portproof.reporting.card import render_card
@@ -57,11 +57,8 @@ def add_graph_errors(bundle: Bundle, found: Sequence[GraphErrors]) -> dict[str, 
     Returns, by path, why a file could not be written; None where the bundle has no report of its
     own, and so no page to show it on.
     """
-    try:
-        report = parsed(Report, read_file(bundle.path / REPORT, REPORT_LIMIT))
-    except (OSError, ValueError):
-        return None
-    if report.bundle.get(bundle.manifest.model) != bundle.digest:
+    report = report_beside(bundle.path)
+    if report is None or report.bundle.get(bundle.manifest.model) != bundle.digest:
         return None
     keys = {_place(errors) for errors in found}
     others = (errors for errors in report.graph_errors if _place(errors) not in keys)
@@ -78,9 +75,8 @@ def _place(errors: GraphErrors) -> tuple[str, ...]:
 
 def _with_kept_cells(bundle: Bundle, part: Report) -> Report:
     """The report, with the cells of runtimes that this run was not about."""
-    try:
-        old = parsed(Report, read_file(bundle.path / REPORT, REPORT_LIMIT))
-    except (OSError, ValueError):  # there is none, or it is another version's
+    old = report_beside(bundle.path)
+    if old is None:
         return part
     if old.hosts and part.requested and old.bundle == part.bundle and not part.interrupted:
         return merged({"before": old, "now": part})  # each cell there has a host's name

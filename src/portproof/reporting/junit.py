@@ -7,8 +7,8 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from portproof.bundle.report import Cell, Report
-from portproof.bundle.text import for_xml
-from portproof.reporting.causes import causes, shortened
+from portproof.bundle.text import for_xml, shortened
+from portproof.reporting.causes import causes
 from portproof.reporting.summary import deciding
 
 

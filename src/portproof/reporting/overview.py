@@ -6,8 +6,9 @@ from functools import cached_property
 
 from portproof.bundle.manifest import DECIDING
 from portproof.bundle.report import Cell, Performance, Report
+from portproof.bundle.text import shortened
 from portproof.bundle.verdicts import GRADES
-from portproof.reporting.causes import causes, shortened
+from portproof.reporting.causes import causes
 from portproof.reporting.summary import accuracy, deciding, nearness, overall
 
 # Outputs of one entry that are listed one by one. The worst are among these.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from portproof.bundle.manifest import is_training
 from portproof.bundle.report import Cell, Report
+from portproof.bundle.text import shortened
 from portproof.bundle.verdicts import PASSING
-from portproof.reporting.causes import shortened
 from portproof.reporting.summary import deciding, overall
 
 

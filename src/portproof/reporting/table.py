@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from portproof.bundle.report import Cell, Report
-from portproof.reporting.causes import Cause, causes, shortened
+from portproof.bundle.text import shortened
+from portproof.reporting.causes import Cause, causes
 from portproof.reporting.conflicts import conflicts
 from portproof.reporting.shipping import destinations, not_to_text
 from portproof.reporting.summary import (

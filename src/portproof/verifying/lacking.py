@@ -8,10 +8,8 @@ from pathlib import Path
 
 from portproof.bundle.layer_names import plain_name
 from portproof.bundle.reading import MANIFEST_LIMIT, read_file
-from portproof.bundle.text import printable
+from portproof.bundle.text import printable, shortened
 from portproof.verifying.trial import Trial
-
-_MAX_PLACES = 3  # that are named
 
 
 def lack_text(trial: Trial, what: str) -> str:
@@ -19,8 +17,7 @@ def lack_text(trial: Trial, what: str) -> str:
     places = list(dict.fromkeys(_places(trial, what)))
     if not places:
         return f"lacks {what}"
-    more = f" and {len(places) - _MAX_PLACES} more" if places[_MAX_PLACES:] else ""
-    return f"lacks {what} (in {', '.join(places[:_MAX_PLACES])}{more})"
+    return f"lacks {what} (in {shortened(places)})"
 
 
 def _places(trial: Trial, what: str) -> Iterator[str]:

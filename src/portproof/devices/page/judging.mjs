@@ -122,3 +122,18 @@ export function belowFloor({ signal, noise, floor }) {
     ? `no more the model: its SQNR is ${number(sqnr)} dB, and ${number(floor)} dB are wanted`
     : "";
 }
+
+/** As the report has it: the signatures of an artifact that no runtime supports; a training step alone does not count. */
+export function uncovered(verdicts) {
+  const artifacts = {};
+  for (const { artifact, runtime, signature, verdict } of verdicts) {
+    const runtimes = ((artifacts[artifact] ??= {})[signature] ??= {});
+    runtimes[runtime] = (runtimes[runtime] ?? true) && verdict !== "unsupported";
+  }
+  return Object.entries(artifacts).flatMap(([artifact, signatures]) => {
+    const supported = (name) => Object.values(signatures[name]).some(Boolean);
+    const names = Object.keys(signatures);
+    const needed = names.some(supported) ? names.filter((name) => !name.endsWith("_train_step")) : names;
+    return needed.filter((name) => !supported(name)).map((name) => `${artifact} ${name}: no runtime here supports all of it`);
+  });
+}

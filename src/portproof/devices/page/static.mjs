@@ -2,7 +2,7 @@
 // limits beside it, and offers the numbers as a file for `portproof merge`.
 import { parse, serialize } from "./safetensors.mjs";
 import { adapters, close, compute, reason } from "./computing.mjs";
-import { belowFloor, judge, worst } from "./judging.mjs";
+import { belowFloor, judge, uncovered, worst } from "./judging.mjs";
 import { element, show } from "./showing.mjs";
 
 const KEY = `portproof:${location.pathname}`;
@@ -87,21 +87,6 @@ function rowsOf(found) {
     const verdict = worst(all.map((one) => one.verdict));
     const detail = ["exact", "faithful"].includes(verdict) ? "" : all.find((one) => one.verdict === verdict)?.detail;
     return { artifact, runtime, verdict, detail };
-  });
-}
-
-/** As the report has it: the signatures of an artifact that no runtime supports; a training step alone does not count. */
-function uncovered(verdicts) {
-  const artifacts = {};
-  for (const { artifact, runtime, signature, verdict } of verdicts) {
-    const runtimes = ((artifacts[artifact] ??= {})[signature] ??= {});
-    runtimes[runtime] = (runtimes[runtime] ?? true) && verdict !== "unsupported";
-  }
-  return Object.entries(artifacts).flatMap(([artifact, signatures]) => {
-    const supported = (name) => Object.values(signatures[name]).some(Boolean);
-    const names = Object.keys(signatures);
-    const needed = names.some(supported) ? names.filter((name) => !name.endsWith("train_step")) : names;
-    return needed.filter((name) => !supported(name)).map((name) => `${artifact} ${name}: no runtime here supports all of it`);
   });
 }
 

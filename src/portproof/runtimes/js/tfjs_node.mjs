@@ -57,7 +57,7 @@ async function answer(request, content) {
     }
     const inputs = parse(content);
     const { inspect, timed } = request;
-    const how = { train: request.signature.endsWith("train_step"), inspect, timed };
+    const how = { train: request.signature.endsWith("_train_step"), inspect, timed };
     const { outputs, seconds, backend, kernels, nodes } = await loaded.model.run(inputs, how);
     const note = `kernels on ${backend}: ${kernels.join(", ")}`;
     return { seconds, load: loaded.seconds, backend, note, nodes, outputs: serialize(outputs) };

@@ -32,7 +32,7 @@ window.portproof = {
   },
   async run({ signature, inspect, timed, inputs: from, outputs: to }) {
     const inputs = await given(from);
-    const how = { train: signature.endsWith("train_step"), inspect, timed };
+    const how = { train: signature.endsWith("_train_step"), inspect, timed };
     const { outputs, seconds, backend, kernels, nodes } = await model.run(inputs, how);
     const note = `${this.note}kernels on ${backend}: ${kernels.join(", ")}`;
     return { seconds, backend, note, nodes, outputs: await sent(outputs, to) };
