@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from hypothesis import settings
 import portproof
 from export.train import MODELS, source_of, train
 from portproof import Bundle
+from portproof.bundle.bundle import PAGE, REPORT
 
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "src" / "portproof"
+_SHARED: list[Path] = []  # the folders of `bundles`
 
 # `make fuzz`: this many examples where `make test` tries a hundred.
 # How long a machine takes that others use is nothing that these tests are about.
@@ -36,7 +38,19 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundles(training: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """The models, exported. Tests must not change them: verify.faults.damage makes copies."""
     folder = tmp_path_factory.mktemp("artifacts")
+    _SHARED.extend(folder / name for name in MODELS)
     return {name: portproof.export(source_of(name, training), folder / name) for name in MODELS}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_over() -> Iterator[None]:
+    """A test's report of a shared bundle, and its seed of TensorFlow's, are not the next one's."""
+    yield
+    for folder in _SHARED:
+        for name in (REPORT, PAGE):
+            (folder / name).unlink(missing_ok=True)
+    if tensorflow := sys.modules.get("tensorflow"):
+        tensorflow.random.set_seed(None)
 
 
 @pytest.fixture(scope="session")

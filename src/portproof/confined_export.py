@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from os.path import realpath
 from pathlib import Path
 
 from portproof.bundle import atomic, temporary
 from portproof.bundle.bundle import CARD, MANIFEST, Bundle, replaceable, tell_lost
-from portproof.bundle.errors import ExportError, UsageError
+from portproof.bundle.errors import BundleError, ExportError, UsageError
+from portproof.bundle.text import short_path
 from portproof.reporting.card import render_card
 from portproof.sandbox.sandbox import obstacle, run_module
 
@@ -44,7 +46,7 @@ def export_confined(
         log: Called with each step.
 
     Raises:
-        ExportError: A model cannot be exported, with the reason.
+        ExportError: A model cannot be exported, with the reason; the others are.
         UsageError: A file of inputs is not there, it took too long, something else than a bundle is
             where one would be, or a folder is not all of its model.
     """
@@ -124,6 +126,10 @@ def make_confined(
             on_line=tell,
         )
         if status:
+            for name, target in targets.items():
+                with suppress(BundleError):  # it came to no bundle
+                    _take(Bundle.open(made / name), target)
+                    log(f"exported: {short_path(target)}")
             named = f"{', '.join(bundles)}: not exported, for the reason above."
             kind = UsageError if status == UsageError.exit_status else ExportError
             raise kind("\n".join(wrong) or named)

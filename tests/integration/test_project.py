@@ -149,3 +149,22 @@ def test_the_settings_that_the_documents_show_are_settings(tmp_path: Path) -> No
     assert project
     assert project.floors("my_model")["int8"].sqnr == 20.0
     assert project.floors("my_model")["int8"].same_largest == 0.8
+
+
+@pytest.mark.parametrize("way", ["sandbox", "trust", "project"])
+def test_a_model_that_cannot_be_exported_does_not_stop_the_others(way: str, tmp_path: Path) -> None:
+    (tmp_path / "a.keras").write_text("nonsense")
+    x = keras.Input((3,), name="x")
+    keras.Model(x, {"y": keras.layers.Dense(4)(x)}).save(tmp_path / "b.keras")
+    words = ["a.keras", "b.keras", "--format", "tflite"]
+    if way == "project":
+        tables = (f'[models.{n}]\nsource = "{n}.keras"\nformats = ["tflite"]\n' for n in "ab")
+        (tmp_path / "portproof.toml").write_text("".join(tables))
+        words = []
+    done = run("export", *words, *(["--trust"] if way == "trust" else []), cwd=tmp_path)
+    assert done.returncode == 1
+    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["b"]
+    assert "exported" in done.stdout
+    assert "is not a whole .keras file" in done.stderr
+    assert "1 of 2 not exported: a" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -325,7 +325,6 @@ def test_a_run_of_one_runtime_keeps_the_cells_of_the_others(
 
     folder = tmp_path / "my_module"
     shutil.copytree(bundles["my_module"].path, folder)
-    (folder / "report.json").unlink(missing_ok=True)
     portproof.verify(folder, runtimes=["litert", "tensorflow"])
     narrowed = portproof.verify(folder, runtimes=["litert"])
     kept = Report.model_validate_json((folder / "report.json").read_text())

@@ -1,7 +1,7 @@
 """Commands that make bundles of models."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +9,8 @@ import typer
 
 import portproof
 from portproof._api import ARTIFACTS
-from portproof.bundle.errors import UsageError
-from portproof.bundle.text import short_path
+from portproof.bundle.errors import ExportError, UsageError
+from portproof.bundle.text import short_path, shortened
 from portproof.cli.application import app
 from portproof.cli.options import Models
 from portproof.reporting.printing import note, say
@@ -103,8 +103,9 @@ def export(
         from portproof.sources.examples import read_examples, read_labels
 
         examples = read_examples(inputs) if inputs else None
-        for name in models:
-            bundle = portproof.export(
+
+        def export_one(name: str) -> Path:
+            return portproof.export(
                 name,
                 folder=output,
                 signatures=signature,
@@ -114,8 +115,9 @@ def export(
                 keep_float=keep_float or (),
                 imports=import_ or (),
                 log=say,
-            )
-            _say_exported(bundle.path, started)
+            ).path
+
+        _export_each(models, export_one)
 
 
 def _to_confine(models: list[str]) -> list[Path]:
@@ -161,9 +163,29 @@ def _export_project(project: "Project", names: tuple[str, ...], force: bool) -> 
     formats = [f for name in changed for f in select(project.models[name].formats or None)]
     with converters_for(formats):  # one set for all models
         _start_tensorflow()
-        for name in changed:
-            started = time.monotonic()
-            _say_exported(export_model(project, name, say), started)
+        _export_each(changed, lambda name: export_model(project, name, say))
+
+
+def _export_each(models: Sequence[str], export_one: Callable[[str], Path]) -> None:
+    """Export models one after the other: one that cannot be exported does not stop the others.
+
+    Raises what `export_one` raises for an only model; of several ExportError, when all were tried.
+    """
+    failed = []
+    for model in models:
+        started = time.monotonic()
+        try:
+            path = export_one(model)
+        except (ExportError, UsageError) as error:
+            if len(models) == 1:
+                raise
+            name = Path(model).name if Path(model).exists() else model
+            note(f"error: {error}" if name in str(error) else f"error: {name}: {error}")
+            failed.append(name)
+        else:
+            _say_exported(path, started)
+    if failed:
+        raise ExportError(f"{len(failed)} of {len(models)} not exported: {shortened(failed)}")
 
 
 def _say_exported(path: Path, started: float) -> None:
