@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -167,7 +168,7 @@ def test_nothing_is_wider_than_80_columns_in_a_terminal(artifacts: Path) -> None
 def in_terminal(command: list[str], columns: int) -> str:
     """What a command writes to a terminal, without its control sequences."""
     script = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
-    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
+    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
     done = subprocess.run(
         [sys.executable, "-c", script, *command],
         env=environment,
@@ -176,4 +177,4 @@ def in_terminal(command: list[str], columns: int) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.replace("\r", "")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout.replace("\r", "\n"))
