@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import portproof
 from portproof.bundle.bundle import REPORT, Bundle
 from portproof.bundle.errors import SetupError
 from portproof.bundle.report import Report
-from portproof.runtimes.environments.environment import RECORD
+from portproof.runtimes.environments.environment import RECORD, run_tool
 from portproof.runtimes.listing import runtime_states
 from portproof.runtimes.table import select
 from verify.versions.run import FAMILIES
@@ -185,6 +186,18 @@ def test_a_full_disk_ends_in_one_message_and_succeeds_later(cache: Path) -> None
     assert first == "setting up litert 1.4.0"
     assert "No space left on device" in message
     assert run("setup", OTHER)[0] == 0
+
+
+def test_of_a_long_message_the_reason_at_its_end_is_kept(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.exit('cannot write ' + 900 * '/folder' + ': No space left on device')"
+    )
+    with pytest.raises(SetupError) as raised:
+        run_tool("uv", [sys.executable, "-c", program], tmp_path, os.environ)
+    assert re.fullmatch(
+        r"uv says: cannot write .* \.\.\. .*: No space left on device", str(raised.value)
+    )
+    assert len(str(raised.value)) < 800
 
 
 def test_a_version_that_there_is_not_is_one_message(cache: Path) -> None:

@@ -216,13 +216,16 @@ def run_tool(
 def _in_one_line(text: str, max_length: int = 700) -> str:
     """What a tool said. Of uv's chain of causes, the first line and the cause of all.
 
-    npm says where its log is, which has no more of it, and begins each line with `npm error`.
+    npm says where its log is, which has no more of it, and begins each line with `npm error`. What
+    is too long is cut in the middle: the paths of files stand before the reason.
     """
     said = [line for line in text.strip().splitlines() if "complete log of this run" not in line]
     lines = [" ".join(re.sub(r"^npm error( [a-z]+)?", "", line).split()) for line in said]
     if len(lines) > 2 and lines[-1].startswith("cause: "):
         lines = [lines[0], lines[-1]]
-    return " ".join(lines)[:max_length]
+    whole = " ".join(lines)
+    half = max_length // 2
+    return whole if len(whole) <= max_length else f"{whole[:half]} ... {whole[-half:]}"
 
 
 @dataclass(frozen=True)
