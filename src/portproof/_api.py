@@ -14,7 +14,7 @@ from portproof.bundle.bundle import Bundle, find_bundles
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Cell, Performance, Report
 from portproof.bundle.text import for_terminal
-from portproof.quiet import check_tensorflow, without_tensorflows_log
+from portproof.quiet import check_tensorflow, start_tensorflow, without_tensorflows_log
 
 if TYPE_CHECKING:
     import keras
@@ -60,6 +60,15 @@ def _told(
         yield _Told(log or tell, on_runtime or ended)
 
 
+def _start_tensorflow() -> None:
+    """Import what exports. A person on another backend of Keras has not started TensorFlow."""
+    check_tensorflow()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        start_tensorflow()
+
+
 def make_source(
     model: str | Path | Source | tf.Module | keras.Model,
     *,
@@ -79,7 +88,9 @@ def make_source(
     Args:
         model: A `tf.Module`, a `keras.Model`, a `tf_keras.Model` (Keras 2), the result of
             `tf.saved_model.load`, the path of a `.keras` or `.h5` file or of a SavedModel folder,
-            `"package.module:function"` for a function that returns one of these, or a Source.
+            `"package.module:function"` for a function that returns one of these, or a Source. Where
+            Keras computes with another backend than TensorFlow (JAX, PyTorch, OpenVINO), the
+            references of a `keras.Model` are that backend's.
         name: The model's name; empty: the model's own, or that of its file.
         signatures: The signatures to export of several: their names, or `tf.function`s by name. A
             Keras model has the one signature `serving_default`.
@@ -101,7 +112,7 @@ def make_source(
         UsageError: The arguments do not fit the model or each other, or TensorFlow is not
             installed.
     """
-    check_tensorflow()
+    _start_tensorflow()
     from portproof.keras2 import provide_keras2
     from portproof.sources import opening
 
@@ -162,7 +173,7 @@ def export(
     """
     if isinstance(keep_float, str):
         raise UsageError("keep_float is a list of layers: keep_float=[...].")
-    check_tensorflow()
+    _start_tensorflow()
     from portproof.formats.converting import converters_for
     from portproof.formats.table import select
 

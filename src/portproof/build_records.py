@@ -6,6 +6,7 @@ that the model's source reads, and of Portproof itself.
 
 import hashlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class BuildRecord(BaseModel):
 
     Attributes:
         settings: A digest of the model's settings, of those that its export depends on.
-        versions: Of the packages that exported it.
+        versions: Of the packages that exported it, and Keras's backend where one was set.
         files: By path relative to the project, the SHA-256 of what its source read.
         verified: A digest of all that its report depends on; empty before there is one.
     """
@@ -169,7 +170,7 @@ def _is_installed(path: Path) -> bool:
 
 
 def _versions() -> dict[str, str]:
-    found = {"code": code_digest()}
+    found = {"code": code_digest(), "backend": os.environ.get("KERAS_BACKEND", "")}
     for name in _PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)

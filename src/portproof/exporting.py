@@ -94,7 +94,9 @@ def export_source(
             artifacts.wait()
             converters.end_idle()
         functions = [
-            TestedFunction(n, f, source.examples[n], source.labels.get(n, {}))
+            TestedFunction(
+                n, f, source.examples[n], source.labels.get(n, {}), original=source.original
+            )
             for n, f in source.functions.items()
         ]
         functions += artifacts.training_steps
@@ -113,7 +115,7 @@ def export_source(
             schema=SCHEMA,
             model=source.name,
             source=_origin(source),
-            packages={name: version(name) for name in PACKAGES},
+            packages=_packages(source),
             signatures=signatures,
             functions=traced,
             artifacts=artifacts.written,
@@ -300,7 +302,15 @@ def _origin(source: Source) -> Origin:
         sha.update(f"{value.dtype}{value.shape}\n".encode())
         sha.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         parameters += value.size
-    return Origin(kind=_kind(source.model), digest=sha.hexdigest(), parameters=parameters)
+    kind = _kind(source.own_model)
+    if source.original:
+        kind += f" on {source.original.backend}"
+    return Origin(kind=kind, digest=sha.hexdigest(), parameters=parameters)
+
+
+def _packages(source: Source) -> dict[str, str]:
+    packages = {name: version(name) for name in PACKAGES}
+    return {**packages, **source.original.versions} if source.original else packages
 
 
 def _kind(model: Any) -> str:

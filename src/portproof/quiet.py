@@ -89,7 +89,10 @@ def start_tensorflow() -> None:
     # Its warnings are of its own making: a line for each node that its optimizer cannot cost.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet():
-        import keras  # noqa: F401
+        import keras
         import tensorflow as tf
 
+        if keras.backend.backend() != "tensorflow":  # which needs the memory that it would take
+            with suppress(RuntimeError):  # it has started already
+                tf.config.set_visible_devices([], "GPU")
         tf.config.list_logical_devices()

@@ -305,13 +305,6 @@ def test_a_model_that_no_generated_input_suits_needs_examples() -> None:
         from_module("strict", Strict())
 
 
-def test_another_backend_of_keras_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    x = keras.Input((3,))
-    with pytest.raises(UsageError, match=r"computes with jax here.*KERAS_BACKEND=tensorflow"):
-        make_source(keras.Model(x, keras.layers.Dense(2)(x)))
-
-
 def test_several_signatures_share_a_file_of_examples() -> None:
     source: Source = from_module("two", Two(), {"up/x": X[0], "down/n": np.array([4, 5])})
     assert not source.generated_inputs

@@ -275,10 +275,9 @@ def _saved_model(path: Path) -> Contents:
 
 
 def _keras(path: Path) -> Contents:
-    from portproof.sources.functions import concrete_of, signature_of
     from portproof.sources.keras2_models import is_keras2
     from portproof.sources.keras_files import load_keras_file
-    from portproof.sources.keras_models import from_keras
+    from portproof.sources.opening import make_source
 
     model = load_keras_file(path)
     if is_keras2(model):
@@ -286,8 +285,7 @@ def _keras(path: Path) -> Contents:
             f"{path} is of Keras 2, which no runtime here loads: it is checked against nothing, "
             f"and another file is against it: portproof check FILE --against {path.name}."
         )
-    source = from_keras(path.stem, model, None)
-    signature = signature_of("serving_default", concrete_of(source.functions["serving_default"]))
+    signature = make_source(model, name=path.stem).signatures["serving_default"]
     inputs, outputs = (
         {name: OwnTensor(spec.dtype, spec.shape) for name, spec in specs.items()}
         for specs in (signature.inputs, signature.outputs)

@@ -5,8 +5,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from portproof.formats.format import Written
-from portproof.formats.savedmodel import trackable, with_same_names
+from portproof.formats.savedmodel import with_same_names
 from portproof.sources.source import Source
+from portproof.sources.tracking import trackable
 
 
 def write(source: Source, root: Path, folder: str) -> Written:

@@ -185,12 +185,13 @@ class _Process:
     def __init__(self) -> None:
         # A folder of its own, for what is left there if it is killed; and no GPU, of which
         # TensorFlow takes all the memory that there is.
+        alone = {"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
         self._folder = tempfile.TemporaryDirectory(dir=temporary.root())
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "TMPDIR": self._folder.name, "CUDA_VISIBLE_DEVICES": "-1"},
+            env={**os.environ, **alone, "TMPDIR": self._folder.name},
             start_new_session=True,  # so that Ctrl-C is ours
         )
         with suppress(OSError):  # it is dead: the first task will tell

@@ -98,7 +98,7 @@ def _place(source: Source, op: str) -> str:
 
 def _layer(source: Source, name: str) -> str:
     parts = {re.sub(r"_\d+$", "", part) for part in name.split("/")} | set(name.split("/"))
-    for layer in layers_of(source.model):
+    for layer in layers_of(source.own_model):
         if layer.name in parts or re.sub(r"_\d+$", "", layer.name) in parts:
             return f" (layer {layer.name}, {type(layer).__name__})"
     return ""

@@ -37,6 +37,8 @@ def why_untrainable(source: Source, signature: str, model: keras.Model) -> str:
     dtypes = [variable.dtype for variable in model.trainable_variables]
     outputs = [spec.dtype for spec in source.signatures[signature].outputs.values()]
     weights = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    if keras.backend.backend() != "tensorflow":
+        return f"Keras computes with {keras.backend.backend()} here, and it is made on TensorFlow"
     if any("seed_generator" in variable.path for variable in model.variables):
         return "it draws random numbers (dropout, noise), which no two runtimes draw alike"
     if not dtypes:

@@ -22,18 +22,12 @@ def from_keras(name: str, model: keras.Model, examples: Any = None) -> Source:
     after the layers that make them. Raises ExportError where the model has no inputs yet, or a
     layer that only this Python program can compute.
     """
-    _refuse_lambdas(name, model)
-    if not getattr(model, "inputs", None):
-        raise ExportError(
-            f"{name} has no inputs: a subclassed or unbuilt keras.Model says nothing of them. "
-            "Build it from keras.Input, or wrap it in a tf.Module with a declared tf.function."
-        )
-    for tensor in model.inputs:
-        if getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False):
-            raise ExportError(
-                f"{name}: input {tensor.name} is sparse or ragged, which a bundle cannot carry. "
-                "Take a dense tensor, and make it sparse inside the model."
-            )
+    check_model(name, model)
+    return serving_source(name, model, serving_function(name, model), examples)
+
+
+def serving_function(name: str, model: keras.Model) -> Any:
+    """A model in inference mode as a flat `tf.function` with one graph. Raises ExportError."""
     specs = {
         input_name(tensor): tf.TensorSpec(tensor.shape, tensor.dtype, name=input_name(tensor))
         for tensor in model.inputs
@@ -50,6 +44,11 @@ def from_keras(name: str, model: keras.Model, examples: Any = None) -> Source:
             f"{name} cannot be traced with inputs of {_shapes(specs)}: {described(error, 300)}. "
             "Where a layer needs a size as a number, give keras.Input that size."
         ) from error
+    return function
+
+
+def serving_source(name: str, model: keras.Model, function: Any, examples: Any) -> Source:
+    """A Source of a model whose one signature is a function, with examples for it."""
     functions = {SIGNATURE: function}
     inputs, generated = complete_examples(functions, examples)
     structure = _structure(model)
@@ -62,6 +61,22 @@ def from_keras(name: str, model: keras.Model, examples: Any = None) -> Source:
         structures={SIGNATURE: structure} if structure else {},
         generated_inputs=generated,
     )
+
+
+def check_model(name: str, model: keras.Model) -> None:
+    """Raise ExportError where no graph can be made of a model, whatever Keras computes with."""
+    _refuse_lambdas(name, model)
+    if not getattr(model, "inputs", None):
+        raise ExportError(
+            f"{name} has no inputs: a subclassed or unbuilt keras.Model says nothing of them. "
+            "Build it from keras.Input, or wrap it in a tf.Module with a declared tf.function."
+        )
+    for tensor in model.inputs:
+        if getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False):
+            raise ExportError(
+                f"{name}: input {tensor.name} is sparse or ragged, which a bundle cannot carry. "
+                "Take a dense tensor, and make it sparse inside the model."
+            )
 
 
 def _shapes(specs: Mapping[str, tf.TensorSpec]) -> str:

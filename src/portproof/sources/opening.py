@@ -13,6 +13,7 @@ import tensorflow as tf
 from portproof.bundle.errors import ExportError, PortproofError, UsageError, described
 from portproof.sources.examples import complete_labels
 from portproof.sources.keras2_models import from_keras2, is_keras2
+from portproof.sources.keras_backends import from_other_backend
 from portproof.sources.keras_files import load_keras_file
 from portproof.sources.keras_models import from_keras
 from portproof.sources.modules import from_module, from_saved_model
@@ -43,7 +44,7 @@ def make_source(
             raise UsageError("a Source has its own signatures and its own example inputs.")
         source = model
     else:
-        source = _from_object(name or default_name, model, signatures, inputs)
+        source = _from_object(name or default_name, model, signatures, inputs, imports)
     changes: dict[str, Any] = {"name": name or source.name}
     if keras_forms:
         changes["keras_forms"] = keras_forms
@@ -56,7 +57,9 @@ def make_source(
     return replace(source, **changes)
 
 
-def _from_object(name: str, model: Any, signatures: Any, inputs: Any) -> Source:
+def _from_object(
+    name: str, model: Any, signatures: Any, inputs: Any, imports: Sequence[str]
+) -> Source:
     if isinstance(model, keras.Model) or is_keras2(model):
         if signatures:
             raise UsageError(
@@ -65,7 +68,8 @@ def _from_object(name: str, model: Any, signatures: Any, inputs: Any) -> Source:
             )
         if is_keras2(model):
             return from_keras2(name, model, inputs)
-        _check_backend()
+        if keras.backend.backend() != "tensorflow":
+            return from_other_backend(name, model, inputs, imports)
         return from_keras(name, model, inputs)
     if _is_loaded_saved_model(model):
         return from_saved_model(name or "model", model, inputs, tuple(signatures or ()))
@@ -75,16 +79,6 @@ def _from_object(name: str, model: Any, signatures: Any, inputs: Any) -> Source:
         f"cannot export a {type(model).__name__}: give a tf.Module, a keras.Model, "
         f"a Source, {KINDS}."
     )
-
-
-def _check_backend() -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(
-            f"Keras computes with {keras.backend.backend()} here, and what is exported is a graph "
-            "of TensorFlow: save the model with model.save('model.keras'), and export that file "
-            "with KERAS_BACKEND=tensorflow. The runtimes keras-jax, keras-torch and keras-openvino "
-            "prove then that your backend gives the same numbers."
-        )
 
 
 def _functions_by_name(module: tf.Module, signatures: Any) -> Any:

@@ -21,6 +21,8 @@ from portproof.bundle.tensors import Arrays
 if TYPE_CHECKING:
     import keras
 
+    from portproof.sources.keras_backends import Original
+
 Examples = Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
 
 
@@ -49,6 +51,8 @@ class Source:
             Browsers and microcontrollers run no others.
         keep_float: Layers that variants keep in floats, by name; of a model without layers, scopes
             or operations.
+        original: What gives the references, where that is not TensorFlow: a `keras.Model` of
+            another backend, of which `model` is the graph.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Source:
     left_out_signatures: Mapping[str, str] = field(default_factory=dict)
     one_row: bool = True
     keep_float: tuple[str, ...] = ()
+    original: Original | None = None
 
     def __post_init__(self) -> None:
         if not self.functions:
@@ -110,7 +115,12 @@ class Source:
         """The names of a Keras model's layers, those inside other layers too."""
         from portproof.sources.keras_models import layers_of
 
-        return tuple(dict.fromkeys(layer.name for layer in layers_of(self.model)))
+        return tuple(dict.fromkeys(layer.name for layer in layers_of(self.own_model)))
+
+    @property
+    def own_model(self) -> Any:
+        """The model that the person has; `model` is what TensorFlow saves of it."""
+        return self.original.model if self.original else self.model
 
     @property
     def variables(self) -> list[Any]:

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from portproof.bundle.errors import ExportError
 from portproof.bundle.float_format import as_stored
 from portproof.bundle.signature import Signature
-from portproof.bundle.tensors import Arrays
+from portproof.bundle.tensors import Arrays, in_group
+from portproof.bundle.verdicts import PASSING
+from portproof.comparing.judging import expected_of, judge
 from portproof.oracle.oracle import Deviations, Oracle
 from portproof.sources.functions import call, concrete_of, named, signature_of
+from portproof.sources.keras_backends import Original, OriginalError
 from portproof.vectors.cases import Case
 from portproof.vectors.edge_bounds import edge_bound, scaled
 
+# What says that the original takes no such inputs.
+_REFUSALS = (tf.errors.InvalidArgumentError, OriginalError)
 # Rows of the model's own data that are computed alone, to see whether they depend on each other.
 MAX_ROWS_ALONE = 32
 
@@ -30,6 +36,7 @@ class TestedFunction:
         examples: An array for each input.
         labels: By output, the right class of each row of the examples.
         training: Whether it is a training step, whose cases are batches that people train with.
+        original: What gives the references in the place of the function.
     """
 
     __test__ = False  # pytest would take it for a test
@@ -39,6 +46,7 @@ class TestedFunction:
     examples: Mapping[str, np.ndarray[Any, Any]]
     labels: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     training: bool = False
+    original: Original | None = None
 
     @property
     def concrete(self) -> Any:
@@ -68,7 +76,7 @@ class CaseComputer:
         """
         try:
             return self._arrays(case, case.inputs)
-        except tf.errors.InvalidArgumentError:
+        except _REFUSALS:
             if case.regime != "edge" and not case.optional:
                 raise
         accepted = self._accepted_points(case) if case.swept else None
@@ -91,20 +99,45 @@ class CaseComputer:
         return False
 
     def _arrays(self, case: Case, inputs: Arrays) -> Arrays:
-        reference = self._function(inputs)
+        of_graph, reference = self._outputs(inputs)
         groups = {"inputs": inputs, "reference": reference}
         if case.regime == "edge":
             groups |= self._edge_groups(inputs, reference)
         else:
             groups |= self._derived_groups(case, inputs, reference)
+        if self._function.original and case.regime != "edge":
+            expected = _flat({**groups, "reference": of_graph})
+            self._check_original(case, self._function.original, expected, reference)
         if case.regime == "typical" and self._function.labels:
             groups["labels"] = {
                 output: array[case.rows].astype(np.int64)
                 for output, array in self._function.labels.items()
             }
-        return {
-            f"{group}/{key}": a for group, arrays in groups.items() for key, a in arrays.items()
-        }
+        return _flat(groups)
+
+    def _outputs(self, inputs: Arrays) -> tuple[Arrays, Arrays]:
+        """What the graph gives, which refuses what TensorFlow refuses, and what the original."""
+        of_graph, original = self._function(inputs), self._function.original
+        return of_graph, original.outputs(inputs, of_graph) if original else of_graph
+
+    def _check_original(
+        self, case: Case, original: Original, expected: Arrays, outputs: Arrays
+    ) -> None:
+        """Raise ExportError where an original computes something else than its graph.
+
+        The limits of what is verified are counted from the oracle, and as wide as the original's
+        own error: of another function than the graph's they would be wide enough for anything.
+        """
+        for name in in_group(expected, "oracle"):
+            spec = self._function.signature.outputs[name]
+            verdict, reason, _ = judge(outputs[name], spec, expected_of(expected, name))
+            if verdict not in PASSING:
+                raise ExportError(
+                    f"{original.model.name}: {name} is something else on {original.backend} than "
+                    f"on TensorFlow, whose graph is exported (in the case {case.name}: {reason}). "
+                    "A GPU may multiply with less precision than float32 has: ask your backend for "
+                    "all of it, or export with KERAS_BACKEND=tensorflow what TensorFlow computes."
+                )
 
     def _derived_groups(self, case: Case, inputs: Arrays, reference: Arrays) -> dict[str, Arrays]:
         deviations = self._deviations(case, inputs)
@@ -165,10 +198,15 @@ class CaseComputer:
 
     def _accepts(self, inputs: Arrays) -> bool:
         try:
-            self._function(inputs)
-        except tf.errors.InvalidArgumentError:
+            self._outputs(inputs)
+        except _REFUSALS:
             return False
         return True
+
+
+def _flat(groups: Mapping[str, Arrays]) -> Arrays:
+    """Arrays by `group/NAME`."""
+    return {f"{group}/{key}": a for group, arrays in groups.items() for key, a in arrays.items()}
 
 
 def _rows_of(deviations: Deviations, rows: Any) -> Deviations | None:
