@@ -2,13 +2,12 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from os.path import realpath
 from pathlib import Path
 
 from portproof.bundle import atomic, temporary
 from portproof.bundle.bundle import CARD, MANIFEST, Bundle, replaceable, tell_lost
-from portproof.bundle.errors import BundleError, ExportError, UsageError
+from portproof.bundle.errors import ExportError, UsageError
 from portproof.bundle.text import short_path
 from portproof.reporting.card import render_card
 from portproof.sandbox.sandbox import obstacle, run_module
@@ -125,16 +124,16 @@ def make_confined(
             seconds=seconds,
             on_line=tell,
         )
+        # After a failure, some came to no bundle.
+        whole = [name for name in targets if not status or (made / name / MANIFEST).is_file()]
+        for name in whole:
+            _take(Bundle.open(made / name), targets[name])
         if status:
-            for name, target in targets.items():
-                with suppress(BundleError):  # it came to no bundle
-                    _take(Bundle.open(made / name), target)
-                    log(f"exported: {short_path(target)}")
+            for name in whole:
+                log(f"made {short_path(targets[name])}")
             named = f"{', '.join(bundles)}: not exported, for the reason above."
             kind = UsageError if status == UsageError.exit_status else ExportError
             raise kind("\n".join(wrong) or named)
-        for name, target in targets.items():
-            _take(Bundle.open(made / name), target)
     return list(targets.values())
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
-from portproof.bundle.errors import BundleError, PortproofError, UsageError, described
+from portproof.bundle.errors import BundleError, PortproofError, UsageError, described, needs_extra
 from portproof.bundle.manifest import is_training
 from portproof.bundle.merging import merged
 from portproof.bundle.report import Report
@@ -168,11 +168,9 @@ def _by_workers(
     callbacks: Callbacks,
 ) -> "WorkerResults":
     """Have the workers of a Dask scheduler run all of it."""
-    try:
+    with needs_extra("dask"):
         from portproof.workers.task import Options
         from portproof.workers.verifying import verify_on_workers
-    except ImportError as error:
-        raise UsageError(f"{error.name} is not installed: pip install 'portproof[dask]'") from None
     return verify_on_workers(
         options.scheduler,
         bundles,

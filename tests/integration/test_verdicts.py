@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -237,8 +238,6 @@ def test_an_op_that_is_lacking_is_named_with_its_layer(tmp_path: Path) -> None:
 
 def forged(bundle: Bundle, folder: Path, change: Any) -> Bundle:
     """A copy whose vectors are changed, with the digests made right again."""
-    import shutil
-
     shutil.copytree(bundle.path, folder)
     vectors = []
     for vector in bundle.manifest.vectors:
@@ -321,8 +320,6 @@ def test_the_figures_are_of_the_whole_output(bundles: dict[str, Bundle]) -> None
 def test_a_run_of_one_runtime_keeps_the_cells_of_the_others(
     bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
-    import shutil
-
     folder = tmp_path / "my_module"
     shutil.copytree(bundles["my_module"].path, folder)
     portproof.verify(folder, runtimes=["litert", "tensorflow"])

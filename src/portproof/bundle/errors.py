@@ -61,6 +61,17 @@ def described(error: BaseException, max_length: int = 500) -> str:
 
 
 @contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Turn an import that fails into a UsageError that says which extra of Portproof has it."""
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            f"{error.name} is not installed: pip install 'portproof[{extra}]'"
+        ) from None
+
+
+@contextmanager
 def library_errors_as_usage_error(place: str) -> Iterator[None]:
     """Turn whatever a library raises while it reads or writes `place` into a UsageError.
 

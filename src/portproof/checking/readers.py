@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from portproof.bundle.errors import UsageError, described
+from portproof.bundle.errors import UsageError, described, needs_extra
 from portproof.bundle.reading import MANIFEST_LIMIT, read_file
 from portproof.bundle.signature import DTYPES
 from portproof.checking.interface import Contents, Interface, OwnTensor
@@ -112,10 +112,8 @@ def _tflite_variant(model: Any, dtypes: Mapping[int, str]) -> str:
 
 
 def _onnx(path: Path) -> Contents:
-    try:
+    with needs_extra("onnx"):
         import onnx
-    except ImportError as error:
-        raise UsageError(f"{error.name} is not installed: pip install 'portproof[onnx]'") from error
     model = onnx.load(path, load_external_data=False)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in weights.values()):

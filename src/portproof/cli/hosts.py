@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from portproof.bundle.errors import UsageError
+from portproof.bundle.errors import needs_extra
 from portproof.cli.application import app
 
 
@@ -33,10 +33,8 @@ def serve(
 
     Exit status: 0 proven on all devices that came, 1 not on one, 3 none came or one did not stay.
     """
-    try:
+    with needs_extra("serve"):
         from portproof.devices.command import serve_devices, write_static
-    except ImportError as error:
-        raise UsageError(f"{error.name} is not installed: pip install 'portproof[serve]'") from None
 
     if static:
         write_static(bundle, static)
@@ -59,10 +57,8 @@ def worker(
 
     The scheduler is Dask's (`dask scheduler`). Whoever reaches it can run code here: docs/fleet.md.
     """
-    try:
+    with needs_extra("dask"):
         from portproof.workers.worker import serve_tasks
-    except ImportError as error:
-        raise UsageError(f"{error.name} is not installed: pip install 'portproof[dask]'") from None
 
     serve_tasks(scheduler, name, threads, memory)
 

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import segno
+
 from portproof.bundle.bundle import Bundle
 from portproof.bundle.errors import UsageError
 from portproof.bundle.report import Report
 from portproof.devices.runtimes import lacking, node_modules
+from portproof.devices.serving import DeviceService
 from portproof.devices.static import write_site
 from portproof.reporting.printing import note, say
 from portproof.reporting.terminal import print_report
@@ -27,14 +30,8 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
         time_limit: Seconds for one call of a model.
         until: The number of devices; 0: no end.
 
-    Returns the exit status. Raises UsageError where what it needs is not installed.
+    Returns the exit status. Raises UsageError where there is nothing to serve.
     """
-    try:
-        import segno  # noqa: F401  (draws the link)
-
-        from portproof.devices.serving import DeviceService
-    except ImportError as error:
-        raise UsageError(f"{error.name} is not installed: pip install 'portproof[serve]'") from None
     if not node_modules():
         raise UsageError("no library for browsers is here: portproof setup")
     bundle = Bundle.open(path)
@@ -77,8 +74,6 @@ def serve_devices(path: Path, host: str, port: int, time_limit: float, until: in
 
 def _show_link(link: str, host: str) -> None:
     """Print the link, and as a QR code where another device can open it."""
-    import segno
-
     if host in _LOOPBACK:
         say(f"{link}\n\nOpen it in any browser of this machine; for others: --host 0.0.0.0.")
         return
