@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -61,11 +62,10 @@ def _told(
 
 
 def _start_tensorflow() -> None:
-    """Import what exports. A person on another backend of Keras has not started TensorFlow."""
+    """Import what exports, silently where nobody has: a person on JAX has no TensorFlow yet."""
     check_tensorflow()
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
+    keras = sys.modules.get("keras")
+    if keras is None or keras.backend.backend() != "tensorflow":
         start_tensorflow()
 
 
@@ -173,13 +173,14 @@ def export(
     """
     if isinstance(keep_float, str):
         raise UsageError("keep_float is a list of layers: keep_float=[...].")
-    _start_tensorflow()
+    check_tensorflow()
     from portproof.formats.converting import converters_for
     from portproof.formats.table import select
 
     chosen = select(formats)
     # TensorFlow starts there while it starts here.
     with converters_for(chosen), _told("exporting", log) as told:
+        _start_tensorflow()
         from portproof.exporting import export_source
 
         named = "" if path is None else Path(realpath(path)).name

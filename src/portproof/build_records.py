@@ -6,7 +6,6 @@ that the model's source reads, and of Portproof itself.
 
 import hashlib
 import importlib.metadata
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from portproof.bundle.digest import paths_in, sha256_of
 from portproof.bundle.errors import BundleError
 from portproof.bundle.report import Report
 from portproof.project import ModelSettings, Project
+from portproof.quiet import keras_backend
 from portproof.runtimes.listing import runtime_states
 from portproof.runtimes.table import needs_one_row
 
@@ -44,7 +44,7 @@ class BuildRecord(BaseModel):
 
     Attributes:
         settings: A digest of the model's settings, of those that its export depends on.
-        versions: Of the packages that exported it, and Keras's backend where one was set.
+        versions: Of the packages that exported it, and Keras's backend.
         files: By path relative to the project, the SHA-256 of what its source read.
         verified: A digest of all that its report depends on; empty before there is one.
     """
@@ -170,8 +170,8 @@ def _is_installed(path: Path) -> bool:
 
 
 def _versions() -> dict[str, str]:
-    found = {"code": code_digest(), "backend": os.environ.get("KERAS_BACKEND", "")}
-    for name in _PACKAGES:
+    found = {"code": code_digest(), "backend": keras_backend()}
+    for name in (*_PACKAGES, keras_backend()):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

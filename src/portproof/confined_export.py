@@ -9,6 +9,7 @@ from portproof.bundle import atomic, temporary
 from portproof.bundle.bundle import CARD, MANIFEST, Bundle, replaceable, tell_lost
 from portproof.bundle.errors import ExportError, UsageError
 from portproof.bundle.text import short_path
+from portproof.quiet import keras_backend
 from portproof.reporting.card import render_card
 from portproof.sandbox.sandbox import obstacle, run_module
 
@@ -123,6 +124,7 @@ def make_confined(
             folder=folder.absolute(),
             seconds=seconds,
             on_line=tell,
+            variables={"KERAS_BACKEND": keras_backend()},  # whose file is not in the sandbox
         )
         # After a failure, some came to no bundle.
         whole = [name for name in targets if not status or (made / name / MANIFEST).is_file()]

@@ -1,5 +1,6 @@
 """Starts TensorFlow, whose C++ side is kept from writing to standard error, unless it matters."""
 
+import json
 import logging
 import os
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 from portproof.bundle.errors import UsageError
 
@@ -73,6 +75,18 @@ def check_tensorflow() -> None:
                 f"exporting was tried with TensorFlow {_OLDEST[0]}.{_OLDEST[1]} and newer, and "
                 f"{installed} is here: pip install 'portproof[tensorflow]'"
             )
+
+
+def keras_backend() -> str:
+    """What Keras computes with in this process, or would. Nothing is imported.
+
+    As keras/src/backend/config.py finds it: the variable KERAS_BACKEND, else the file keras.json.
+    """
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    configured = ""
+    with suppress(OSError, ValueError, AttributeError):  # Keras passes over a file that is broken
+        configured = str(json.loads((home / "keras.json").read_text()).get("backend", ""))
+    return os.environ.get("KERAS_BACKEND") or configured or "tensorflow"
 
 
 def start_tensorflow() -> None:

@@ -21,11 +21,24 @@ from portproof.sources.keras_backends import Original, from_other_backend
 LAYERS = """
 import keras
 
+print("loading my layers")
+
 
 @keras.saving.register_keras_serializable()
 class Different(keras.layers.Layer):
     def call(self, x):
         return x * (1.001 if keras.backend.backend() == "jax" else 1.0)
+
+
+@keras.saving.register_keras_serializable()
+class Integers(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.cast(x > 0, "int32") + (5 if keras.backend.backend() == "jax" else 0)
+
+
+@keras.saving.register_keras_serializable()
+def halved(x):
+    return 0.5 * x
 
 
 @keras.saving.register_keras_serializable()
@@ -76,13 +89,13 @@ def on_jax(tmp_path: Path) -> Run:
     moving = f"import sys\nsys.path.remove({str(folder)!r})\nsys.path.append({str(folder)!r})\n"
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "sitecustomize.py").write_text(moving)
-    variables = {"PYTHONPATH": f"{tmp_path / 'first'}:{folder}", "KERAS_BACKEND": "jax"}
+    variables = {"PYTHONPATH": f"{tmp_path / 'first'}:{folder}"}
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, **chosen: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *words],
             cwd=tmp_path,
-            env={**os.environ, **variables},
+            env={**os.environ, **variables, **(chosen or {"KERAS_BACKEND": "jax"})},
             capture_output=True,
             text=True,
             check=False,
@@ -119,7 +132,9 @@ def test_a_model_of_jax_is_proven_to_give_the_numbers_of_jax(on_jax: Run, tmp_pa
 def test_the_commands_take_the_backend_that_is_set(on_jax: Run, tmp_path: Path) -> None:
     inputs = keras.Input((3, 4), name="x")
     keras.Model(inputs, keras.layers.LSTM(5)(inputs)).save(tmp_path / "lstm.keras")
-    done = on_jax("-m", "portproof", "export", "lstm.keras", "--format", "tflite")
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    command = ("-m", "portproof", "export", "lstm.keras", "--format", "tflite")
+    done = on_jax(*command, KERAS_HOME=str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rights" not in done.stderr  # it was in the sandbox
     kind = Bundle.open(tmp_path / "artifacts" / "lstm").manifest.source.kind
@@ -132,7 +147,8 @@ def test_the_commands_take_the_backend_that_is_set(on_jax: Run, tmp_path: Path) 
     ("layer", "message"),
     [
         ("Different", r"different: y is something else on jax than on TensorFlow.*: .* times the"),
-        ("Jax", r"error: on TensorFlow, different (cannot be traced|does not load)"),
+        ("Integers", r"different: y is something else on jax than on TensorFlow.*: differs by"),
+        ("Jax", r"error: Keras on TensorFlow.* says: different (cannot be traced|does not load)"),
     ],
 )
 def test_what_tensorflow_does_not_compute_the_same_is_not_exported(
@@ -142,7 +158,7 @@ def test_what_tensorflow_does_not_compute_the_same_is_not_exported(
     (tmp_path / "made.py").write_text(
         "import keras, own_layers\n"
         "x = keras.Input((3,), name='x')\n"
-        f"y = own_layers.{layer}(name='y')(keras.layers.Dense(4)(x))\n"
+        f"y = own_layers.{layer}(name='y')(keras.layers.Dense(4, own_layers.halved)(x))\n"
         "different = keras.Model(x, y, name='different')\n"
     )
     done = on_jax("-m", "portproof", "export", "made:different", "--format", "tflite")

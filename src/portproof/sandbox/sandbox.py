@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from portproof.bundle import temporary
 from portproof.bundle.bundle import Bundle
@@ -27,6 +27,9 @@ from portproof.sandbox.usage import MAX_THREADS, family, free_memory, memory_of
 # Of this process's variables, those that decide how a runtime computes and speaks.
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_ENABLE_X64",
+    "JAX_PLATFORMS",
     "KERAS_BACKEND",
     "LANG",
     "LC_ALL",
@@ -134,6 +137,7 @@ def run_module(
     folder: Path,
     seconds: float,
     on_line: Callable[[str], None],
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run a module of Python in the sandbox, and return its exit status.
 
@@ -144,6 +148,7 @@ def run_module(
         folder: The one folder that it may write into, temporary files too.
         seconds: How long it may take.
         on_line: Called with each line that it prints, to whichever stream.
+        variables: Variables that it gets beside those that a program in the sandbox has.
 
     Raises UsageError where it takes longer than that, nine tenths of the memory that is free when
     it begins, or the last gibibyte of the disk (where less is free, half of that); also where
@@ -157,7 +162,7 @@ def run_module(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=variables_of({}),
+        env=variables_of(variables),
         start_new_session=True,  # so that Ctrl-C is ours
     )
     watch = _Watch(process, folder, memory, time.monotonic() + seconds)

@@ -10,9 +10,11 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ from portproof.sources.tracking import trackable
 
 _BACKEND = "KERAS_BACKEND"
 # What the two processes hand over, by their names in a folder.
-_FILE, _GRAPH = "model.keras", "graph"
+_FILE, _GRAPH, _ERROR = "model.keras", "graph", "error"
 
 
 class OriginalError(ExportError):
@@ -61,8 +63,10 @@ class Original:
 
     @property
     def versions(self) -> dict[str, str]:
-        """The version of the backend's package."""
-        return {self.backend: version(self.backend)}
+        """The version of the backend's package; none where it is installed by another name."""
+        with suppress(PackageNotFoundError):
+            return {self.backend: version(self.backend)}
+        return {}
 
     def outputs(self, inputs: Mapping[str, np.ndarray[Any, Any]], like: Arrays) -> Arrays:
         """What the model computes.
@@ -76,17 +80,20 @@ class Original:
         than its graph.
         """
         try:
-            nested = keras_inputs(self.model, inputs)
-            outputs = keras_outputs(self.model, self.model(nested, training=False))
-            arrays = {
-                name: np.asarray(keras.ops.convert_to_numpy(tensor))
-                for name, tensor in outputs.items()
-            }
+            with warnings.catch_warnings():
+                # Of JAX, that its integers are narrower.
+                warnings.filterwarnings("ignore", "Explicitly requested dtype")
+                arrays = self._call(inputs)
         except Exception as error:  # whatever the backend raises
             raise OriginalError(
                 f"{self.model.name} fails on {self.backend}: {described(error, 300)}"
             ) from error
         return {name: self._checked(name, arrays[name], like[name]) for name in like}
+
+    def _call(self, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
+        outputs = self.model(keras_inputs(self.model, inputs), training=False)
+        tensors = keras_outputs(self.model, outputs)
+        return {name: np.asarray(keras.ops.convert_to_numpy(t)) for name, t in tensors.items()}
 
     def _checked(self, name: str, array: np.ndarray[Any, Any], like: Any) -> np.ndarray[Any, Any]:
         if array.dtype.kind in "iu" and like.dtype.kind in "iu":
@@ -95,7 +102,8 @@ class Original:
             raise ExportError(
                 f"{self.model.name}: {name} is {array.dtype}{list(array.shape)} on {self.backend}, "
                 f"and {like.dtype}{list(like.shape)} on TensorFlow. Give the model dtypes that "
-                f"both have, or export it with {_BACKEND}=tensorflow."
+                "both have (JAX has those of 64 bits with JAX_ENABLE_X64=1 alone), or export it "
+                f"with {_BACKEND}=tensorflow."
             )
         return array
 
@@ -122,11 +130,13 @@ def from_other_backend(
 
 def _on_tensorflow(name: str, model: keras.Model, imports: Sequence[str]) -> Any:
     """The model as a loaded SavedModel, which a process on TensorFlow made of it."""
-    modules = [*imports, *_own_modules(name, model)]
     with temporary.own_folder() as folder:
         file = folder / _FILE
         try:
             model.save(file)
+            modules = [*imports, *_own_modules(name, model)]
+        except PortproofError:
+            raise
         except Exception as error:  # whatever a layer raises
             raise ExportError(f"{name} cannot be saved: {described(error, 300)}") from error
         task = {"path": sys.path, "name": name, "folder": str(folder), "imports": modules}
@@ -141,16 +151,27 @@ def _on_tensorflow(name: str, model: keras.Model, imports: Sequence[str]) -> Any
             check=False,
         )
         if done.returncode:
-            said = (done.stdout or done.stderr).strip().splitlines() or ["it ended without a word"]
+            told = folder / _ERROR
+            ended = f"it ended with status {done.returncode}"
+            said = told.read_text() if told.exists() else ended
             kind = UsageError if done.returncode == UsageError.exit_status else ExportError
-            raise kind(f"on TensorFlow, {said[-1].replace(str(file), name)}")
+            raise kind(
+                f"Keras on TensorFlow, which makes the graph in another process, says: "
+                f"{said.replace(str(file), name)}"
+            )
         return tf.saved_model.load(str(folder / _GRAPH))
 
 
 def _own_modules(name: str, model: keras.Model) -> list[str]:
-    """The modules of a model's own layers. Raises ExportError where one is in no module."""
-    classes = {type(layer) for layer in [model, *layers_of(model)]}
-    own = {kind.__module__: kind for kind in classes if kind.__module__.split(".")[0] != "keras"}
+    """The modules of a model's own layers and functions.
+
+    Raises ExportError where one is in no module.
+    """
+    used: list[Any] = [type(layer) for layer in [model, *layers_of(model)]]
+    config = json.dumps(keras.saving.serialize_keras_object(model), default=str)
+    registered = keras.saving.get_custom_objects()
+    used += [value for key, value in registered.items() if json.dumps(key) in config]
+    own = {value.__module__: value for value in used if value.__module__.split(".")[0] != "keras"}
     if main := own.get("__main__"):
         raise ExportError(
             f"{name} has a {main.__name__}, which is defined in the script that runs: move it into "
@@ -171,16 +192,20 @@ sys.exit(main(**task))
 
 
 def main(name: str, folder: str, imports: Sequence[str]) -> int:
-    """Save the graph of the `.keras` file in a folder beside it, and print what is wrong."""
+    """Save the graph of the `.keras` file in a folder beside it, or what is wrong with it.
+
+    Returns the exit status.
+    """
+    place = Path(folder)
     try:
         start_tensorflow()
         for module in imports:
             importlib.import_module(module)
-        model = load_keras_file(Path(folder, _FILE), imports)
-        function = serving_function(name, model)
-    except PortproofError as error:
-        print(error)
-        return error.exit_status
-    signatures = {SIGNATURE: concrete_of(function)}
-    tf.saved_model.save(trackable(model), str(Path(folder, _GRAPH)), signatures=signatures)
+        model = load_keras_file(place / _FILE, imports)
+        signatures = {SIGNATURE: concrete_of(serving_function(name, model))}
+        tf.saved_model.save(trackable(model), str(place / _GRAPH), signatures=signatures)
+    except Exception as error:  # whatever a person's modules raise
+        told = str(error) if isinstance(error, PortproofError) else described(error, 300)
+        (place / _ERROR).write_text(told)
+        return error.exit_status if isinstance(error, PortproofError) else ExportError.exit_status
     return 0

@@ -92,7 +92,7 @@ class Source:
         return {name: signature_of(name, self.concrete(name)) for name in self.functions}
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
-        """What the original computes: its function itself, in this process."""
+        """What a signature's function computes, in this process."""
         from portproof.sources.functions import call
 
         return call(self.functions[signature], inputs)
