@@ -170,8 +170,9 @@ def _is_installed(path: Path) -> bool:
 
 
 def _versions() -> dict[str, str]:
-    found = {"code": code_digest(), "backend": keras_backend()}
-    for name in (*_PACKAGES, keras_backend()):
+    backend = keras_backend()
+    found = {"code": code_digest(), "backend": backend}
+    for name in (*_PACKAGES, backend):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

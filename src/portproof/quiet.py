@@ -13,6 +13,9 @@ from pathlib import Path
 
 from portproof.bundle.errors import UsageError
 
+# Variables of a process that computes with TensorFlow beside a person's own: it gets no GPU, of
+# which TensorFlow takes all the memory that there is.
+BESIDE = {"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
 _OLDEST = (2, 16)  # as pyproject.toml's extra `tensorflow` has it
 
 

@@ -139,6 +139,12 @@ def test_a_layer_that_a_version_of_keras_does_not_have_is_lacking(module: str) -
     assert runtime.lack_in(str(raised.value)) == "NewLayer"
 
 
+def test_pytorch_has_no_trainable_weights_of_integers() -> None:
+    said = "RuntimeError: Only Tensors of floating point and complex dtype can require gradients"
+    [runtime] = select(["keras-torch"], [])
+    assert runtime.lack_in(said) == "trainable weights of integers"
+
+
 @keras.saving.register_keras_serializable("test")
 class Sized(layers.Layer):  # type: ignore[misc]
     def call(self, x: Any) -> Any:

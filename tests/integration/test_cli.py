@@ -101,6 +101,7 @@ def test_a_refused_bundle_does_not_stop_the_others(artifacts: Path) -> None:
     assert done.returncode == 1
     assert "tflite/quadratic.tflite is missing" in done.stdout
     assert "my_module proven" in done.stdout
+    assert done.stdout.splitlines()[-1] == "not proven: 1 of 3 models: artifacts/quadratic"
     assert json.loads((artifacts / "my_module" / "report.json").read_text())["ok"]
 
 

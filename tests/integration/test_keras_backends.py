@@ -17,7 +17,7 @@ from portproof.bundle.report import Report
 from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.sources.keras_backends import Original, from_other_backend
 
-# A layer whose numbers depend on the backend, and one that TensorFlow cannot compute.
+# Layers whose numbers depend on the backend, one that TensorFlow cannot compute, and a function.
 LAYERS = """
 import keras
 

@@ -14,6 +14,7 @@ import pytest
 import portproof
 from portproof.bundle.bundle import REPORT, Bundle
 from portproof.bundle.report_files import read_report
+from portproof.runtimes.table import RUNTIMES
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -127,7 +128,11 @@ def test_a_bundle_is_published_and_verified_as_shown(tmp_path: Path) -> None:
 
 def test_the_table_is_the_one_that_make_printed(capsys: pytest.CaptureFixture[str]) -> None:
     [shown] = re.findall(r"<!-- table.*?-->\n```\n(.*?)```", README, flags=re.DOTALL)
-    portproof.print_report(read_report(REPOSITORY / "artifacts" / "quadratic_keras" / REPORT))
+    report = read_report(REPOSITORY / "artifacts" / "quadratic_keras" / REPORT)
+    # Others may be set up beside those that `make` sets up.
+    others = {runtime.name for runtime in RUNTIMES if runtime.only_by_name}
+    kept = [cell for cell in report.cells if cell.runtime not in others]
+    portproof.print_report(report.model_copy(update={"cells": kept}))
     printed = capsys.readouterr().out
     assert without_figures(shown) == without_figures(printed)
     assert shown.splitlines()[-1].startswith("quadratic_keras proven: ")

@@ -209,8 +209,9 @@ def test_a_failed_edge_cell_is_listed(report: Report) -> None:
     assert edge in Entry("a", "r", (*[cell] * 40, edge), ()).listed
 
 
-def test_bench_of_an_absent_runtime_is_an_error(folder: Path) -> None:
-    done = command("bench", str(folder), "--runtime", "keras-torch")
+def test_bench_of_an_absent_runtime_is_an_error(folder: Path, tmp_path: Path) -> None:
+    arguments = ("bench", str(folder), "--runtime", "keras-torch")
+    done = command(*arguments, PORTPROOF_CACHE=str(tmp_path))
     assert done.returncode == 2
     assert "keras-torch is absent; to have it" in done.stderr
 

@@ -25,7 +25,7 @@ from portproof.bundle import temporary
 from portproof.bundle.errors import ExportError
 from portproof.formats import litert_kernels
 from portproof.formats.format import Format, Refusal, Written
-from portproof.quiet import check_tensorflow, start_tensorflow
+from portproof.quiet import BESIDE, check_tensorflow, start_tensorflow
 from portproof.sources.source import SavedSource
 
 # Bytes that a process may take: TensorFlow's own, and so many times the model's weights. Measured
@@ -183,15 +183,13 @@ class _Process:
     """One process, which does one task after another."""
 
     def __init__(self) -> None:
-        # A folder of its own, for what is left there if it is killed; and no GPU, of which
-        # TensorFlow takes all the memory that there is.
-        alone = {"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+        # A folder of its own, for what is left there if it is killed.
         self._folder = tempfile.TemporaryDirectory(dir=temporary.root())
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **alone, "TMPDIR": self._folder.name},
+            env={**os.environ, **BESIDE, "TMPDIR": self._folder.name},
             start_new_session=True,  # so that Ctrl-C is ours
         )
         with suppress(OSError):  # it is dead: the first task will tell

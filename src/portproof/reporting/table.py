@@ -58,10 +58,12 @@ def render(report: Report, width: int, *, edge: bool = False) -> RenderableType:
 
 
 def _total(report: Report, models: Sequence[str]) -> Text:
-    """The last line of several models: how many of them are proven."""
-    proven = [model for model in models if report.of_model(model).ok]
-    head = (f"{report.outcome}:", _style(report))
-    return Text.assemble(head, f" {len(proven)} of {len(models)} models")
+    """The last line of several models: how many are proven, or how many are not, and which."""
+    head, count = (f"{report.outcome}:", _style(report)), len(models) + len(report.refused)
+    if report.ok:
+        return Text.assemble(head, f" {count} of {count} models")
+    unproven = [*report.refused, *(name for name in models if not report.of_model(name).ok)]
+    return Text.assemble(head, f" {len(unproven)} of {count} models: {shortened(unproven)}")
 
 
 def render_short(report: Report, _width: int, *, edge: bool = False) -> RenderableType:

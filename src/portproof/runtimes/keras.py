@@ -6,12 +6,13 @@ from portproof.runtimes import tensorflow
 from portproof.runtimes.environments.python import PythonEnvironment
 from portproof.runtimes.runtime import Runtime
 
-# What Keras says of a class or function that its version does not have.
+# What Keras says of a class or function that its version does not have, and PyTorch of a variable.
 _LACKS = (
     (r"deserialize (?:class|function) '(\w+)' because its parent module", r"\1"),
     (r"deserialize '(?:\w+\.)*(\w+)' because it is not a KerasSaveable", r"\1"),
     (r"Layer (\w+) requires TensorFlow", r"\1"),
     (r"Could not locate (?:class|function) '(\w+)'", r"\1"),
+    (r"Only Tensors of floating point .* can require gradients", "trainable weights of integers"),
 )
 
 

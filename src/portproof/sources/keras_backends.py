@@ -25,7 +25,7 @@ import tensorflow as tf
 from portproof.bundle import temporary
 from portproof.bundle.errors import ExportError, PortproofError, UsageError, described
 from portproof.bundle.tensors import Arrays
-from portproof.quiet import start_tensorflow
+from portproof.quiet import BESIDE, start_tensorflow
 from portproof.sources.functions import concrete_of
 from portproof.sources.keras_files import load_keras_file
 from portproof.sources.keras_models import (
@@ -40,7 +40,6 @@ from portproof.sources.keras_models import (
 from portproof.sources.source import Source
 from portproof.sources.tracking import trackable
 
-_BACKEND = "KERAS_BACKEND"
 # What the two processes hand over, by their names in a folder.
 _FILE, _GRAPH, _ERROR = "model.keras", "graph", "error"
 
@@ -103,7 +102,7 @@ class Original:
                 f"{self.model.name}: {name} is {array.dtype}{list(array.shape)} on {self.backend}, "
                 f"and {like.dtype}{list(like.shape)} on TensorFlow. Give the model dtypes that "
                 "both have (JAX has those of 64 bits with JAX_ENABLE_X64=1 alone), or export it "
-                f"with {_BACKEND}=tensorflow."
+                "with KERAS_BACKEND=tensorflow."
             )
         return array
 
@@ -146,8 +145,7 @@ def _on_tensorflow(name: str, model: keras.Model, imports: Sequence[str]) -> Any
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            # No GPU, of which TensorFlow takes all the memory that there is.
-            env={**os.environ, _BACKEND: "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"},
+            env={**os.environ, **BESIDE},
             check=False,
         )
         if done.returncode:
